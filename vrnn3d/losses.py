@@ -1,0 +1,99 @@
+"""Reconstruction and latent losses (paper, equations 7-13, and the variants of the audit).
+
+Every loss returns a value per sequence together with its terms, never a bare mean: what is averaged, and over what,
+is the caller's choice. All arithmetic is float32 or wider, also under autocast.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import math
+
+import torch
+from torch import Tensor
+
+from vrnn3d.layers.gaussian import Gaussian
+
+
+class Weights(NamedTuple):
+    """Coefficients of  a log s_q - b log s_p + (c s_p^2 + w (mu_p - mu_q)^2) / (2 s_q^2) - 1/2 + constant."""
+
+    a: float
+    b: float
+    c: float
+    w: float
+    mirrored: bool = False  # True: the same with the labels p and q exchanged
+    constant: float = 0.0
+
+
+#: Every latent loss of the study, by name.
+VARIANTS: dict[str, Weights] = {
+    "kl_pq": Weights(1, 1, 1, 1),  # eq. 9 as printed: KL(p || q)
+    "kl_qp": Weights(1, 1, 1, 1, mirrored=True),  # eq. 8 as named: KL(q || p)
+    "kl_ll": Weights(2, 1, 1, 3),  # eq. 13 as printed
+    "kl_ll_half": Weights(2, 1, 1, 2, constant=math.log(2 * math.pi) / 2),  # eq. 11 with the true Gaussian likelihood
+    "kl_ll_mirror": Weights(2, 1, 1, 3, mirrored=True),  # eq. 13 with p and q exchanged
+    "kl_ll_balanced": Weights(2, 2, 1, 3),  # one coefficient changed: bounded below
+    "kl_ll_mean": Weights(1, 1, 1, 3),  # only the stronger pull between the means
+}
+
+
+def latent_loss(posterior: Gaussian, prior: Gaussian, variant: str = "kl_ll") -> Tensor:
+    """The latent loss of each latent element, in nats, in float32 or wider.
+
+    Args:
+        posterior: q, `Gaussian(mean, std)` with std > 0, any broadcastable shapes.
+        prior: p, likewise.
+        variant: a key of `VARIANTS`; ``kl_ll`` is eq. 13 of the paper as printed.
+
+    Raises:
+        ValueError: for an unknown variant; the known ones are listed.
+    """
+    if variant not in VARIANTS:
+        raise ValueError(f"no latent loss {variant!r}; there are: {', '.join(VARIANTS)}")
+    a, b, c, w, mirrored, constant = VARIANTS[variant]
+    q, p = (prior, posterior) if mirrored else (posterior, prior)
+    dtype = torch.promote_types(torch.promote_types(q.mean.dtype, p.mean.dtype), torch.float32)
+    mean_q, std_q, mean_p, std_p = (t.to(dtype) for t in (*q, *p))
+    u, v = std_q.log(), std_p.log()
+    delta = mean_p - mean_q
+    # Eqs. 9 and 13, with s_p^2 / s_q^2 = exp(2 (v - u)): ratios are formed in the exponent, where they cannot overflow
+    # before the result itself does.
+    return a * u - b * v + (c * (2 * (v - u)).exp() + w * (delta * (-u).exp()) ** 2) / 2 - 0.5 + constant
+
+
+def reconstruction_loss(prediction: Tensor, target: Tensor, l1: float = 1.0, l2: float = 1.0) -> tuple[Tensor, dict]:
+    """L1 + L2 reconstruction (paper, sect. 4.1): (loss per sequence (B,), {"l1": (B,), "l2": (B,)}).
+
+    Both terms are summed over the pixels of a frame and averaged over its frames; `l1` and `l2` weight them.
+    prediction and target are (batch, time, channel, height, width).
+    """
+    if prediction.shape != target.shape:
+        raise ValueError(f"prediction {tuple(prediction.shape)} and target {tuple(target.shape)} differ in shape")
+    difference = prediction.float() - target.float()
+    terms = {"l1": difference.abs().sum((2, 3, 4)).mean(1), "l2": difference.square().sum((2, 3, 4)).mean(1)}
+    return l1 * terms["l1"] + l2 * terms["l2"], terms
+
+
+def latent_total(latents, variant: str) -> Tensor:
+    """The latent loss of a rollout, per sequence (B,): summed over latent dimensions (eq. 13), averaged over steps.
+
+    `latents` is a list over steps of tuples of (posterior, prior) pairs, as ``rollout`` returns them.
+    """
+    per_step = [sum(latent_loss(q, p, variant).flatten(1).sum(1) for q, p in pairs) for pairs in latents]
+    return torch.stack(per_step).mean(0)
+
+
+def sequence_loss(prediction, target, latents, *, variant="kl_ll", l1=1.0, l2=1.0, beta=1.0) -> tuple[Tensor, dict]:
+    """Equation 7: (loss per sequence (B,), its terms per sequence).
+
+    `beta` (lambda_latent) may be a float or a 0-d tensor. Terms: l1, l2, reconstruction, and for a stochastic model latent.
+    """
+    reconstruction, terms = reconstruction_loss(prediction, target, l1, l2)
+    terms["reconstruction"] = reconstruction
+    if not any(latents):
+        return reconstruction, terms
+    terms["latent"] = latent_total(latents, variant)
+    # Eq. 7
+    return reconstruction + beta * terms["latent"], terms

@@ -1,0 +1,98 @@
+"""The contract every model obeys, so that one time loop (``vrnn3d.rollout``) serves them all.
+
+A model sees a clip of M frames (``window``) and predicts the clip H frames (``horizon``) further on; the last H
+frames of that clip are new. One step is three parts, of which only the middle one has to run in time order:
+
+    features      = encode(clip)                     # no state: any number of steps in one batch
+    output, state, latents = advance(features, state, target)
+    prediction    = decode(output)                   # no state: any number of steps in one batch
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vrnn3d.layers.gaussian import Gaussian
+
+#: (posterior, prior) of each latent variable of one step: empty for a deterministic model, several in a hierarchy.
+#: The posterior is None where no target was given (at test time).
+Latents = tuple[tuple[Gaussian | None, Gaussian], ...]
+
+
+class VideoModel(nn.Module):
+    """Base of all models. Frames are (batch, time, channel, height, width), values in [0, 1].
+
+    Subclasses set ``window``, ``horizon``, ``channels`` and implement :meth:`initial_state`, :meth:`advance` and,
+    where they have such parts, :meth:`encode`, :meth:`encode_target` and :meth:`decode`.
+    """
+
+    window: int = 1
+    horizon: int = 1
+    channels: int = 1
+    stochastic: bool = False
+    size_multiple: int = 1  # height and width must be multiples of this
+    #: parts not counted as the model's size because they do not run at test time: attribute names
+    training_only: tuple[str, ...] = ()
+
+    def initial_state(self, batch: int, height: int, width: int, device=None, dtype=None) -> Any:
+        """The state before the first step, for frames of height x width pixels: a (nested) tuple of tensors whose
+        first axis is the batch."""
+        raise NotImplementedError
+
+    def encode(self, clip: Tensor) -> Any:
+        """(N, M, C, H, W) -> what :meth:`advance` takes as input: a tensor or tuple of tensors, first axis N."""
+        return clip
+
+    def encode_target(self, clip: Tensor) -> Any:
+        """(N, M, C, H, W) -> what the posterior takes of the clip to be predicted; None where there is none."""
+        return None
+
+    def advance(self, features: Any, state: Any, target: Any = None) -> tuple[Any, Any, Latents]:
+        """One step in time: (output for :meth:`decode`, next state, latents). `target` is given in training only."""
+        raise NotImplementedError
+
+    def decode(self, output: Any) -> Tensor:
+        """What :meth:`advance` put out -> predicted clip (N, M, C, H, W) in [0, 1]; its last H frames are new."""
+        return output
+
+    def step(self, window: Tensor, state: Any, target: Tensor | None = None) -> tuple[Tensor, Any, Latents]:
+        """The three parts in one call: (prediction (B, M, C, H, W), next state, latents).
+
+        `window` and `target` are clips (B, M, C, H, W); `target` is the clip H frames after `window`.
+        """
+        encoded = None if target is None else self.encode_target(target)
+        output, state, latents = self.advance(self.encode(window), state, encoded)
+        return self.decode(output), state, latents
+
+    def check_size(self, height: int, width: int) -> None:
+        """Raise ``ValueError`` with the sizes that do fit, when frames of height x width do not."""
+        m = self.size_multiple
+        if height % m or width % m or not height or not width:
+            up = [max(m, -(-side // m) * m) for side in (height, width)]
+            raise ValueError(
+                f"{type(self).__name__} takes frames whose height and width are multiples of {m}, not {height} x {width};"
+                f" resize or pad them, to {up[0]} x {up[1]} for example"
+            )
+
+    def parameter_breakdown(self) -> dict[str, int]:
+        """Parameters of each direct part, and under "total" their sum without the parts of ``training_only``."""
+        parts = {name: sum(p.numel() for p in module.parameters()) for name, module in self.named_children()}
+        own = sum(p.numel() for p in self.parameters(recurse=False))
+        if own:
+            parts["other"] = own
+        parts["total"] = sum(n for name, n in parts.items() if name not in self.training_only)
+        return parts
+
+
+def check_window(name: str, window: int, horizon: int, windows: str, allowed: bool) -> None:
+    """Raise ``ValueError`` naming the windows and horizons a model can take, when `allowed` is false."""
+    if not allowed:
+        raise ValueError(f"{name} cannot take window {window} with horizon {horizon}; it takes {windows}")
+
+
+def cat_channels(*tensors: Tensor) -> Tensor:
+    """Concatenate along the channels in the dtype of the first (autocast leaves a mixture)."""
+    return torch.cat([t.to(tensors[0].dtype) for t in tensors], dim=1)
