@@ -19,7 +19,26 @@ class Gaussian(NamedTuple):
 
     def sample(self, noise: Tensor | None = None) -> Tensor:
         """mean + std * noise: a draw through which gradients flow (eqs. 3 and 4); noise is N(0, 1) by default."""
-        return self.mean + self.std * (torch.randn_like(self.mean) if noise is None else noise)
+        return self.mean + self.std * (noise_like(self.mean) if noise is None else noise)
+
+
+_shard = (0, 1)
+
+
+def set_noise_shard(rank: int, world: int) -> None:
+    """Make this process draw the noise of its slice of a batch that is spread over `world` processes.
+
+    All of them must have the same random state: then the noise of a sequence is the one a single process would draw.
+    """
+    global _shard
+    _shard = (rank, world)
+
+
+def noise_like(x: Tensor) -> Tensor:
+    """N(0, 1) noise of x's shape, drawn in logical order: the same whatever x's memory order or process."""
+    rank, world = _shard
+    noise = torch.randn(world * x.shape[0], *x.shape[1:], device=x.device, dtype=x.dtype)
+    return noise if world == 1 else noise[rank * x.shape[0] : (rank + 1) * x.shape[0]]
 
 
 def gaussian_from_raw(raw: Tensor, sigma_min: float = SIGMA_MIN) -> Gaussian:

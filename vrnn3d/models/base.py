@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from vrnn3d.layers.gaussian import Gaussian
@@ -91,8 +90,3 @@ def check_window(name: str, window: int, horizon: int, windows: str, allowed: bo
     """Raise ``ValueError`` naming the windows and horizons a model can take, when `allowed` is false."""
     if not allowed:
         raise ValueError(f"{name} cannot take window {window} with horizon {horizon}; it takes {windows}")
-
-
-def cat_channels(*tensors: Tensor) -> Tensor:
-    """Concatenate along the channels in the dtype of the first (autocast leaves a mixture)."""
-    return torch.cat([t.to(tensors[0].dtype) for t in tensors], dim=1)

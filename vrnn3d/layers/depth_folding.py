@@ -1,0 +1,194 @@
+"""Depth folding: exact 3D convolutions on clips of small depth, computed as 2D ones.
+
+A 3D convolution over a clip of depth D is a 2D convolution over D x C channels whose kernel is block-banded: the block
+from input slice i to output slice o is the tap k = i - (o * stride - padding) where that tap exists, else zero. At D = 1
+only the middle tap of a 3 x 3 x 3 kernel ever meets data: the other two thirds multiply padding. Weights keep their 3D
+shape, so checkpoints and torchvision keys stay the same, and the result is that of ``nn.Conv3d`` within rounding.
+
+Activations stay logically (B, C, D, H, W) but lie in memory as (B, H, W, D, C): then folding, unfolding and the batch
+norm's view are free.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+#: "auto" folds up to this depth. On a CPU plain Conv3d wins from depth 2 on (measured: ``vrnn3d bench``); on a GPU
+#: half-precision Conv3d has no good kernels in recent PyTorch, while the folded form runs on the best 2D ones.
+AUTO_MAX_DEPTH = {"cpu": 1, "cuda": 4}
+
+_folding = "auto"
+_shared: dict | None = None
+
+
+@contextmanager
+def folding(mode: str):
+    """Set how every convolution of this module computes inside the ``with``: "auto", "always" or "never"."""
+    global _folding
+    if mode not in ("auto", "always", "never"):
+        raise ValueError(f"no folding mode {mode!r}; there are: auto, always, never")
+    before, _folding = _folding, mode
+    try:
+        yield
+    finally:
+        _folding = before
+
+
+@contextmanager
+def shared_kernels():
+    """Fold each weight once inside the ``with``, however often it is used; gradients gather in the folded form.
+
+    Enter it around one forward pass: the weights must not change inside.
+    """
+    global _shared
+    before, _shared = _shared, {}
+    try:
+        yield
+    finally:
+        _shared = before
+
+
+def folds(x: Tensor) -> bool:
+    """Whether a convolution over x (B, C, D, H, W) is computed in folded form now."""
+    if _folding == "auto":
+        return x.shape[2] <= AUTO_MAX_DEPTH.get(x.device.type, 1)
+    return _folding == "always"
+
+
+def fold(x: Tensor) -> Tensor:
+    """(B, C, D, H, W) -> (B, D * C, H, W), slice by slice; a view where x lies as this module leaves it."""
+    return x.transpose(1, 2).flatten(1, 2)
+
+
+def unfold(x: Tensor, depth: int) -> Tensor:
+    """(B, D * C, H, W) -> (B, C, D, H, W), a view: the inverse of :func:`fold`."""
+    return x.unflatten(1, (depth, -1)).transpose(1, 2)
+
+
+def is_channels_last(x: Tensor) -> bool:
+    """Whether x lies as (B, D, H, W, C); at depth 1 that is the folded order too."""
+    return x.is_contiguous(memory_format=torch.channels_last_3d)
+
+
+def cat_channels(*tensors: Tensor) -> Tensor:
+    """Concatenate (B, C_i, D, H, W) along the channels, in the dtype of the last and the memory order of the first."""
+    tensors = tuple(t.to(tensors[-1].dtype) for t in tensors)
+    if tensors[0].stride(1) != 1 or _folding == "never" or is_channels_last(tensors[0]):
+        return torch.cat(tensors, dim=1)
+    return torch.cat([t.permute(0, 3, 4, 2, 1) for t in tensors], dim=-1).permute(0, 4, 3, 1, 2)
+
+
+def _unfolded_order(x: Tensor) -> Tensor:
+    """The memory order a convolution that is not folded wants: channels-last pays on a CPU, where it was measured."""
+    if _folding == "auto" and x.device.type == "cpu" and x.shape[1] > 1:
+        return x.contiguous(memory_format=torch.channels_last_3d)
+    return x
+
+
+def _band(weight: Tensor, depth_in: int, depth_out: int, tap) -> Tensor:
+    """(O, I, kd, kh, kw) -> (depth_out * O, depth_in * I, kh, kw), block (o, i) being weight[:, :, tap(o, i)] or zero."""
+    kd = weight.shape[2]
+    if depth_in == depth_out == 1:
+        return weight[:, :, tap(0, 0)]
+    zero = torch.zeros_like(weight[:, :, 0])
+    taps = weight.unbind(2)
+    rows = [
+        torch.cat([taps[tap(o, i)] if 0 <= tap(o, i) < kd else zero for i in range(depth_in)], dim=1)
+        for o in range(depth_out)
+    ]
+    return torch.cat(rows, dim=0)
+
+
+def _kernel(module: nn.Module, key: tuple, make) -> Tensor:
+    """make(), in channels-last order and in autocast's dtype; once per key inside ``shared_kernels``."""
+    if _shared is not None and (id(module), *key) in _shared:
+        return _shared[(id(module), *key)]
+    kernel = make().contiguous(memory_format=torch.channels_last)
+    if torch.is_autocast_enabled(kernel.device.type):
+        kernel = kernel.to(torch.get_autocast_dtype(kernel.device.type))
+    if _shared is not None:
+        _shared[(id(module), *key)] = kernel
+    return kernel
+
+
+class Conv3d(nn.Conv3d):
+    """``nn.Conv3d`` (same arguments, same parameters), folded where the clip is shallow.
+
+    Groups, dilation and padding modes other than "zeros" are computed by ``nn.Conv3d``.
+    """
+
+    def _foldable(self) -> bool:
+        return (
+            self.groups == 1
+            and self.dilation == (1, 1, 1)
+            and self.padding_mode == "zeros"
+            and not isinstance(self.padding, str)
+        )
+
+    def forward(self, x: Tensor, inputs: slice | None = None, bias: bool = True) -> Tensor:
+        """(B, C, D, H, W) -> (B, C', D', H', W').
+
+        `inputs` convolves with a part of the input channels only and `bias=False` leaves the bias out, so that a
+        convolution of a concatenation can be computed as a sum, parts of it ahead of time.
+        """
+        b = self.bias if bias else None
+        (kd, *_), (sd, *stride) = self.kernel_size, self.stride
+        if not (self._foldable() and folds(x)):
+            weight = self.weight if inputs is None else self.weight[:, inputs]
+            return self._conv_forward(_unfolded_order(x), weight, b)
+        pd, *padding = self.padding
+        depth = x.shape[2]
+        depth_out = (depth + 2 * pd - kd) // sd + 1
+        if depth_out < 1:
+            raise ValueError(f"a clip of depth {depth} is too short for a kernel of depth {kd} with padding {pd}")
+
+        def make() -> Tensor:
+            weight = self.weight if inputs is None else self.weight[:, inputs]
+            return _band(weight, depth, depth_out, lambda o, i: i - (o * sd - pd))
+
+        key = (depth, None if inputs is None else (inputs.start, inputs.stop))
+        b = b.repeat(depth_out) if b is not None and depth_out > 1 else b
+        return unfold(F.conv2d(fold(x), _kernel(self, key, make), b, stride, padding), depth_out)
+
+
+class ConvTranspose3d(nn.ConvTranspose3d):
+    """``nn.ConvTranspose3d`` (same arguments, same parameters), folded where the clip is shallow."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, D, H, W) -> (B, C', D', H', W')."""
+        (kd, *_), (sd, *stride), (pd, *padding) = self.kernel_size, self.stride, self.padding
+        od, *output_padding = self.output_padding
+        depth = x.shape[2]
+        depth_out = (depth - 1) * sd - 2 * pd + kd + od
+        if self.groups != 1 or self.dilation != (1, 1, 1) or depth_out < 1 or not folds(x):
+            return super().forward(_unfolded_order(x))
+
+        def make() -> Tensor:  # the weight is (I, O, ...): rows of the band are input slices here
+            return _band(self.weight, depth_out, depth, lambda i, o: o - i * sd + pd)
+
+        b = self.bias.repeat(depth_out) if self.bias is not None and depth_out > 1 else self.bias
+        kernel = _kernel(self, (depth,), make)
+        return unfold(F.conv_transpose2d(fold(x), kernel, b, stride, padding, output_padding), depth_out)
+
+
+class BatchNorm3d(nn.BatchNorm3d):
+    """``nn.BatchNorm3d`` that reads the folded memory order without a copy."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, D, H, W) -> the same shape."""
+        if x.stride(1) != 1 or x.shape[1] == 1 or is_channels_last(x):
+            return super().forward(x)
+        b, c, d, h, w = x.shape
+        flat = x.permute(0, 1, 3, 4, 2).reshape(b, c, h, w * d)  # a channels-last picture
+        self._check_input_dim(x)
+        train = self.training or self.running_mean is None
+        if self.training and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+        y = F.batch_norm(
+            flat, self.running_mean, self.running_var, self.weight, self.bias, train, self.momentum, self.eps
+        )
+        return y.unflatten(3, (w, d)).permute(0, 1, 4, 2, 3)

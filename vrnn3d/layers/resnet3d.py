@@ -1,0 +1,174 @@
+"""The truncated 3D ResNet-18 encoder and its mirror, the decoder (paper, sect. 3.3 and Figure 3).
+
+The encoder's modules carry the names of torchvision's ``r3d_18`` (stem, layer1, layer2), so that its Kinetics-400
+weights load by key.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vrnn3d.layers.depth_folding import BatchNorm3d, Conv3d, ConvTranspose3d
+
+
+def _conv(inputs: int, outputs: int, kernel=3, stride=1) -> Conv3d:
+    return Conv3d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+
+
+def _up(inputs: int, outputs: int, kernel: int) -> ConvTranspose3d:
+    """Doubles depth, height and width: the mirror of a convolution of stride 2."""
+    return ConvTranspose3d(inputs, outputs, kernel, 2, padding=kernel // 2, output_padding=1, bias=False)
+
+
+def _normed(conv: nn.Module, outputs: int, *after: nn.Module) -> nn.Sequential:
+    return nn.Sequential(conv, BatchNorm3d(outputs), *after)
+
+
+class BasicBlock(nn.Module):
+    """ResNet's basic block of two 3 x 3 x 3 convolutions; stride 2 halves depth, height and width."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1):
+        super().__init__()
+        self.conv1 = _normed(_conv(inputs, outputs, 3, stride), outputs, nn.ReLU())
+        self.conv2 = _normed(_conv(outputs, outputs), outputs)
+        same = stride == 1 and inputs == outputs
+        self.downsample = None if same else _normed(_conv(inputs, outputs, 1, stride), outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, D, H, W) -> (B, outputs, ceil(D / stride), ceil(H / stride), ceil(W / stride))."""
+        shortcut = x if self.downsample is None else self.downsample(x)
+        return F.relu(self.conv2(self.conv1(x)) + shortcut)
+
+
+class UpBlock(nn.Module):
+    """The mirror of a stride-2 block: (B, inputs, D, H, W) -> (B, outputs, 2D, 2H, 2W)."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        self.conv1 = _normed(_conv(inputs, inputs), inputs, nn.ReLU())
+        self.conv2 = _normed(_up(inputs, outputs, 3), outputs)
+        self.upsample = _normed(_up(inputs, outputs, 1), outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.conv2(self.conv1(x)) + self.upsample(x))
+
+
+class ResNetEncoder(nn.Module):
+    """r3d_18's stem, layer1 and layer2: (B, C, M, H, W) -> (B, widths[1], ceil(M / 2), H / 4, W / 4)."""
+
+    def __init__(self, channels: int = 1, widths: tuple[int, int] = (64, 128)):
+        super().__init__()
+        narrow, wide = widths
+        stem = Conv3d(channels, narrow, (3, 7, 7), (1, 2, 2), (1, 3, 3), bias=False)
+        self.stem = _normed(stem, narrow, nn.ReLU())
+        self.layer1 = nn.Sequential(BasicBlock(narrow, narrow), BasicBlock(narrow, narrow))
+        self.layer2 = nn.Sequential(BasicBlock(narrow, wide, stride=2), BasicBlock(wide, wide))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer2(self.layer1(self.stem(x)))
+
+
+class ResNetDecoder(nn.Module):
+    """The encoder mirrored: (B, inputs, D, H / 4, W / 4) -> logits (B, C, 2D, H, W).
+
+    The last convolution has neither norm nor activation (paper, Figure 3: "exception the decoder").
+    """
+
+    def __init__(self, inputs: int, channels: int = 1, widths: tuple[int, int] = (64, 128)):
+        super().__init__()
+        narrow, wide = widths
+        self.layer2 = nn.Sequential(BasicBlock(inputs, wide), UpBlock(wide, narrow))
+        self.layer1 = nn.Sequential(BasicBlock(narrow, narrow), BasicBlock(narrow, narrow))
+        self.stem = ConvTranspose3d(narrow, channels, (3, 7, 7), (1, 2, 2), (1, 3, 3), (0, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.stem(self.layer1(self.layer2(x)))
+
+
+class Conv2dEncoder(nn.Module):
+    """Two 5 x 5 convolutions of stride 2, frame by frame: (B, C, M, H, W) -> (B, widths[1], M, H / 4, W / 4)."""
+
+    def __init__(self, channels: int = 1, widths: tuple[int, int] = (64, 128)):
+        super().__init__()
+        sizes = (channels, *widths)
+        conv = [Conv3d(i, o, (1, 5, 5), (1, 2, 2), (0, 2, 2)) for i, o in zip(sizes, widths)]
+        self.layers = nn.Sequential(*(_normed(c, o, nn.ReLU()) for c, o in zip(conv, widths)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+class Conv2dDecoder(nn.Module):
+    """The mirror of :class:`Conv2dEncoder`: (B, inputs, M, H / 4, W / 4) -> logits (B, C, M, H, W)."""
+
+    def __init__(self, inputs: int, channels: int = 1, widths: tuple[int, int] = (64, 128)):
+        super().__init__()
+        shape = dict(kernel_size=(1, 5, 5), stride=(1, 2, 2), padding=(0, 2, 2), output_padding=(0, 1, 1))
+        self.layers = nn.Sequential(
+            _normed(ConvTranspose3d(inputs, widths[0], **shape), widths[0], nn.ReLU()),
+            ConvTranspose3d(widths[0], channels, **shape),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+def r3d_18_state(weights: dict[str, Tensor], channels: int = 1) -> dict[str, Tensor]:
+    """The part of torchvision's ``r3d_18`` state dict that :class:`ResNetEncoder` takes, for `channels` input channels.
+
+    One grey channel gets the RGB stem summed over its input channels: the same function as repeating grey three times.
+
+    Raises:
+        ValueError: when keys of stem, layer1 or layer2 are missing.
+    """
+    wanted = ResNetEncoder(3).state_dict()
+    missing = [key for key in wanted if key not in weights]
+    wrong = [key for key in wanted if key in weights and weights[key].shape != wanted[key].shape]
+    if missing or wrong:
+        raise ValueError(
+            f"these are not the weights of torchvision's r3d_18: {len(missing)} keys missing {missing[:3]},"
+            f" {len(wrong)} of another shape {wrong[:3]}"
+        )
+    state = {key: weights[key] for key in wanted}
+    if channels == 1:
+        state["stem.0.weight"] = state["stem.0.weight"].sum(1, keepdim=True)
+    elif channels != 3:
+        raise ValueError(f"r3d_18's weights fit 1 or 3 input channels, not {channels}")
+    return state
+
+
+def mirrored_state(state: dict[str, Tensor], decoder: ResNetDecoder) -> dict[str, Tensor]:
+    """An encoder's weights in the places of its mirror, for ``decoder.load_state_dict(..., strict=False)``.
+
+    Convolutions go to their mirror image; where the decoder takes more channels (the latent's), those keep their
+    initial values. Batch norms are left as they are: the mirror normalises other activations.
+    """
+    own = {k: v.clone() for k, v in decoder.state_dict().items()}
+    mirror = {
+        "layer1.0.conv1": "layer1.1.conv2",
+        "layer1.0.conv2": "layer1.1.conv1",
+        "layer1.1.conv1": "layer1.0.conv2",
+        "layer1.1.conv2": "layer1.0.conv1",
+        "layer2.0.conv1": "layer2.1.conv2",
+        "layer2.0.conv2": "layer2.1.conv1",
+        "layer2.0.downsample": "layer2.1.upsample",
+        "layer2.1.conv1": "layer2.0.conv2",
+        "layer2.1.conv2": "layer2.0.conv1",
+    }
+    for source, place in mirror.items():
+        taken, weight = state[f"{source}.0.weight"], own[f"{place}.0.weight"]
+        weight[:, : taken.shape[1]] = taken
+    own["stem.weight"] = state["stem.0.weight"].clone()
+    return own
+
+
+def encode_clip(encoder: nn.Module, clip: Tensor) -> Tensor:
+    """(N, M, C, H, W) -> the encoder's (N, C', D', H', W'): depth is the clip's time."""
+    return encoder(clip.transpose(1, 2))
+
+
+def decode_clip(decoder: nn.Module, z_and_h: Tensor, frames: int) -> Tensor:
+    """(N, C, D, H', W') -> a clip (N, `frames`, C, H, W) in [0, 1]; a mirror's surplus frame (odd M) is cut off."""
+    return torch.sigmoid(decoder(z_and_h)[:, :, :frames]).transpose(1, 2)

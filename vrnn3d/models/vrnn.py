@@ -1,0 +1,184 @@
+"""The 3D convolutional VRNN of the paper (sect. 3), and its 2D forms of Table 3.
+
+One class serves all of them: a 2D model is a 3D one whose kernels have depth 1, and a deterministic ConvLSTM is a VRNN
+without a latent.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from vrnn3d.layers.conv_lstm import ConvLSTMCell
+from vrnn3d.layers.depth_folding import Conv3d, cat_channels
+from vrnn3d.layers.gaussian import SIGMA_MIN, gaussian_from_raw
+from vrnn3d.layers.resnet3d import (
+    Conv2dDecoder,
+    Conv2dEncoder,
+    ResNetDecoder,
+    ResNetEncoder,
+    decode_clip,
+    encode_clip,
+    mirrored_state,
+    r3d_18_state,
+)
+from vrnn3d.models.base import Latents, VideoModel, check_window
+
+WIRINGS = ("z_p", "z_q")
+
+
+class GaussianHead(nn.Module):
+    """A shallow CNN with the two heads (mean, raw std) of a Gaussian in one convolution: f_p and f_q of eqs. 1 and 2.
+
+    `hidden` = 0 leaves out the layer before the heads. The first `ahead` input channels can be convolved ahead of time.
+    """
+
+    def __init__(self, inputs: int, hidden: int, latent: int, kernel: tuple[int, int, int], ahead: int = 0):
+        super().__init__()
+        padding = tuple(k // 2 for k in kernel)
+        self.ahead, self.hidden = ahead, hidden
+        self.body = Conv3d(inputs, hidden, kernel, padding=padding) if hidden else None
+        self.heads = Conv3d(hidden or inputs, 2 * latent, kernel, padding=padding)
+
+    def project(self, x: Tensor) -> Tensor:
+        """The first layer's share from the first `ahead` channels, bias included."""
+        return (self.body or self.heads)(x, slice(0, self.ahead))
+
+    def forward(self, x: Tensor, projected: Tensor | None = None) -> Tensor:
+        """(B, C, D, H, W) -> (B, 2 * latent, D, H, W); with `projected`, x lacks its first `ahead` channels."""
+        first = self.body or self.heads
+        y = first(x) if projected is None else projected + first(x, slice(self.ahead, None), bias=False)
+        return y if self.body is None else self.heads(torch.relu(y))
+
+
+class VRNN(VideoModel):
+    """Variational recurrent network over clips (paper, eqs. 1-6; sect. 3.3; Figure 2).
+
+    One step:  features = enc(clip);  h = ConvLSTM([features, z of the step before], h);  prior = f_p(h);
+    posterior = f_q(h, enc_q(target clip));  z ~ prior or posterior;  prediction = dec([z, h]).
+
+    Args:
+        channels: of a frame.
+        window: M, frames of a clip. The latent clip has depth ceil(M / 2) (3D) or M (2D).
+        horizon: H, 1 <= H <= M: the clip that comes out is H frames further on.
+        widths: channels of the encoder's two stages.
+        hidden: channels of each of the two ConvLSTM levels.
+        latent: channels of z; 0 makes the model deterministic.
+        head: channels of the hidden layer of f_p and f_q; 0 leaves it out.
+        wiring: which sample is decoded and fed back in training: "z_p" (paper, eqs. 5 and 6) or "z_q" (Chung et al.).
+            At test time it is always the prior's.
+        sigma_min: floor on both standard deviations.
+        dimensions: 3 (truncated 3D ResNet-18, 3 x 3 x 3 kernels) or 2 (5 x 5 stride-2 encoder, 3 x 3 kernels).
+        plain: compute as the equations are written, nothing ahead of time: for the benchmark. Same parameters.
+
+    Raises:
+        ValueError: for a window and horizon it cannot take, or an unknown wiring.
+    """
+
+    size_multiple = 4
+
+    def __init__(
+        self,
+        *,
+        channels: int = 1,
+        window: int = 2,
+        horizon: int = 2,
+        widths: tuple[int, int] = (64, 128),
+        hidden: int = 128,
+        latent: int = 16,
+        head: int = 128,
+        wiring: str = "z_p",
+        sigma_min: float = SIGMA_MIN,
+        dimensions: int = 3,
+        plain: bool = False,
+    ):
+        super().__init__()
+        check_window(type(self).__name__, window, horizon, "any window M >= 1 with 1 <= H <= M", 1 <= horizon <= window)
+        if wiring not in WIRINGS:
+            raise ValueError(f"no wiring {wiring!r}; there are: {', '.join(WIRINGS)}")
+        if dimensions not in (2, 3):
+            raise ValueError(f"dimensions must be 2 or 3, not {dimensions}")
+        self.channels, self.window, self.horizon = channels, window, horizon
+        self.hidden, self.latent, self.wiring, self.sigma_min = hidden, latent, wiring, sigma_min
+        self.plain, self.stochastic = plain, latent > 0
+        three = dimensions == 3
+        self.latent_depth = -(-window // 2) if three else window
+        encoder, decoder = (ResNetEncoder, ResNetDecoder) if three else (Conv2dEncoder, Conv2dDecoder)
+        kernel = (3, 3, 3) if three else (1, 3, 3)
+        wide = widths[1]
+        self.encoder = encoder(channels, widths)
+        self.level1 = ConvLSTMCell(wide + latent, hidden, kernel, ahead=wide)
+        self.level2 = ConvLSTMCell(hidden, hidden, kernel)
+        if latent:
+            self.prior = GaussianHead(hidden, head, latent, kernel)
+            self.posterior = GaussianHead(wide + hidden, head, latent, kernel, ahead=wide)
+            self.posterior_encoder = encoder(channels, widths)
+        self.decoder = decoder(hidden + latent, channels, widths)
+        # In 2D the paper's 2.9M leaves room for one of the two heads; the posterior is discarded at test time.
+        self.training_only = ("posterior_encoder",) if three else ("posterior_encoder", "posterior")
+
+    def initial_state(self, batch: int, height: int, width: int, device=None, dtype=None):
+        """((h, c) of level 1, (h, c) of level 2, z if stochastic), all zero (paper, sect. 3.3: "a zero tensor in the 1st timestep")."""
+        self.check_size(height, width)
+        size = (self.latent_depth, height // 4, width // 4)
+        levels = [level.initial_state(batch, size, device, dtype) for level in (self.level1, self.level2)]
+        if not self.stochastic:
+            return tuple(levels)
+        z = torch.zeros(batch, *size[1:], size[0], self.latent, device=device, dtype=dtype).permute(0, 4, 3, 1, 2)
+        return (*levels, z)
+
+    def encode(self, clip: Tensor) -> Tensor:
+        """(N, M, C, H, W) -> the features' share of level 1's gates (N, 4 * hidden, D, H / 4, W / 4)."""
+        features = encode_clip(self.encoder, clip)
+        return features if self.plain else self.level1.project(features)
+
+    def encode_target(self, clip: Tensor) -> Tensor | None:
+        """(N, M, C, H, W) -> the target's share of the posterior's first layer."""
+        if not self.stochastic:
+            return None
+        features = encode_clip(self.posterior_encoder, clip)
+        return features if self.plain else self.posterior.project(features)
+
+    def advance(self, features: Tensor, state, target: Tensor | None = None) -> tuple[tuple, tuple, Latents]:
+        """Eqs. 1-4 and 6 -> ((z, h), next state, ((posterior or None, prior),))."""
+        first, second, *z = state
+        # Eq. 6
+        if self.plain:
+            first = self.level1((features, *z), first)
+        else:
+            first = self.level1(tuple(z), first, projected=features)
+        second = self.level2((first[0],), second)
+        h = second[0]
+        if not self.stochastic:
+            return (h,), (first, second), ()
+        # Eq. 1
+        prior = gaussian_from_raw(self.prior(h), self.sigma_min)
+        posterior = None
+        if target is not None:
+            # Eq. 2
+            raw = self.posterior(cat_channels(target, h)) if self.plain else self.posterior(h, projected=target)
+            posterior = gaussian_from_raw(raw, self.sigma_min)
+        # Eqs. 3 and 4
+        drawn = posterior if posterior is not None and self.wiring == "z_q" else prior
+        z = drawn.sample().to(h.dtype)
+        return (z, h), (first, second, z), ((posterior, prior),)
+
+    def decode(self, output: tuple[Tensor, ...]) -> Tensor:
+        """Eq. 5: (z, h) -> predicted clip (N, M, C, H, W) in [0, 1]."""
+        joined = cat_channels(*output) if len(output) > 1 else output[0]
+        return decode_clip(self.decoder, joined, self.window)
+
+    def load_kinetics(self, weights: dict[str, Tensor]) -> None:
+        """Start encoder, posterior encoder and decoder from torchvision's ``r3d_18`` Kinetics-400 weights.
+
+        `weights` is that model's state dict. Raises ``ValueError`` when it is not, or the model's widths differ.
+        """
+        if not isinstance(self.encoder, ResNetEncoder):
+            raise ValueError("Kinetics weights fit the 3D model only")
+        state = r3d_18_state(weights, self.channels)
+        if state["layer2.0.conv1.0.weight"].shape != self.encoder.layer2[0].conv1[0].weight.shape:
+            raise ValueError("Kinetics weights fit the full-size encoder only (widths 64 and 128)")
+        self.encoder.load_state_dict(state)
+        if self.stochastic:
+            self.posterior_encoder.load_state_dict(state)
+        self.decoder.load_state_dict(mirrored_state(state, self.decoder))
