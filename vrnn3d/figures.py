@@ -97,7 +97,7 @@ def use_style() -> None:
             "figure.figsize": (7.0, 3.6),
             "font.size": 10.5,
             "axes.titlesize": 11,
-            "axes.titleweight": "semibold",
+            "axes.titleweight": "bold",
             "axes.labelsize": 10.5,
             "legend.fontsize": 10,
             "legend.frameon": False,
@@ -391,7 +391,7 @@ def per_frame(
         metric: "mse", "mae", "ssim", "psnr", or "crps", "sample_variance" (drawn without a band where none is stored).
         protocol: "10->10" or (10, 10).
         pool: which test digits, a key of the record's "evaluation".
-        paper: {experiment: the paper's average over the frames}, drawn dashed in the experiment's colour.
+        paper: {experiment: the paper's average over the frames}, thin dashed rules in the experiment's colour.
     """
     import matplotlib.pyplot as plt
     from matplotlib.ticker import MaxNLocator
@@ -417,11 +417,7 @@ def per_frame(
             low, high = zip(*entry["per_frame_interval"])
             axes.fill_between(frames, low, high, color=shade, alpha=0.22, lw=0)
     for experiment, value in (paper or {}).items():
-        axes.axhline(value, color=colour(experiment), ls=(0, (6, 3)), lw=1.2)
-        axes.annotate(
-            f"paper's average {value:g}", (1, value), xycoords=("axes fraction", "data"), xytext=(-2, 3),
-            textcoords="offset points", ha="right", color=colour(experiment), fontsize=9,
-        )  # fmt: skip
+        axes.axhline(value, color=colour(experiment), ls=(0, (8, 3)), lw=1.0, label=f"paper's average: {value:g}")
     axes.set_xlabel("frame")
     axes.set_ylabel(METRIC_LABELS.get(metric, metric))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -466,17 +462,17 @@ def loss_curves(records, panels: Sequence[str] | None = None):
         axes.set_title(CURVE_LABELS.get(key, key))
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.locator_params(axis="x", nbins=4)
+        axes.set_xlim(0, 1.03 * max(max(c["sequences"]) for c in curves))
     for axes in grid.flat[len(panels) :]:
         axes.remove()
-    for axes in grid[-1][: len(panels) - columns * (lines - 1)]:
-        axes.set_xlabel("sequences seen")
+    figure.supxlabel("sequences seen", fontsize=10.5)
     handles, names = {}, _names(records)
     for axes in figure.axes:
         handles.update({label: handle for handle, label in zip(*axes.get_legend_handles_labels())})
     if len(records) > 1:
         figure.legend(
             [handles[n] for n in names if n in handles], [n for n in names if n in handles],
-            loc="outside lower center", ncols=min(len(names), 3),
+            loc="outside upper center", ncols=min(len(names), 3),
         )  # fmt: skip
     return figure
 
@@ -504,7 +500,7 @@ def forest(rows: Sequence[Mapping[str, Any]], xlabel: str = "", reference: float
             axes.plot(row["interval"], [y, y], color=shade, lw=2.4, solid_capstyle="butt", alpha=0.75)
         axes.plot([row["estimate"]], [y], "o", color=shade, ms=6.5)
         if row.get("paper") is not None:
-            axes.plot([row["paper"]], [y], "D", mfc="none", mec=shade, mew=1.5, ms=7)
+            axes.plot([row["paper"]], [y + 0.27], "D", mfc="none", mec=shade, mew=1.4, ms=5.5)
         if row.get("note"):
             axes.annotate(row["note"], (1.02, y), xycoords=("axes fraction", "data"), va="center", fontsize=9)
     axes.set_yticks(range(len(rows)), [row["label"] for row in rows])
@@ -519,7 +515,7 @@ def forest(rows: Sequence[Mapping[str, Any]], xlabel: str = "", reference: float
 
         keys = [
             Line2D([], [], color=GREY, marker="o", ls="-", lw=2.4, ms=6.5, label="ours, 95% interval"),
-            Line2D([], [], mec=GREY, mfc="none", marker="D", ls="", ms=7, mew=1.5, label="the paper"),
+            Line2D([], [], mec=GREY, mfc="none", marker="D", ls="", ms=5.5, mew=1.4, label="the paper"),
         ]
         figure.legend(handles=keys, loc="lower right", bbox_to_anchor=(0.9, 0.88), ncols=2)
     return figure
