@@ -175,11 +175,51 @@ class ConvTranspose3d(nn.ConvTranspose3d):
         return unfold(F.conv_transpose2d(fold(x), kernel, b, stride, padding, output_padding), depth_out)
 
 
+class _SumOverProcesses(torch.autograd.Function):
+    """all_reduce(SUM) whose gradient is again summed: every process's loss depends on every process's statistics."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        x = x.clone()
+        torch.distributed.all_reduce(x)
+        return x
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:
+        grad = grad.clone()
+        torch.distributed.all_reduce(grad)
+        return grad
+
+
+def _world() -> int:
+    distributed = torch.distributed
+    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+
+
 class BatchNorm3d(nn.BatchNorm3d):
-    """``nn.BatchNorm3d`` that reads the folded memory order without a copy."""
+    """``nn.BatchNorm3d`` that reads the folded memory order without a copy.
+
+    In a training of several processes its statistics are those of the whole batch, on any backend.
+    """
+
+    def _whole_batch(self, x: Tensor) -> Tensor:
+        world, axes = _world(), (0, 2, 3, 4)
+        wide = x.float()
+        count = world * wide.numel() // wide.shape[1]
+        mean = _SumOverProcesses.apply(wide.sum(axes)) / count
+        centred = wide - mean.view(1, -1, 1, 1, 1)
+        var = _SumOverProcesses.apply(centred.square().sum(axes)) / count
+        with torch.no_grad():
+            self.num_batches_tracked.add_(1)
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(var * (count / (count - 1)), self.momentum)
+        scale = self.weight * torch.rsqrt(var + self.eps)
+        return (centred * scale.view(1, -1, 1, 1, 1) + self.bias.view(1, -1, 1, 1, 1)).to(x.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, D, H, W) -> the same shape."""
+        if self.training and _world() > 1:
+            return self._whole_batch(x)
         if x.stride(1) != 1 or x.shape[1] == 1 or is_channels_last(x):
             return super().forward(x)
         b, c, d, h, w = x.shape

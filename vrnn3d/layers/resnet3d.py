@@ -171,4 +171,4 @@ def encode_clip(encoder: nn.Module, clip: Tensor) -> Tensor:
 
 def decode_clip(decoder: nn.Module, z_and_h: Tensor, frames: int) -> Tensor:
     """(N, C, D, H', W') -> a clip (N, `frames`, C, H, W) in [0, 1]; a mirror's surplus frame (odd M) is cut off."""
-    return torch.sigmoid(decoder(z_and_h)[:, :, :frames]).transpose(1, 2)
+    return torch.sigmoid(decoder(z_and_h)[:, :, :frames].float()).transpose(1, 2)

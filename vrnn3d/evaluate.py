@@ -1,0 +1,84 @@
+"""Evaluation: many predictions per test sequence, every metric per frame, for every protocol and pool of digits."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from vrnn3d import config, metrics
+from vrnn3d.data import build
+from vrnn3d.models.base import VideoModel
+from vrnn3d.rollout import rollout
+from vrnn3d.train import autocast, pick_device
+
+
+@torch.no_grad()
+def predict(
+    model: VideoModel, frames: Tensor, context: int, predict: int, samples: int = 1, at_once: int = 1000
+) -> Tensor:
+    """Continue each sequence: (B, T >= context, C, H, W) -> (B, samples, `predict`, C, H, W), values in [0, 1].
+
+    Only the first `context` frames are looked at. A deterministic model gives one sample whatever is asked for. At most
+    `at_once` predictions run side by side; lower it when memory runs out.
+    """
+    samples = samples if model.stochastic else 1
+    was_training = model.training
+    model.eval()
+    parts = []
+    for done in range(0, samples, max(1, at_once // len(frames))):
+        count = min(max(1, at_once // len(frames)), samples - done)
+        out, _ = rollout(model, frames[:, :context], context, context + predict, samples=count)
+        parts.append(out[:, context - model.window :].unflatten(0, (len(frames), count)))
+    model.train(was_training)
+    return torch.cat(parts, dim=1).float().clamp(0, 1)
+
+
+def evaluate(
+    model: VideoModel,
+    experiment: config.Experiment,
+    *,
+    device: str | None = None,
+    progress: bool = True,
+    at_once: int = 1000,
+) -> dict:
+    """The record's "evaluation" part: {pool: {"C->T": metrics}} on the test split, for the experiment's protocols.
+
+    Protocols of one context share their predictions: 10 -> 10 is the first half of 10 -> 20. The noise is drawn from
+    ``experiment.eval.seed`` for each batch of sequences.
+    """
+    place, settings, data = pick_device(device), experiment.eval, experiment.data
+    model = model.to(place)
+    # A short training sequence may leave the longest context of Table 1 no room: frames come from the generator anyway.
+    furthest: dict[int, int] = {}
+    for context, ahead in settings.protocols:
+        if context >= model.window:
+            furthest[context] = max(ahead, furthest.get(context, 0))
+    length = max(context + ahead for context, ahead in furthest.items())
+    result: dict = {}
+    pools = data.test_pools if data.name == "moving_mnist" else ("test",)
+    bar = tqdm(total=len(pools) * len(furthest) * settings.sequences, unit=" seq", desc="evaluating", disable=not progress)
+    for pool in pools:
+        source = build(data, "test", pool=pool, length=length, device=place)
+        count = min(settings.sequences, len(source))
+        parts: dict[tuple[int, int], list] = {p: [] for p in settings.protocols if p[0] in furthest}
+        for context, ahead in furthest.items():
+            for start in range(0, count, settings.batch):
+                indices = torch.arange(start, min(start + settings.batch, count))
+                frames = source.batch(indices).to(place).float() / 255
+                torch.manual_seed(settings.seed * 1_000_003 + start * 101 + context)
+                with autocast(experiment.train.precision, place):
+                    samples = predict(model, frames, context, ahead, settings.samples, at_once)
+                truth = frames[:, context : context + ahead]
+                for protocol in parts:
+                    if protocol[0] == context:
+                        t = protocol[1]
+                        parts[protocol].append(metrics.sample_metrics(samples[:, :, :t], truth[:, :t]))
+                bar.update(len(indices))
+        drawn = settings.samples if model.stochastic else 1
+        result[pool] = {
+            f"{c}->{t}": metrics.summarise(metrics.concatenate(batches), samples=drawn)
+            for (c, t), batches in parts.items()
+        }
+    bar.close()
+    return result
