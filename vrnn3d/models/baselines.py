@@ -73,8 +73,8 @@ class PixelMean(_Baseline):
         size = self.picture.shape[-1]
         if (height, width) != (size, size):
             raise ValueError(
-                f"PixelMean was made for frames of {size} x {size}, not {height} x {width}; build it with size= the side "
-                "of your (square) frames"
+                f"PixelMean was made for frames of {size} x {size}, not {height} x {width}; build it with size= the "
+                "side of your (square) frames"
             )
 
     def decode(self, output: Tensor) -> Tensor:

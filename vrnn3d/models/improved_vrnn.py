@@ -13,11 +13,11 @@ three of its levels (1 x 1, 8 x 8 and 32 x 32). With c the context frames and le
 The z_t^{<l} in (2) and (3) are the dense connections: a level sees the sample of every coarser level.
 
 What "62M parameters, the smallest variant" is was not identified. The public code's hierarchical model has 65.3M at its
-smallest sensible setting, 32 hidden channels and 5 context frames (59.9M at 4, 106.9M at 10), posterior and initial states
-included; the defaults here follow that setting, because 5 is the shorter context of Table 1. 65.3M is 62.3 times 2^20, so
-the two may be one number in two units; but the paper's other counts are decimal, so this is a guess, not a finding.
-At 64 x 64 most of the weights of the three 1 x 1 ConvLSTMs are 3 x 3 taps that only ever multiply zero padding, 12.7M in
-all: :func:`dead_weights` counts them.
+smallest sensible setting, 32 hidden channels and 5 context frames (59.9M at 4, 106.9M at 10), posterior and initial
+states included; the defaults here follow that setting, because 5 is the shorter context of Table 1. 65.3M is 62.3 times
+2^20, so the two may be one number in two units; but the paper's other counts are decimal: a guess, not a finding.
+At 64 x 64 most of the weights of the three 1 x 1 ConvLSTMs are 3 x 3 taps that only ever multiply zero padding, 12.7M
+in all: :func:`dead_weights` counts them.
 
 Departures from the original:
 
@@ -168,8 +168,8 @@ class ImprovedVRNN(VideoModel):
     """Hierarchical conditional VRNN, about 62M parameters at its defaults (65.3M; see the module's text).
 
     A frame goes in, (B, 1, channels, H, W) with values in [0, 1], and the next comes out. Given a target it decodes the
-    posterior's samples, without one the prior's. Latents of a step: one (posterior, prior) pair per latent level, coarse
-    to fine; each mean and std is (B, latent channels, height, width).
+    posterior's samples, without one the prior's. Latents of a step: one (posterior, prior) pair per latent level,
+    coarse to fine; each mean and std is (B, latent channels, height, width).
 
     The state is ``(context, recurrent)``, one of them always empty after the first step: `context` holds, per pyramid
     level, the features of the frames met so far, (B, k, C, H, W), as long as there are fewer than `context` of them;
