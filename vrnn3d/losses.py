@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-from vrnn3d.layers.gaussian import Gaussian
+from vrnn3d.layers.gaussian import Gaussian, widened
 
 
 class Weights(NamedTuple):
@@ -54,8 +54,7 @@ def latent_loss(posterior: Gaussian, prior: Gaussian, variant: str = "kl_ll") ->
         raise ValueError(f"no latent loss {variant!r}; there are: {', '.join(VARIANTS)}")
     a, b, c, w, mirrored, constant = VARIANTS[variant]
     q, p = (prior, posterior) if mirrored else (posterior, prior)
-    dtype = torch.promote_types(torch.promote_types(q.mean.dtype, p.mean.dtype), torch.float32)
-    mean_q, std_q, mean_p, std_p = (t.to(dtype) for t in (*q, *p))
+    mean_q, std_q, mean_p, std_p = (widened(t) for t in (*q, *p))
     u, v = std_q.log(), std_p.log()
     delta = mean_p - mean_q
     # Eqs. 9 and 13, with s_p^2 / s_q^2 = exp(2 (v - u)): ratios are formed in the exponent, where they cannot overflow
@@ -71,7 +70,7 @@ def reconstruction_loss(prediction: Tensor, target: Tensor, l1: float = 1.0, l2:
     """
     if prediction.shape != target.shape:
         raise ValueError(f"prediction {tuple(prediction.shape)} and target {tuple(target.shape)} differ in shape")
-    difference = prediction.float() - target.float()
+    difference = widened(prediction) - widened(target)
     terms = {"l1": difference.abs().sum((2, 3, 4)).mean(1), "l2": difference.square().sum((2, 3, 4)).mean(1)}
     return l1 * terms["l1"] + l2 * terms["l2"], terms
 

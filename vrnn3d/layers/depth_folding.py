@@ -17,9 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-#: "auto" folds up to this depth. On a CPU plain Conv3d wins from depth 2 on (measured: ``vrnn3d bench``); on a GPU
+#: "auto" folds up to this depth. On a CPU folding wins up to depth 2 and loses from 4 on (``vrnn3d bench``); on a GPU
 #: half-precision Conv3d has no good kernels in recent PyTorch, while the folded form runs on the best 2D ones.
-AUTO_MAX_DEPTH = {"cpu": 1, "cuda": 4}
+AUTO_MAX_DEPTH = {"cpu": 2, "cuda": 4}
 
 _folding = "auto"
 _shared: dict | None = None

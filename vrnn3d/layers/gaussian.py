@@ -41,10 +41,15 @@ def noise_like(x: Tensor) -> Tensor:
     return noise if world == 1 else noise[rank * x.shape[0] : (rank + 1) * x.shape[0]]
 
 
+def widened(x: Tensor) -> Tensor:
+    """x in float32, or as it is where it is wider already."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def gaussian_from_raw(raw: Tensor, sigma_min: float = SIGMA_MIN) -> Gaussian:
-    """Split (batch, 2C, ...) into mean and std = sigma_min + softplus(raw std), in float32.
+    """Split (batch, 2C, ...) into mean and std = sigma_min + softplus(raw std), in float32 or wider.
 
     Both heads are the two halves of one convolution's output.
     """
-    mean, scale = raw.float().chunk(2, dim=1)
+    mean, scale = widened(raw).chunk(2, dim=1)
     return Gaussian(mean, sigma_min + F.softplus(scale))

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vrnn3d.layers.depth_folding import BatchNorm3d, Conv3d, ConvTranspose3d
+from vrnn3d.layers.gaussian import widened
 
 
 def _conv(inputs: int, outputs: int, kernel=3, stride=1) -> Conv3d:
@@ -171,4 +172,4 @@ def encode_clip(encoder: nn.Module, clip: Tensor) -> Tensor:
 
 def decode_clip(decoder: nn.Module, z_and_h: Tensor, frames: int) -> Tensor:
     """(N, C, D, H', W') -> a clip (N, `frames`, C, H, W) in [0, 1]; a mirror's surplus frame (odd M) is cut off."""
-    return torch.sigmoid(decoder(z_and_h)[:, :, :frames].float()).transpose(1, 2)
+    return torch.sigmoid(widened(decoder(z_and_h)[:, :, :frames])).transpose(1, 2)

@@ -1,0 +1,162 @@
+"""The paper's model: its size, its parts, its wirings, and torchvision's weights."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from vrnn3d.layers.depth_folding import folding
+from vrnn3d.layers.resnet3d import ResNetEncoder
+from vrnn3d.losses import sequence_loss
+from vrnn3d.models import build_model
+from vrnn3d.rollout import rollout
+
+NARROW = dict(widths=(4, 8), hidden=8, latent=2, head=4)
+
+# Written from the published structure of torchvision's r3d_18, not read off our encoder.
+BLOCKS = [("layer1.0", 64, 64), ("layer1.1", 64, 64), ("layer2.0", 64, 128), ("layer2.1", 128, 128)]
+
+
+def r3d_18_weights() -> dict[str, torch.Tensor]:
+    """Random weights under the keys and shapes of torchvision's r3d_18, its later layers and classifier included."""
+    shapes = {"stem.0.weight": (64, 3, 3, 7, 7)}
+
+    def norm(name: str, channels: int) -> None:
+        for key in ("weight", "bias", "running_mean", "running_var"):
+            shapes[f"{name}.{key}"] = (channels,)
+        shapes[f"{name}.num_batches_tracked"] = ()
+
+    norm("stem.1", 64)
+    for name, inputs, outputs in [*BLOCKS, ("layer3.0", 128, 256), ("layer4.0", 256, 512)]:
+        shapes[f"{name}.conv1.0.weight"] = (outputs, inputs, 3, 3, 3)
+        norm(f"{name}.conv1.1", outputs)
+        shapes[f"{name}.conv2.0.weight"] = (outputs, outputs, 3, 3, 3)
+        norm(f"{name}.conv2.1", outputs)
+        if inputs != outputs:
+            shapes[f"{name}.downsample.0.weight"] = (outputs, inputs, 1, 1, 1)
+            norm(f"{name}.downsample.1", outputs)
+    shapes |= {"fc.weight": (400, 512), "fc.bias": (400,)}
+    torch.manual_seed(0)
+    return {k: torch.rand(s) if s else torch.zeros(s, dtype=torch.long) for k, s in shapes.items()}
+
+
+@pytest.mark.parametrize(
+    "name, millions, tolerance",
+    [("vrnn3d", 12.9, 0.005), ("convlstm2d", 2.8, 0.02), ("vrnn2d", 2.9, 0.02)],
+)
+def test_parameter_counts_are_the_papers(name, millions, tolerance):
+    with torch.device("meta"):
+        breakdown = build_model(name).parameter_breakdown()
+    assert breakdown["total"] == pytest.approx(millions * 1e6, rel=tolerance)
+
+
+def test_breakdown_of_the_paper_model():
+    with torch.device("meta"):
+        model = build_model("vrnn3d")
+    b = model.parameter_breakdown()
+    assert b["total"] == 12_942_657
+    assert b["level1"] + b["level2"] == pytest.approx(7.3e6, rel=0.01)  # the paper: "7m"
+    assert sum(p.numel() for p in model.parameters()) == b["total"] + b["posterior_encoder"]
+
+
+def test_latent_shapes_are_those_of_figure_2():
+    model = build_model("vrnn3d", window=4, horizon=4, widths=(4, 128), hidden=8, head=4)
+    features, state = model.encoder(torch.rand(1, 1, 4, 32, 64)), model.initial_state(1, 32, 64)
+    assert features.shape == (1, 128, 2, 8, 16)  # M / 2, H / 4, W / 4
+    prediction, _, ((posterior, prior),) = model.step(torch.rand(1, 4, 1, 32, 64), state)
+    assert prior.mean.shape == prior.std.shape == (1, 16, 2, 8, 16) and posterior is None
+    assert prediction.shape == (1, 4, 1, 32, 64) and 0 <= prediction.min() and prediction.max() <= 1
+
+
+def test_std_never_falls_below_its_floor():
+    model = build_model("vrnn3d", **NARROW, sigma_min=0.25)
+    with torch.no_grad():
+        model.prior.heads.bias[2:] = -100
+    _, _, ((_, prior),) = model.step(torch.rand(1, 2, 1, 8, 8), model.initial_state(1, 8, 8))
+    assert prior.std.min() >= 0.25
+    assert prior.std.min().item() == pytest.approx(0.25, abs=1e-3)
+
+
+@pytest.mark.parametrize("wiring", ["z_p", "z_q"])
+def test_wiring_decides_whether_reconstruction_reaches_the_posterior(wiring):
+    torch.manual_seed(0)
+    model = build_model("vrnn3d", **NARROW, wiring=wiring)
+    frames = torch.rand(2, 6, 1, 8, 8)
+    prediction, _ = rollout(model, frames, 4, 6, posterior=True)
+    prediction.sum().backward()
+    touched = any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.posterior.parameters())
+    assert touched == (wiring == "z_q")
+
+
+def test_latent_loss_trains_the_posterior_under_either_wiring():
+    model = build_model("vrnn3d", **NARROW)
+    frames = torch.rand(2, 6, 1, 8, 8)
+    prediction, latents = rollout(model, frames, 4, 6, posterior=True)
+    loss, terms = sequence_loss(prediction, frames[:, 2:], latents, variant="kl_pq")
+    loss.mean().backward()
+    assert model.posterior_encoder.stem[0].weight.grad.abs().sum() > 0
+    assert set(terms) == {"l1", "l2", "reconstruction", "latent"} and loss.shape == (2,)
+
+
+def test_r3d_18_keys_and_shapes():
+    weights, ours = r3d_18_weights(), ResNetEncoder(3).state_dict()
+    theirs = {k: v.shape for k, v in weights.items() if k.startswith(("stem", "layer1", "layer2"))}
+    assert {k: v.shape for k, v in ours.items()} == theirs
+
+
+def test_kinetics_weights_load_and_grey_equals_repeated_rgb():
+    weights = r3d_18_weights()
+    model = build_model("vrnn3d")
+    model.load_kinetics(weights)
+    rgb = ResNetEncoder(3)
+    rgb.load_state_dict({k: v for k, v in weights.items() if k in rgb.state_dict()})
+    grey = torch.rand(1, 1, 2, 16, 16)
+    with torch.no_grad():
+        expected = rgb.eval()(grey.expand(-1, 3, -1, -1, -1))
+        torch.testing.assert_close(model.eval().encoder(grey), expected, rtol=1e-4, atol=1e-4)
+    assert torch.equal(model.decoder.layer1[0].conv1[0].weight, weights["layer1.1.conv2.0.weight"])
+    assert torch.equal(model.decoder.layer2[0].conv1[0].weight[:, :128], weights["layer2.1.conv2.0.weight"])
+
+
+def test_other_weights_are_refused():
+    with pytest.raises(ValueError, match="r3d_18"):
+        build_model("vrnn3d").load_kinetics({"stem.0.weight": torch.zeros(1)})
+    with pytest.raises(ValueError, match="3D model"):
+        build_model("convlstm2d").load_kinetics({})
+    with pytest.raises(ValueError, match="full-size"):
+        build_model("vrnn3d", **NARROW).load_kinetics(r3d_18_weights())
+
+
+def test_unknown_choices_are_refused():
+    with pytest.raises(ValueError, match="z_p, z_q"):
+        build_model("vrnn3d", wiring="z")
+    with pytest.raises(ValueError, match="1 <= H <= M"):
+        build_model("vrnn3d", window=2, horizon=3)
+    with pytest.raises(ValueError, match="dimensions"):
+        build_model("vrnn3d", dimensions=4)
+
+
+@pytest.mark.parametrize("name", ["vrnn3d", "vrnn2d", "convlstm2d"])
+def test_fast_form_equals_plain_form_with_gradients(name):
+    """Hoisting, time batching and folding change no output and no gradient (running statistics, float64)."""
+    options = dict(widths=(4, 8), hidden=8) | ({} if name == "convlstm2d" else dict(latent=2, head=0))
+    torch.manual_seed(0)
+    model = build_model(name, **options).double().eval()
+    length = 8 if name == "vrnn3d" else 7
+    frames = torch.rand(2, length, 1, 8, 8, dtype=torch.double)
+    mask = torch.rand(2, length) < 0.5
+    found = []
+    for plain, batched, mode in ((True, False, "never"), (False, True, "auto"), (False, True, "always")):
+        model.plain = plain
+        model.zero_grad()
+        torch.manual_seed(1)
+        with folding(mode):
+            prediction, latents = rollout(
+                model, frames, 4, length, forcing=mask, posterior=model.stochastic, batched=batched
+            )
+        loss, _ = sequence_loss(prediction, frames[:, model.window :], latents, variant="kl_ll")
+        loss.mean().backward()
+        found.append([prediction.detach(), *(p.grad.clone() for p in model.parameters())])
+    for other in found[1:]:
+        for a, b in zip(found[0], other):
+            torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-8)
