@@ -369,8 +369,8 @@ def _names(records: list[dict]) -> list[str]:
     names = []
     for r in records:
         name = r.get("title") or r["experiment"]
-        if len(profiles) > 1 or r["profile"] in ("smoke", "cpu"):
-            name += f" [{r['profile']}]"
+        if len(profiles) > 1 or r["profile"] not in ("paper", "ablation"):
+            name += f" [{r['profile']} profile]"
         if experiments.count(r["experiment"]) > 1:
             name += f", seed {r['seed']}"
         names.append(name)
@@ -539,13 +539,17 @@ def _cell(value: Any, column: str, decimals: int) -> tuple[str, str]:
     return f"{value:{sign}.{decimals}f}".replace("-", "\N{MINUS SIGN}"), right
 
 
-def table_html(table, caption: str | None = None, decimals: int | Mapping[str, int] = 1):
+#: Digits after the point by column name, on any level; one digit elsewhere.
+DECIMALS = {"SSIM": 3, "ssim": 3, "PSNR": 2, "psnr": 2}
+
+
+def table_html(table, caption: str | None = None, decimals: int | Mapping[str, int] = DECIMALS):
     """A pandas DataFrame, or a list of mappings, as an HTML table for the page; an ``IPython.display.HTML``.
 
     Args:
         table: ``results.table1(...)`` for example; with column levels, cells of the upper ones are joined.
         caption: written above; plain text.
-        decimals: digits after the point, one number or one per column name of any level (such as {"ssim": 3}).
+        decimals: digits after the point, one number or one per column name of any level (default: DECIMALS).
 
     A missing value in a column named "ours" reads "not run"; numbers in one named "difference" carry their sign.
     """
@@ -573,12 +577,10 @@ def table_html(table, caption: str | None = None, decimals: int | Mapping[str, i
             cells.append(f'<th scope="col" rowspan="{levels}" style="text-align:left">{name}</th>')
         at = 0
         while at < len(columns):
-            span = 1
-            while at + span < len(columns) and columns[at + span][: level + 1] == columns[at][: level + 1]:
-                span += level < levels - 1
-                if level == levels - 1:
-                    break
-            align = "center" if level < levels - 1 else "left" if _is_text(frame.iloc[:, at]) else "right"
+            span, last = 1, level == levels - 1
+            while not last and at + span < len(columns) and columns[at + span][: level + 1] == columns[at][: level + 1]:
+                span += 1
+            align = "center" if not last else "left" if _is_text(frame.iloc[:, at]) else "right"
             text = html.escape(str(columns[at][level]))
             cells.append(f'<th scope="col" colspan="{span}" style="text-align:{align}">{text}</th>')
             at += span
