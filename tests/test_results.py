@@ -39,7 +39,7 @@ def evaluation(mse, seed=0, sequences=30, protocols=tuple(FRAMES), spread=0.0):
 
 def record(name="vrnn3d_kl_ll", mse=40.0, profile="paper", seed=0, parameters=12_942_000, model="vrnn3d", **changes):
     spread, log_std = changes.pop("spread", 1.0), changes.pop("log_std", -2.0)
-    protocols, data, loss = (changes.pop(k, d) for k, d in (("protocols", tuple(FRAMES)), ("data", {}), ("loss", "kl_ll")))
+    protocols, data, loss = changes.pop("protocols", tuple(FRAMES)), changes.pop("data", {}), changes.pop("loss", "kl_ll")
     size = changes.pop("model_size", (2, 2))
     experiment = Experiment(name, profile, f"Title of {name}", Data(**data), Model(model, *size), Loss(loss))
     pool = "test" if data.get("name") == "kth" else "train"
@@ -205,6 +205,8 @@ def test_table_1_puts_ours_beside_the_papers():
     assert list(results.table1([], experiments=results.TABLE3).index) == [
         results.PAPER[e]["title"] for e in results.TABLE3
     ]
+    counted = results.table1([], counts={"predrnnpp": 15_375_000}).loc["PredRNN++"]
+    assert counted["parameters", "million", "ours"] == pytest.approx(15.375)
     extra = results.table1([record("beyond", mse=20)], experiments=(*results.TABLE1, "beyond"))
     assert math.isnan(extra.loc["Title of beyond"]["10 → 10", "MSE", "paper"])
 
@@ -272,7 +274,7 @@ def test_verdict_on_the_comparison():
     assert found["verdict"] == "partly" and "Not better everywhere than PredRNN++" in found["why"]
     lost = [record("vrnn3d_kl_ll", mse=500), *runs[:-1]]
     assert verdict(lost, "C1")["verdict"] == "not reproduced"
-    assert "E3D-LSTM has the higher SSIM for 10->10 (0.91 against 0.896)" in found["why"]
+    assert "E3D-LSTM has the higher SSIM for 10 → 10 (0.910 against 0.896)" in found["why"]
 
 
 def test_verdict_on_the_parameters():

@@ -2,6 +2,7 @@
 
 Every figure has a transparent background and mid-grey lettering, so that one picture reads on light and on dark pages.
 Videos are (T, H, W) or (T, C, H, W) with one or three channels: floats in [0, 1] or uint8, numpy arrays or tensors.
+A notebook shows what a function here returns when it is the cell's last value, or is passed to ``display``.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def colour(name: str) -> str:
 
 
 def use_style() -> None:
-    """Set matplotlib's defaults for every figure of the study; in a notebook, also twice the pixels for sharp screens."""
+    """Set matplotlib's defaults for every figure of the study; in a notebook, also the pixels sharp screens have."""
     import matplotlib as mpl
 
     mpl.rcParams.update(
@@ -125,6 +126,14 @@ def use_style() -> None:
         return
     if get_ipython() is not None:
         set_matplotlib_formats("retina")
+
+
+def _released(figure):
+    """The figure, no longer pyplot's: a notebook shows it once (as the cell's value), and none pile up in memory."""
+    import matplotlib.pyplot as plt
+
+    plt.close(figure)
+    return figure
 
 
 # --- videos ---------------------------------------------------------------------------------------------------------
@@ -219,7 +228,7 @@ def strip(
             axes.set_ylim(canvas.shape[0], 0)
     if title:
         axes.set_title(title, pad=8)
-    return figure
+    return _released(figure)
 
 
 def _montage(
@@ -423,7 +432,7 @@ def per_frame(
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(x=0.02)
     _legend(axes)
-    return figure
+    return _released(figure)
 
 
 def _legend(axes) -> None:
@@ -474,7 +483,7 @@ def loss_curves(records, panels: Sequence[str] | None = None):
             [handles[n] for n in names if n in handles], [n for n in names if n in handles],
             loc="outside upper center", ncols=min(len(names), 3),
         )  # fmt: skip
-    return figure
+    return _released(figure)
 
 
 def forest(rows: Sequence[Mapping[str, Any]], xlabel: str = "", reference: float | None = None):
@@ -518,7 +527,7 @@ def forest(rows: Sequence[Mapping[str, Any]], xlabel: str = "", reference: float
             Line2D([], [], mec=GREY, mfc="none", marker="D", ls="", ms=5.5, mew=1.4, label="the paper"),
         ]
         figure.legend(handles=keys, loc="lower right", bbox_to_anchor=(0.9, 0.88), ncols=2)
-    return figure
+    return _released(figure)
 
 
 # --- tables ---------------------------------------------------------------------------------------------------------
@@ -536,7 +545,7 @@ def _cell(value: Any, column: str, decimals: int) -> tuple[str, str]:
     if not isinstance(value, (float, np.floating)):
         return html.escape(str(value)), "text-align:left"
     sign = "+" if column == "difference" else ""
-    return f"{value:{sign}.{decimals}f}".replace("-", "\N{MINUS SIGN}"), right
+    return _number(value, decimals, sign), right
 
 
 #: Digits after the point by column name, on any level; one digit elsewhere.
@@ -593,6 +602,64 @@ def table_html(table, caption: str | None = None, decimals: int | Mapping[str, i
         out.append(f"<tr>{head}{body}</tr>")
     out.append("</tbody></table></div>")
     return HTML("".join(out))
+
+
+def comparison_html(table, caption: str | None = None, decimals: int | Mapping[str, int] = DECIMALS):
+    """``results.table1(...)`` made to fit a page: two lines a model, the paper's and ours; an ``IPython.display.HTML``.
+
+    Ours carries its difference from the paper's in parentheses, and the number of seeds where it averages several. What
+    was not run says so.
+    """
+    import pandas
+    from IPython.display import HTML
+
+    groups = list(dict.fromkeys((a, b) for a, b, side in table.columns if side == "ours"))
+    flat = []
+    for label, row in table.iterrows():
+        seeds = int(row["", "", "seeds"])
+        paper: dict[tuple, Any] = {("model", ""): label, ("", ""): "the paper"}
+        ours: dict[tuple, Any] = {("model", ""): "", ("", ""): "ours" + (f", {seeds} seeds" if seeds > 1 else "")}
+        for group in groups:
+            digits = decimals if isinstance(decimals, int) else decimals.get(group[1], 1)
+            theirs, mine = row[*group, "paper"], row[*group, "ours"]
+            paper[group] = "" if pandas.isna(theirs) else _number(theirs, digits)
+            ours[group] = "not run" if pandas.isna(mine) else _number(mine, digits)
+            if not pandas.isna(mine + theirs) and (*group, "difference") in row.index:
+                ours[group] += f" ({_number(mine - theirs, digits, '+')})"
+        flat += [paper, ours]
+    head, sub = [], []
+    keys = list(flat[0]) if flat else []
+    for key in keys:
+        if not head or head[-1][0] != key[0]:
+            head.append([key[0], 0])
+        head[-1][1] += 1
+        align = "right" if key in groups else "left"
+        sub.append(f'<th scope="col" style="text-align:{align}">{html.escape(key[1])}</th>')
+    out = ['<div style="overflow-x:auto"><table class="table vrnn3d-table">']
+    if caption:
+        out.append(f"<caption>{html.escape(caption)}</caption>")
+    tops = "".join(
+        f'<th scope="colgroup" colspan="{span}" style="text-align:{"left" if name == "model" else "center"}">'
+        f"{html.escape(name)}</th>"
+        for name, span in head
+    )
+    out.append(f"<thead><tr>{tops}</tr><tr>{''.join(sub)}</tr></thead><tbody>")
+    for line in flat:
+        cells = []
+        if label := line["model", ""]:
+            cells = [f'<th scope="rowgroup" rowspan="2" style="text-align:left">{html.escape(label)}</th>']
+        for key in keys[1:]:
+            style = "text-align:right;white-space:nowrap" if key in groups else "text-align:left;white-space:nowrap"
+            if line[key] == "not run":
+                style += f";font-style:italic;color:{GREY}"
+            cells.append(f'<td style="{style}">{html.escape(line[key])}</td>')
+        out.append(f"<tr>{''.join(cells)}</tr>")
+    out.append("</tbody></table></div>")
+    return HTML("".join(out))
+
+
+def _number(value: float, digits: int, sign: str = "") -> str:
+    return f"{value:{sign}.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _is_text(column) -> bool:

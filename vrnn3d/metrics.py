@@ -1,4 +1,4 @@
-"""Frame-wise metrics of predicted videos, on the CPU or the GPU: the paper's, and those it should have shown beside them.
+"""Frame-wise metrics of predicted videos, on the CPU or the GPU: the paper's, and those that belong beside them.
 
 Videos are (batch, time, channel, height, width). Predictions are clipped to [0, 1] first; the truth must be in [0, 1].
 Everything returned is (batch, time) in float32, averaged or summed over the pixels of a frame only.
@@ -56,8 +56,8 @@ def _psnr(summed_squares: Tensor, pixels: int) -> Tensor:
 def ssim(prediction: Tensor, truth: Tensor) -> Tensor:
     """Structural similarity of each frame, (B, T), equal to scikit-image's to 1e-5.
 
-    That is ``structural_similarity(truth, prediction, data_range=1, win_size=7, channel_axis=...)`` with its defaults: a
-    uniform 7 x 7 window, the sample covariance, the border of 3 pixels left out, channels averaged. Height and width
+    That is ``structural_similarity(truth, prediction, data_range=1, win_size=7, channel_axis=...)`` with its defaults:
+    a uniform 7 x 7 window, the sample covariance, the border of 3 pixels left out, channels averaged. Height and width
     must be at least 7.
     """
     _check(prediction, truth)

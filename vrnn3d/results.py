@@ -51,9 +51,9 @@ TABLE1 = ("convlstm2d", "predrnnpp", "e3d_lstm", "vrnn2d", "improved_vrnn", "vrn
 TABLE3 = ("convlstm2d", "vrnn2d", "vrnn3d_kl", "vrnn3d_kl_ll")
 
 ANCHOR_NOTE = (
-    "OpenSTL's Moving MNIST benchmark, 10 -> 10: 10,000 training and 10,000 fixed test sequences of the public generator,"
-    " another protocol than the paper's. Its SSIM was computed from floats with scikit-image's former default range of 2,"
-    " which flatters; it is not comparable with ours."
+    "OpenSTL's Moving MNIST benchmark, 10 -> 10: 10,000 training and 10,000 fixed test sequences of the public"
+    " generator, another protocol than the paper's. Its SSIM was computed from floats with scikit-image's former default"
+    " range of 2, which flatters; it is not comparable with ours."
 )
 #: Modern results to place beside ours; read ANCHOR_NOTE with them.
 ANCHORS: tuple[dict, ...] = tuple(
@@ -330,6 +330,11 @@ def find(experiment: str, profile: str, seed: int = 0, root: str | os.PathLike |
 # --- comparison -------------------------------------------------------------------------------------------------------
 
 
+def arrow(protocol: str) -> str:
+    """A protocol as it is printed: "10->10" with a proper arrow between spaces."""
+    return protocol.replace("->", " \N{RIGHTWARDS ARROW} ")
+
+
 def value(record: Mapping, pool: str, protocol: str, metric: str, statistic: str = "average") -> float:
     """One number of a record's evaluation; NaN where it was not measured."""
     return record["evaluation"].get(pool, {}).get(protocol, {}).get(metric, {}).get(statistic, math.nan)
@@ -437,6 +442,7 @@ def table1(
     metrics: tuple[str, ...] = ("ssim", "mse"),
     protocols: tuple[str, ...] = PROTOCOLS,
     experiments: tuple[str, ...] = TABLE1,
+    counts: Mapping[str, int] | None = None,
 ):
     """The paper's Table 1 (or, with ``experiments=TABLE3``, its ablation) with ours beside it, a pandas DataFrame.
 
@@ -448,6 +454,7 @@ def table1(
         records: of one profile.
         profile: "paper", or "ablation" where a heading says so.
         pool: which digits the test sequences are made of: "train" as in the paper, or "test".
+        counts: {experiment: parameters} of the built models, shown also where nothing was run.
 
     Raises:
         ValueError: for records of other profiles, or trained on the excerpt: they never join the paper's numbers.
@@ -456,6 +463,7 @@ def table1(
 
     records = list(records)
     _refuse_incomparable(records, profile)
+    counted = {r["experiment"]: r["parameters"]["total"] for r in records} | dict(counts or {})
     rows, titles = [], []
     for experiment in experiments:
         mine = _finished(records, experiment, profile)
@@ -463,11 +471,11 @@ def table1(
         titles.append(theirs.get("title") or (mine[0]["title"] if mine else experiment))
         row = {
             ("parameters", "million", "paper"): theirs.get("parameters", math.nan) / 1e6,
-            ("parameters", "million", "ours"): mine[0]["parameters"]["total"] / 1e6 if mine else math.nan,
+            ("parameters", "million", "ours"): counted.get(experiment, math.nan) / 1e6,
             ("", "", "seeds"): len(mine),
         }
         for protocol in protocols:
-            head = protocol.replace("->", " \N{RIGHTWARDS ARROW} ")
+            head = arrow(protocol)
             for metric in metrics:
                 numbers = [x for x in (value(r, pool, protocol, metric) for r in mine) if not math.isnan(x)]
                 ours = float(np.mean(numbers)) if numbers else math.nan
@@ -490,7 +498,7 @@ CLAIMS: dict[str, tuple[str, str]] = {
     "C2": ("It does so with fewer parameters: 12.9M against 15.4M, 38.7M and 62M.", "Table 1"),
     "C3": (
         "Stochasticity lowers the MSE from 82.2 to 60.7, 3D convolutions to 41.8, the likelihood term to 39.4.",
-        "Table 3, 10 -> 10",
+        "Table 3",
     ),
     "C4": ("The KL-LL loss puts more emphasis on sample diversity and raises the prior's variance.", "section 3.2"),
     "C5": (
@@ -510,8 +518,8 @@ def verdicts(records: Iterable[Mapping], counts: Mapping[str, int] | None = None
     """What became of each claim of the paper: a list of {"claim", "text", "where", "verdict", "why"}.
 
     Computed from finished runs of the `paper` profile (C4 to C6: also of the `ablation` profile); all others are
-    ignored. One model beats another where the 95% interval of their paired difference over the test sequences leaves out
-    zero.
+    ignored. One model beats another where the 95% interval of their paired difference over the test sequences leaves
+    out zero.
 
     Args:
         records: any records.
@@ -559,7 +567,8 @@ def _titles(experiments: Iterable[str]) -> str:
 def _beats_all(records: list[Mapping], pool: str) -> tuple[str, str]:
     ours, rivals = "vrnn3d_kl_ll", [e for e in TABLE1 if e != "vrnn3d_kl_ll"]
     own = [
-        f"{PAPER[r]['title']} has the higher SSIM for {p} ({PAPER[r][p]['ssim']:g} against {PAPER[ours][p]['ssim']:g})"
+        f"{PAPER[r]['title']} has the higher SSIM for {arrow(p)} ({PAPER[r][p]['ssim']:.3f} against"
+        f" {PAPER[ours][p]['ssim']:.3f})"
         for r in rivals
         for p in PROTOCOLS
         if PAPER[r][p]["ssim"] > PAPER[ours][p]["ssim"]
@@ -638,8 +647,8 @@ def _ablation_steps(records: list[Mapping], pool: str) -> tuple[str, str]:
 
 def _diversity(records: list[Mapping], pool: str) -> tuple[str, str]:
     derivation = (
-        "The likelihood term does not contain the prior's standard deviation, so the best prior for a given posterior is"
-        " the same as under KL; what the term adds is a penalty on the posterior's entropy."
+        "The likelihood term does not contain the prior's standard deviation, so the best prior for a given posterior"
+        " is the same as under KL; what the term adds is a penalty on the posterior's entropy."
     )
     pairs = [("paper", "vrnn3d_kl", "vrnn3d_kl_ll")]
     pairs += [("ablation", f"loss_kl_pq_{wiring}", f"loss_kl_ll_{wiring}") for wiring in ("z_p", "z_q")]
@@ -687,8 +696,8 @@ def _further_future(records: list[Mapping]) -> tuple[str, str]:
         about = ours[0]["data"]["description"]
     if not outcome:
         return NOT_TESTED, (
-            "The two models have not both been trained on KTH and measured at 40 or 60 frames; the paper's Table 2 is an"
-            " image, its numbers are not in the text we have."
+            "The two models have not both been trained on KTH and measured at 40 or 60 frames; the paper's Table 2 is"
+            " an image, its numbers are not in the text we have."
         )
     verdict = "reproduced" if all(outcome) else "partly" if any(outcome) else "not reproduced"
     return verdict, f"{about}: {'; '.join(told)}."
@@ -737,6 +746,6 @@ def _truncation() -> tuple[str, str]:
     saved = residual_stage_parameters(128, 256) + residual_stage_parameters(256, 512)
     return (
         "parameters: reproduced; sufficiency: not tested yet",
-        f"Stages 3 and 4 of a 3D ResNet-18 hold {saved / 1e6:.1f}M parameters; left out of the encoder and of a mirrored"
-        f" decoder they save {2 * saved / 1e6:.1f}M. No run with the full encoder has been made to compare with.",
+        f"Stages 3 and 4 of a 3D ResNet-18 hold {saved / 1e6:.1f}M parameters; left out of the encoder and of a"
+        f" mirrored decoder they save {2 * saved / 1e6:.1f}M. No run with the full encoder has been made to compare with.",
     )
