@@ -8,7 +8,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import FancyBboxPatch
 
-from vrnn3d.diagrams import DRAWINGS, draw, picture
+from vrnn3d.diagrams import DRAWINGS, draw, parameter_bars, picture
 from vrnn3d.models import REGISTRY
 
 EVERY = [(name, part) for name, parts in DRAWINGS.items() for part in range(len(parts))]
@@ -56,3 +56,15 @@ def test_the_notebook_s_picture_is_one_and_the_same_vector_file_with_alt_text():
     assert first == second and 'alt="One step of the variational 3D ConvLSTM' in first
     svg = base64.b64decode(first.split("base64,")[1].split('"')[0]).decode()
     assert svg.count("<path") > 20 and "<image" not in svg
+
+
+def test_parameter_bars_are_as_long_as_the_counts_and_end_with_what_is_not_counted():
+    counted = {"A": {"head": 1_000_000, "spare": 3_000_000, "body": 6_000_000}, "B": {"all": 2_000_000}}
+    figure = parameter_bars(counted, {("A", "spare")}, {"A": 8e6, "B": 2e6})
+    axes = figure.axes[0]
+    bars = [(round(p.get_x()), round(p.get_width()), p.get_facecolor()[3] > 0) for p in axes.patches]
+    assert bars[:2] == [(0, 1_000_000, True), (1_000_000, 6_000_000, True)]
+    assert bars[2:] == [(7_000_000, 3_000_000, False), (0, 2_000_000, True)]
+    assert [line.get_xdata()[0] for line in axes.lines] == [8e6, 2e6]
+    assert axes.get_xlim()[1] > 10_000_000
+    assert [t.get_text() for t in axes.texts] == ["head", "body", "spare", "all"]

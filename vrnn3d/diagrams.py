@@ -2,7 +2,7 @@
 
 Backgrounds are transparent; boxes are mid-tones with white lettering and everything else is mid-grey, so that one
 picture reads on light and on dark pages. Blue: recurrent memory. Violet: convolutions with learned weights. Green:
-encoders and decoders. Orange: latent variables. Dashed: in training only.
+encoders and decoders. Orange: latent variables, and what else is new in a system. Dashed: in training only.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import html
 import io
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING, Callable, Collection, Mapping
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -177,7 +177,7 @@ def _vrnn(d: str, clip: str, after: str) -> Figure:
     c.box(14.4, 4.6, "$z_t$", LATENT, 1.1, 0.8, size=12)
     c.arrow((13.05, 3.85), (14.15, 3.85), (14.15, 4.2))
     c.arrow((10.35, 5.5), (14.15, 5.5), (14.15, 5.0), dashed=True)
-    c.label(12.3, 5.75, "in training", size=8.5)
+    c.label(12.3, 5.8, "wiring $z_q$ only", size=8.5)
     c.arrow((14.65, 4.2), (14.65, 2.75))
     # z goes back into the next step
     c.arrow((14.95, 4.6), (16.2, 4.6), (16.2, 6.75), (6.0, 6.75), (6.0, 2.45), (6.4, 2.45), colour=LATENT)
@@ -262,10 +262,11 @@ def eidetic_lstm() -> Figure:
     c = Canvas(21.5, 9)
     c.axes.set_xlim(-1, 20.5)
     _lane(c, 8, 1.9, 19, "$C^k_{t-1}$", "$C^k_t$")
-    for shift in (0.3, 0.15, 0):
-        c.box(1.0 + shift, 6.2 + shift, "" if shift else "$C^k_{t-\\tau:t-1}$", MEMORY, 1.8, 0.75)
+    for shift, fade in ((0.36, "66"), (0.18, "a0")):
+        c.box(1.0 + shift, 6.2 + shift, "", MEMORY + fade, 1.8, 0.75)
+    c.box(1.0, 6.2, "$C^k_{t-\\tau:t-1}$", MEMORY, 1.8, 0.75)
     c.box(4.4, 6.2, "recall: softmax$(R\\,C^{T})\\,C$", LATENT, 3.7, 0.8)
-    c.arrow((2.2, 6.2), (2.55, 6.2), colour=MEMORY)
+    c.arrow((1.9, 6.2), (2.55, 6.2), colour=MEMORY)
     c.op(4.4, 8, "+", MEMORY)
     c.arrow((4.4, 6.6), (4.4, 7.75))
     c.box(6.4, 8, "norm", FRAME, 1.2, 0.6)
@@ -350,6 +351,42 @@ def hierarchy() -> Figure:
     return c.figure
 
 
+def parameter_bars(counted: Mapping[str, Mapping[str, int]], aside: Collection[str], printed: Mapping[str, float]):
+    """What each system's parameters are spent on, and what the paper prints.
+
+    Args:
+        counted: title -> {part: parameters}, without a total.
+        aside: (title, part) pairs that the total leaves out, drawn hollow at the end of their bar.
+        printed: title -> the paper's number of parameters, an orange mark.
+    """
+    from matplotlib.figure import Figure
+
+    height = 0.62 * len(counted) + 0.7
+    figure = Figure(figsize=(8.6, height), facecolor="none")
+    axes = figure.add_axes((0.3, 0.6 / height, 0.68, 1 - 0.65 / height), fc="none")
+    longest = max([*printed.values(), *(sum(parts.values()) for parts in counted.values())])
+    for row, (title, parts) in enumerate(counted.items()):
+        left = 0
+        for index, name in enumerate(sorted(parts, key=lambda name: (title, name) in aside)):
+            hollow = (title, name) in aside
+            look = dict(fc="none", ec=GREY, ls=":") if hollow else dict(fc=(CONV, MEMORY)[index % 2], ec="none")
+            axes.barh(row, parts[name], 0.55, left, **look)
+            if parts[name] > 0.014 * longest * len(name):
+                style = dict(ha="center", va="center", size=8, color=GREY if hollow else "white")
+                axes.text(left + parts[name] / 2, row, name.replace("_", " "), **style)
+            left += parts[name]
+        axes.plot(printed[title], row - 0.42, "v", color=LATENT, ms=8, mec="none")
+    axes.set(yticks=range(len(counted)), yticklabels=list(counted), ylim=(len(counted) - 0.5, -0.7))
+    axes.set_xlim(0, 1.03 * longest)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1e6:g}")
+    axes.set_xlabel("million parameters   (orange: printed in the paper;  dotted: in training only, not counted)")
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(GREY)
+    axes.tick_params(colors=GREY, left=False)
+    axes.xaxis.label.set(color=GREY, size=9)
+    return figure
+
+
 #: registry name -> the drawings of that system
 DRAWINGS: dict[str, tuple[Callable[[], Figure], ...]] = {
     "convlstm2d": (conv_lstm,),
@@ -374,18 +411,21 @@ def draw(name: str, part: int = 0) -> Figure:
 
 
 def picture(name: str, part: int = 0):
-    """The same for a notebook: an ``IPython.display.HTML`` with the drawing as SVG and its description as alt text."""
+    """:func:`draw` for a notebook: :func:`embed`, with what the drawing shows as alt text."""
+    return embed(draw(name, part), " ".join(DRAWINGS[name][part].__doc__.split()))
+
+
+def embed(figure: Figure, alt: str):
+    """A figure as ``IPython.display.HTML`` holding its SVG; the same figure always gives the same bytes."""
     from IPython.display import HTML
     from matplotlib import rc_context
 
-    figure, out = draw(name, part), io.BytesIO()
-    with rc_context({"svg.hashsalt": f"{name}{part}"}):  # the same drawing is the same file
+    out = io.BytesIO()
+    with rc_context({"svg.hashsalt": alt}):
         figure.savefig(out, format="svg", metadata={"Date": None})
     data = base64.b64encode(out.getvalue()).decode()
-    alt = html.escape(" ".join(DRAWINGS[name][part].__doc__.split()))
-    width = round(figure.get_figwidth() * 84)
     # The theme lays white behind pictures on its dark pages, unless they have this class.
     return HTML(
-        f'<img class="dark-light" style="width: {width}px; max-width: 100%" alt="{alt}" '
-        f'src="data:image/svg+xml;base64,{data}">'
+        f'<img class="dark-light" style="width: {round(figure.get_figwidth() * 84)}px; max-width: 100%" '
+        f'alt="{html.escape(alt)}" src="data:image/svg+xml;base64,{data}">'
     )
