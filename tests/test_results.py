@@ -39,9 +39,9 @@ def evaluation(mse, seed=0, sequences=30, protocols=tuple(FRAMES), spread=0.0):
 
 def record(name="vrnn3d_kl_ll", mse=40.0, profile="paper", seed=0, parameters=12_942_000, model="vrnn3d", **changes):
     spread, log_std = changes.pop("spread", 1.0), changes.pop("log_std", -2.0)
-    protocols, data, loss = changes.pop("protocols", tuple(FRAMES)), changes.pop("data", {}), changes.pop("loss", "kl_ll")
+    protocols, data = changes.pop("protocols", tuple(FRAMES)), changes.pop("data", {})
     size = changes.pop("model_size", (2, 2))
-    experiment = Experiment(name, profile, f"Title of {name}", Data(**data), Model(model, *size), Loss(loss))
+    experiment = Experiment(name, profile, f"Title of {name}", Data(**data), Model(model, *size), Loss("kl_ll"))
     pool = "test" if data.get("name") == "kth" else "train"
     return {
         "schema": 1,

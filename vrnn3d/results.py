@@ -52,8 +52,8 @@ TABLE3 = ("convlstm2d", "vrnn2d", "vrnn3d_kl", "vrnn3d_kl_ll")
 
 ANCHOR_NOTE = (
     "OpenSTL's Moving MNIST benchmark, 10 -> 10: 10,000 training and 10,000 fixed test sequences of the public"
-    " generator, another protocol than the paper's. Its SSIM was computed from floats with scikit-image's former default"
-    " range of 2, which flatters; it is not comparable with ours."
+    " generator, another protocol than the paper's. Its SSIM was computed from floats with scikit-image's former"
+    " default range of 2, which flatters; it is not comparable with ours."
 )
 #: Modern results to place beside ours; read ANCHOR_NOTE with them.
 ANCHORS: tuple[dict, ...] = tuple(
@@ -747,5 +747,5 @@ def _truncation() -> tuple[str, str]:
     return (
         "parameters: reproduced; sufficiency: not tested yet",
         f"Stages 3 and 4 of a 3D ResNet-18 hold {saved / 1e6:.1f}M parameters; left out of the encoder and of a"
-        f" mirrored decoder they save {2 * saved / 1e6:.1f}M. No run with the full encoder has been made to compare with.",
+        f" mirrored decoder they save {2 * saved / 1e6:.1f}M. No run with the full encoder has been made.",
     )
