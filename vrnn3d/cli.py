@@ -17,11 +17,13 @@ EXAMPLES = """examples:
 
 
 def _value(text: str):
+    from vrnn3d.config import as_tuples
+
     try:
         value = json.loads(text)
     except json.JSONDecodeError:
         return text
-    return tuple(value) if isinstance(value, list) else value
+    return as_tuples(value)
 
 
 def _settings(pairs: list[str]) -> dict:
@@ -123,6 +125,7 @@ def _train(args) -> None:
 
     from vrnn3d import config, experiments, results
     from vrnn3d.run import run, run_folder, unfinished
+    from vrnn3d.train import Team
 
     started = time.monotonic()
     settings = _settings(args.set)
@@ -143,6 +146,8 @@ def _train(args) -> None:
             evaluate_cut=args.evaluate_cut,
             progress=not args.quiet,
         )
+        if Team.current().rank > 0:
+            return record["status"] == "finished"
         folder = run_folder(args.out, experiment, seed)
         print(f"{record['status']}: {record['training']['sequences']} sequences; {folder / 'record.json'}")
         for pool, protocols in record["evaluation"].items():

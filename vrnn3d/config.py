@@ -107,13 +107,16 @@ def to_dict(experiment: Experiment) -> dict:
     return json.loads(json.dumps(dataclasses.asdict(experiment)))
 
 
-def _tuples(value):
-    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+def as_tuples(value):
+    """Lists, as JSON has them, to tuples, as the dataclasses have them; nested ones too."""
+    if isinstance(value, dict):
+        return {key: as_tuples(v) for key, v in value.items()}
+    return tuple(as_tuples(v) for v in value) if isinstance(value, list) else value
 
 
 def from_dict(values: dict) -> Experiment:
     """Rebuild an :class:`Experiment` from :func:`to_dict`; unknown keys raise ``TypeError`` naming them."""
-    parts = {k: cls(**{n: _tuples(v) for n, v in values[k].items()}) for k, cls in _PARTS.items() if k in values}
+    parts = {k: cls(**{n: as_tuples(v) for n, v in values[k].items()}) for k, cls in _PARTS.items() if k in values}
     rest = {k: v for k, v in values.items() if k not in _PARTS}
     return Experiment(**rest, **parts)
 

@@ -1,0 +1,56 @@
+"""The catalogue, its profiles, its settings, the queue."""
+
+from __future__ import annotations
+
+import pytest
+
+from vrnn3d import config, experiments
+
+
+@pytest.mark.parametrize("profile", experiments.PROFILES)
+def test_every_experiment_survives_json(profile):
+    for name in experiments.names():
+        experiment = experiments.get(name, profile)
+        assert experiment.name == name and experiment.profile == profile and experiment.title
+        assert config.from_dict(config.to_dict(experiment)) == experiment
+
+
+def test_hash_names_the_settings_but_not_the_title():
+    from dataclasses import replace
+
+    experiment = experiments.get("vrnn3d_kl_ll", "paper")
+    assert config.config_hash(replace(experiment, title="other words")) == config.config_hash(experiment)
+    changed = config.override(experiment, {"train.lr": 2e-3})
+    assert config.config_hash(changed) != config.config_hash(experiment)
+
+
+def test_paper_settings_are_the_papers():
+    e = experiments.get("vrnn3d_kl_ll", "paper")
+    assert (e.train.lr, e.train.lr_decay, e.loss.variant) == (1e-3, "none", "kl_ll")
+    assert e.data.sequences == (10_000, 1_000, 1_000) and e.eval.samples == 50
+    assert e.eval.protocols == ((5, 10), (5, 15), (10, 10), (10, 20))
+    assert not e.model.options, "the paper's model at full size"
+
+
+def test_experiments_that_are_compared_differ_in_one_thing():
+    ours, kl = (config.to_dict(experiments.get(n, "paper")) for n in ("vrnn3d_kl_ll", "vrnn3d_kl"))
+    assert {k for k in ours if ours[k] != kl[k]} == {"name", "title", "loss"}
+
+
+def test_queue_holds_known_runs_once():
+    runs = experiments.queue()
+    assert len(runs) == len(set(runs))
+    assert [r[0] for r in runs[:5]] == ["vrnn3d_kl_ll", "vrnn3d_kl", "convlstm2d", "vrnn2d", "beyond"]
+    for name, profile, _ in runs:
+        experiments.get(name, profile)
+
+
+def test_override_names_what_exists():
+    experiment = experiments.get("vrnn3d_kl_ll", "smoke")
+    assert config.override(experiment, {"model.options.hidden": 4}).model.options["hidden"] == 4
+    with pytest.raises(ValueError, match="no setting 'train.speed'.*train.lr"):
+        config.override(experiment, {"train.speed": 1})
+    with pytest.raises(ValueError, match="there are: vrnn3d_kl_ll"):
+        experiments.get("vrnn4d")
+    with pytest.raises(ValueError, match="smoke, small, ablation, paper"):
+        experiments.get("vrnn3d_kl", "huge")

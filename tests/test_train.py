@@ -1,0 +1,157 @@
+"""Training: it learns, it can be cut anywhere, it stops when it diverges, and it knows what it was asked."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from vrnn3d import checkpoint, config, experiments
+from vrnn3d.train import TrainingDiverged, batch_indices, forcing_mask, total_steps, train
+
+
+def tiny(name="vrnn3d_kl_ll", **changes) -> config.Experiment:
+    """The smoke experiment, shorter still."""
+    settings = {
+        "train.sequences": 24,
+        "train.batch": 4,
+        "train.checkpoint_minutes": 60.0,
+        "data.length": 12,
+        "train.context": (5, 6),
+        "data.sequences": (10, 4, 4),
+    }
+    return config.override(experiments.get(name, "smoke"), settings | changes)
+
+
+def weights(folder) -> dict[str, torch.Tensor]:
+    return checkpoint.load_state(folder)["model"]
+
+
+@pytest.mark.parametrize("name, changes", [("vrnn3d_kl_ll", {}), ("beyond", {}), ("convlstm2d", {"train.ema": 0.9})])
+def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, name, changes):
+    experiment = tiny(name, **changes)
+    whole = train(experiment, 3, tmp_path / "whole", progress=False)
+    first = train(experiment, 3, tmp_path / "cut", max_steps=2, progress=False)
+    train(experiment, 3, tmp_path / "cut", max_steps=1, progress=False)
+    second = train(experiment, 3, tmp_path / "cut", progress=False)
+    assert not first["finished"] and first["training"]["steps"] == 2 and second["finished"]
+    a, b = weights(tmp_path / "whole"), weights(tmp_path / "cut")
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    if experiment.train.ema:
+        a, b = (checkpoint.load_state(tmp_path / f)["ema"] for f in ("whole", "cut"))
+        assert all(torch.equal(a[key], b[key]) for key in a)
+    assert second["training"]["curves"] == whole["training"]["curves"]
+
+
+def test_a_finished_run_trains_no_further(tmp_path):
+    done = train(tiny(), 0, tmp_path, progress=False)
+    again = train(tiny(), 0, tmp_path, progress=False)
+    assert again["finished"] and again["training"]["seconds"] == done["training"]["seconds"]
+
+
+def test_the_loss_falls(tmp_path):
+    experiment = tiny(**{"train.sequences": 240, "train.lr": 3e-3, "data.sequences": (8, 4, 4)})
+    curve = train(experiment, 0, tmp_path, progress=False)["training"]["curves"]
+    assert curve["reconstruction"][-1] < 0.4 * curve["reconstruction"][0]
+    assert curve["validation_sequences"][-1] == 240
+
+
+def test_seeds_differ(tmp_path):
+    for seed in (0, 1):
+        train(tiny(), seed, tmp_path / str(seed), max_steps=1, progress=False)
+    a, b = weights(tmp_path / "0"), weights(tmp_path / "1")
+    assert not torch.equal(a["level1.gates.weight"], b["level1.gates.weight"])
+
+
+def test_divergence_stops_with_step_and_checkpoint(tmp_path):
+    experiment = tiny(**{"train.lr": 1e30, "train.lr_warmup": 0.0, "train.clip": 0.0})
+    with pytest.raises(TrainingDiverged, match=r"at step \d.*no checkpoint was written yet.*train.lr"):
+        train(experiment, 0, tmp_path, progress=False)
+    assert not (tmp_path / checkpoint.CHECKPOINT).exists()
+
+
+def test_another_experiment_in_the_folder_is_refused(tmp_path):
+    train(tiny(), 0, tmp_path, max_steps=1, progress=False)
+    with pytest.raises(ValueError, match="other settings"):
+        train(tiny(**{"train.lr": 0.5}), 0, tmp_path, progress=False)
+    with pytest.raises(ValueError, match="seed 0"):
+        train(tiny(), 1, tmp_path, progress=False)
+
+
+def test_damaged_checkpoint_is_named(tmp_path):
+    train(tiny(), 0, tmp_path, max_steps=1, progress=False)
+    path = tmp_path / checkpoint.CHECKPOINT
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="damaged"):
+        train(tiny(), 0, tmp_path, progress=False)
+    with pytest.raises(FileNotFoundError, match="vrnn3d train"):
+        checkpoint.load_run(tmp_path / "nowhere")
+
+
+def test_time_budget_stops_cleanly(tmp_path):
+    done = train(tiny(), 0, tmp_path, max_minutes=0.0, progress=False)
+    assert not done["finished"] and done["training"]["steps"] == 1
+    assert checkpoint.load_state(tmp_path)["step"] == 1
+
+
+def test_every_epoch_holds_every_sequence_once():
+    experiment = tiny(**{"train.sequences": 100})
+    steps = [batch_indices(experiment, 5, step, 10) for step in range(5)]  # 5 batches of 4 = 2 epochs of 10
+    seen = torch.cat(steps)
+    assert seen[:10].sort().values.tolist() == seen[10:].sort().values.tolist() == list(range(10))
+    assert seen[:10].tolist() != seen[10:].tolist()
+
+
+def test_online_data_never_repeats():
+    experiment = tiny("beyond")
+    a, b = (batch_indices(experiment, 0, step, 2**40) for step in (0, 1))
+    assert a.tolist() == [0, 1, 2, 3] and b.tolist() == [4, 5, 6, 7]
+    assert not set(batch_indices(experiment, 1, 0, 2**40).tolist()) & set(range(10_000_000))
+
+
+def test_forcing_mask():
+    g = torch.Generator().manual_seed(0)
+    mask = forcing_mask((5, 10), 0.25, 4000, 20, g)
+    assert mask[:, :5].all()
+    assert mask[:, 5:10].float().mean() == pytest.approx(0.5 + 0.5 * 0.25, abs=0.02)
+    assert mask[:, 10:].float().mean() == pytest.approx(0.25, abs=0.02)
+
+
+def test_two_processes_equal_one(tmp_path):
+    """torchrun with two gloo processes: same global batch, same curve within 1e-4."""
+    import subprocess
+    import sys
+
+    # A small rate: at 3e-3 Adam blows rounding errors up past 1e-4 within six steps.
+    options = ["train.lr=3e-4", "train.sequences=24", "train.batch=4", "data.length=12", "train.context=[6]", "data.sequences=[10,4,4]"]
+    command = ["-m", "vrnn3d", "train", "vrnn3d_kl_ll", "--quiet", "--set", *options, "eval.sequences=2", "eval.protocols=[[5,5]]"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    for out, start in (("one", [sys.executable]), ("two", torchrun)):
+        subprocess.run([*start, *command, "--out", str(tmp_path / out)], check=True, capture_output=True, timeout=120)
+    curves = []
+    for out in ("one", "two"):
+        path = tmp_path / out / "smoke" / "vrnn3d_kl_ll" / "seed0" / "record.json"
+        record = json.loads(path.read_text())
+        assert record["training"]["processes"] == (1 if out == "one" else 2)
+        curves.append(record["training"]["curves"]["loss"])
+    assert len(curves[0]) == 6
+    assert curves[1] == pytest.approx(curves[0], rel=1e-4)
+
+
+def test_batch_must_be_shareable(monkeypatch, tmp_path):
+    from vrnn3d import train as module
+
+    monkeypatch.setattr(module.Team, "join", staticmethod(lambda device: module.Team(0, 3)))
+    with pytest.raises(ValueError, match="cannot be shared by 3 processes"):
+        train(tiny(), 0, tmp_path, progress=False)
+
+
+@pytest.mark.parametrize("name", [n for n in experiments.names() if not n.startswith(("kth_", "improved"))])
+def test_every_experiment_takes_a_step(tmp_path, name):
+    experiment = experiments.get(name, "smoke")
+    experiment = replace(experiment, train=replace(experiment.train, batch=2, sequences=4, validate_every=0.0))
+    done = train(experiment, 0, tmp_path, max_steps=1, progress=False)
+    assert done["training"]["steps"] == (0 if name == "copy_last" else 1)
+    assert total_steps(experiment) == 2
