@@ -63,7 +63,12 @@ def _catalogue() -> dict[str, Experiment]:
         ),
         Experiment("copy_last", "paper", "Copy the last frame", model=Model("copy_last", **_FRAME), train=paper),
         Experiment(
-            "pixel_mean", "paper", "Mean of every pixel", model=Model("pixel_mean", **_FRAME), train=replace(paper, lr=1e-2)
+            "pixel_mean",
+            "paper",
+            "Mean of every pixel",
+            model=Model("pixel_mean", **_FRAME),
+            loss=Loss(l1=0.0),  # under L1 it would go towards the median, which is black
+            train=replace(paper, lr=1e-2),
         ),
     ]
     # The loss, taken apart: every variant with either wiring
@@ -117,7 +122,7 @@ _NARROW = {
         "convlstm2d": dict(widths=(8, 16), hidden=16),
         "predrnnpp": dict(hidden=(8, 8, 8, 8), kernel=3),
         "e3d_lstm": dict(hidden=(8, 8, 8, 8), kernel=3),
-        "improved_vrnn": dict(),
+        "improved_vrnn": dict(hidden=4, levels=5, latent=3, context=3),
         "copy_last": {},
         "pixel_mean": {},
     },
@@ -127,7 +132,7 @@ _NARROW = {
         "convlstm2d": dict(widths=(16, 32), hidden=32),
         "predrnnpp": dict(hidden=(32, 16, 16, 16), kernel=3),
         "e3d_lstm": dict(hidden=(16, 16, 16, 16), kernel=3),
-        "improved_vrnn": dict(),
+        "improved_vrnn": dict(hidden=8, levels=5, latent=4, context=3),
         "copy_last": {},
         "pixel_mean": {},
     },
