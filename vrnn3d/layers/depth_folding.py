@@ -108,7 +108,7 @@ def _kernel(module: nn.Module, key: tuple, make) -> Tensor:
     if _shared is not None and (id(module), *key) in _shared:
         return _shared[(id(module), *key)]
     kernel = make().contiguous(memory_format=torch.channels_last)
-    if torch.is_autocast_enabled(kernel.device.type):
+    if kernel.device.type != "meta" and torch.is_autocast_enabled(kernel.device.type):
         kernel = kernel.to(torch.get_autocast_dtype(kernel.device.type))
     if _shared is not None:
         _shared[(id(module), *key)] = kernel
