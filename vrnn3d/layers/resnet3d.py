@@ -6,7 +6,6 @@ weights load by key.
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -72,7 +71,7 @@ class ResNetEncoder(nn.Module):
 
 
 class ResNetDecoder(nn.Module):
-    """The encoder mirrored: (B, inputs, D, H / 4, W / 4) -> logits (B, C, 2D, H, W).
+    """The encoder mirrored: (B, inputs, D, H / 4, W / 4) -> (B, C, 2D, H, W).
 
     The last convolution has neither norm nor activation (paper, Figure 3: "exception the decoder").
     """
@@ -102,7 +101,7 @@ class Conv2dEncoder(nn.Module):
 
 
 class Conv2dDecoder(nn.Module):
-    """The mirror of :class:`Conv2dEncoder`: (B, inputs, M, H / 4, W / 4) -> logits (B, C, M, H, W)."""
+    """The mirror of :class:`Conv2dEncoder`: (B, inputs, M, H / 4, W / 4) -> (B, C, M, H, W)."""
 
     def __init__(self, inputs: int, channels: int = 1, widths: tuple[int, int] = (64, 128)):
         super().__init__()
@@ -171,5 +170,9 @@ def encode_clip(encoder: nn.Module, clip: Tensor) -> Tensor:
 
 
 def decode_clip(decoder: nn.Module, z_and_h: Tensor, frames: int) -> Tensor:
-    """(N, C, D, H', W') -> a clip (N, `frames`, C, H, W) in [0, 1]; a mirror's surplus frame (odd M) is cut off."""
-    return torch.sigmoid(widened(decoder(z_and_h)[:, :, :frames])).transpose(1, 2)
+    """(N, C, D, H', W') -> a clip (N, `frames`, C, H, W); a mirror's surplus frame (odd M) is cut off.
+
+    The output is linear, as PredRNN's and E3D-LSTM's, whose loss the paper takes over: behind a sigmoid the L1 term
+    drives every pixel into the black end, where no gradient is left to bring the digits back (measured).
+    """
+    return widened(decoder(z_and_h)[:, :, :frames]).transpose(1, 2)

@@ -54,7 +54,10 @@ class VideoModel(nn.Module):
         raise NotImplementedError
 
     def decode(self, output: Any) -> Tensor:
-        """What :meth:`advance` put out -> predicted clip (N, M, C, H, W) in [0, 1]; its last H frames are new."""
+        """What :meth:`advance` put out -> predicted clip (N, M, C, H, W); its last H frames are new.
+
+        Values lie near [0, 1] but are not clipped: clipping is the metrics' and the pictures' business.
+        """
         return output
 
     def step(self, window: Tensor, state: Any, target: Tensor | None = None) -> tuple[Tensor, Any, Latents]:

@@ -164,7 +164,7 @@ class VRNN(VideoModel):
         return (z, h), (first, second, z), ((posterior, prior),)
 
     def decode(self, output: tuple[Tensor, ...]) -> Tensor:
-        """Eq. 5: (z, h) -> predicted clip (N, M, C, H, W) in [0, 1]."""
+        """Eq. 5: (z, h) -> predicted clip (N, M, C, H, W), near [0, 1] (linear; metrics clip)."""
         joined = cat_channels(*output) if len(output) > 1 else output[0]
         return decode_clip(self.decoder, joined, self.window)
 
