@@ -1,209 +1,377 @@
-"""``python -m vrnn3d.book``: execute every notebook with papermill, several at a time, then build the Jupyter Book.
+"""The book's driver: the data, then every notebook through papermill, then Jupyter Book.
 
-Notebooks are jupytext scripts in ``notebooks/``; executed copies go to ``book/executed/``, which is where the book's
-pages come from. A notebook whose source, parameters, package, records and library versions are those of its last
-execution is not run again; where nothing at all has changed, the book is not built again either.
+``python -m vrnn3d.book`` does what ``make book`` does. In a Python without the book's packages it first makes
+``.venv`` with the pinned ones. This module imports the standard library only, so that it can.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import importlib.metadata
+import importlib.util
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
+from typing import Iterable
 
 ROOT = Path(__file__).resolve().parent.parent
-VERSIONS = ("torch", "numpy", "matplotlib", "papermill", "jupytext", "jupyter-book", "sphinx", "sphinx-book-theme")
-CONVENTION = "2"  # raise it when the way notebooks are executed changes
+NEEDED = ("torch", "tqdm", "jupytext", "papermill", "ipykernel", "myst_nb", "jupyter_book")
+# What papermill does not need to show: the parameters and the values it put in their place
+HIDDEN_TAGS = {"parameters", "injected-parameters"}
 
 
-class NotebookFailed(RuntimeError):
-    """A cell raised; the message holds notebook, cell and traceback."""
+class BookError(Exception):
+    """The book cannot be built; the message says why and what to do."""
 
 
-def _digest(paths: list[Path], extra: str = "") -> str:
-    found = hashlib.sha256(extra.encode())
-    for path in sorted(paths):
-        found.update(str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path.name).encode())
-        found.update(path.read_bytes())
-    return found.hexdigest()
+# --- the environment --------------------------------------------------------------------------------------------------
 
 
-def _versions() -> str:
-    found = {}
-    for name in VERSIONS:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = None
-    return json.dumps({**found, "python": sys.version.split()[0], "convention": CONVENTION}, sort_keys=True)
+def equipped() -> bool:
+    """Whether this Python has what the book needs."""
+    return all(importlib.util.find_spec(name) for name in NEEDED)
 
 
-def notebook_hash(source: Path, parameters: dict, root: Path = ROOT) -> str:
-    """Names everything that decides what a notebook's execution gives."""
-    files = [source, *(p for p in (root / "vrnn3d").rglob("*.py")), *(p for p in (root / "results").rglob("*.json"))]
-    return _digest(files, json.dumps(parameters, sort_keys=True) + _versions())
+def set_up(root: Path = ROOT) -> Path:
+    """Make ``.venv`` with the pinned packages where it is missing or out of date; the path of its Python."""
+    if sys.version_info < (3, 11):
+        have = ".".join(map(str, sys.version_info[:2]))
+        raise BookError(f"Python 3.11 or newer is needed, and this is {have}: start this with a newer one")
+    folder = root / ".venv"
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    ready = folder / "ready"
+    pins = digest([root / "pyproject.toml", root / "constraints.txt"], root)
+    if python.exists() and ready.exists() and ready.read_text().strip() == pins:
+        ready.touch()  # make compares times
+        return python
+    try:
+        if not python.exists():
+            print(f"making {folder}", flush=True)
+            subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        install = ["-m", "pip", "install", "--disable-pip-version-check", "--compile", "-c", "constraints.txt", "-e", ".[dev]"]
+        subprocess.run([str(python), *install], cwd=root, check=True)
+    except subprocess.CalledProcessError as error:
+        raise BookError(
+            f"setting up {folder} failed ({' '.join(error.cmd[1:4])}; its message is above): "
+            "see to a network or another Python, and start again"
+        ) from None
+    ready.write_text(pins + "\n")
+    return python
 
 
-def _kernels(folder: Path) -> None:
-    """A kernel specification "python3" of this very interpreter, whatever else is installed."""
-    spec = folder / "kernels" / "python3"
-    spec.mkdir(parents=True)
-    command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    spec.joinpath("kernel.json").write_text(json.dumps({"argv": command, "display_name": "Python 3", "language": "python"}))
+def versions() -> list[str]:
+    """Every installed distribution as "name==version", and this Python."""
+    from importlib.metadata import distributions
+
+    found = {f"{d.metadata['Name']}=={d.version}".lower() for d in distributions() if d.metadata["Name"]}
+    return [f"python=={sys.version.split()[0]}", *sorted(found)]
 
 
-def execute(source: Path, target: Path, parameters: dict, threads: int = 1) -> float:
-    """Execute one jupytext notebook into `target` (.ipynb), written only when all of it succeeded; seconds taken.
+# --- what has changed -------------------------------------------------------------------------------------------------
+
+
+def digest(files: Iterable[Path], root: Path, *more: str) -> str:
+    """SHA-256 over the files' names (relative to `root`) and contents, and over `more`."""
+    total = hashlib.sha256()
+    for path in sorted(files):
+        total.update(f"{path.relative_to(root).as_posix()}\0".encode())
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    for text in more:
+        total.update(hashlib.sha256(text.encode()).digest())
+    return total.hexdigest()
+
+
+def _files(*folders: Path) -> list[Path]:
+    """All files below the folders, caches and hidden ones left out."""
+    return [
+        path
+        for folder in folders
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".")
+    ]
+
+
+def surroundings(root: Path, data: str) -> str:
+    """Hash of all that a notebook may read besides itself: package, records, weights, versions, and which data."""
+    return digest(_files(root / "vrnn3d", root / "results", root / "weights"), root, *versions(), data)
+
+
+def _key_of(executed: Path) -> str | None:
+    """The key an executed notebook was made under; None where there is none."""
+    try:
+        return json.loads(executed.read_text(encoding="utf-8"))["metadata"]["vrnn3d"]["key"]
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+# --- notebooks --------------------------------------------------------------------------------------------------------
+
+
+def _last_of_each_line(text: str) -> str:
+    """Text as a terminal leaves it: what follows the last carriage return of each line, as progress bars write."""
+    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
+
+
+def _tidied(notebook, key: str, root: Path):
+    """An executed notebook without paths of this machine and times; parameter cells hidden."""
+    home = str(Path.home())
+
+    def anonymous(text: str) -> str:
+        text = text.replace(f"{root}{os.sep}", "").replace(str(root), ".")
+        return text.replace(home + os.sep, f"~{os.sep}") if len(home) > 1 else text
+
+    notebook.metadata.pop("papermill", None)
+    notebook.metadata["vrnn3d"] = {"key": key}
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number}"
+        for entry in ("papermill", "execution"):
+            cell.metadata.pop(entry, None)
+        tags = cell.metadata.get("tags", [])
+        if HIDDEN_TAGS & set(tags):
+            cell.metadata["tags"] = sorted({*tags, "remove-cell"})
+        for output in cell.get("outputs", []):
+            if "text" in output:
+                output["text"] = anonymous(_last_of_each_line(output["text"]))
+            for kind, value in output.get("data", {}).items():
+                if kind.startswith("text/") and isinstance(value, str):
+                    output["data"][kind] = anonymous(value)
+    return notebook
+
+
+def _run_one(source: Path, target: Path, parameters: dict, key: str, root: Path) -> str | None:
+    """Execute one notebook into `target`; None, or what went wrong: the cell and its traceback."""
+    import jupytext
+    import nbformat
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.stem}.{os.getpid()}.ipynb")
+    try:
+        notebook = papermill.execute_notebook(
+            jupytext.read(source),
+            str(temporary),
+            parameters=parameters,
+            kernel_name="python3",
+            progress_bar=False,
+            cwd=str(root),
+        )
+        nbformat.write(_tidied(notebook, key, root), temporary)
+        os.replace(temporary, target)
+    except PapermillExecutionError as error:
+        cell = "\n".join(f"    {line}" for line in error.source.strip().splitlines())
+        return f"{source.name} failed in this cell:\n\n{cell}\n\n" + "\n".join(error.traceback)
+    except Exception as error:  # a kernel that died, a file that is no notebook
+        return f"{source.name} failed: {type(error).__name__}: {error}"
+    finally:
+        temporary.unlink(missing_ok=True)
+    return None
+
+
+def _kernel_folder(folder: Path) -> None:
+    """Write a kernel "python3" that is this very Python, whatever kernels the user has installed."""
+    spec = {
+        "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=ERROR"],
+        "display_name": "Python 3",
+        "language": "python",
+    }
+    kernel = folder / "kernels" / "python3"
+    kernel.mkdir(parents=True)
+    (kernel / "kernel.json").write_text(json.dumps(spec))
+
+
+def execute(
+    sources: list[Path],
+    *,
+    root: Path = ROOT,
+    out: Path | None = None,
+    parameters: dict | None = None,
+    data: str = "",
+    jobs: int = 2,
+    force: bool = False,
+) -> list[str]:
+    """Execute those notebooks (jupytext scripts) whose executed form is out of date; the names of those executed.
+
+    Args:
+        sources: the scripts. Each becomes ``out / <name>.ipynb``, which appears whole or not at all.
+        root: the repository; kernels start there.
+        out: default ``book/executed``.
+        parameters: values for the cell tagged "parameters".
+        data: says which data there are; another value makes every executed notebook out of date.
+        jobs: notebooks at a time.
+        force: execute also what is up to date.
 
     Raises:
-        NotebookFailed: with the cell and its traceback.
+        BookError: with the cell and the traceback of every notebook that failed.
     """
-    with tempfile.TemporaryDirectory() as private:
-        _kernels(Path(private))
-        os.environ |= {
-            "JUPYTER_PATH": private,
-            "IPYTHONDIR": str(Path(private) / "ipython"),
-            "OMP_NUM_THREADS": str(threads),
-            "VRNN3D_OFFLINE": "1",  # the data were fetched before; no kernel goes looking for them again
-            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-        }
-        import jupytext
-        import papermill
-        from papermill.exceptions import PapermillExecutionError
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from multiprocessing import get_context
 
-        started = time.monotonic()
-        try:
-            notebook = papermill.execute_notebook(
-                jupytext.read(source),
-                None,
-                parameters=parameters,
-                kernel_name="python3",
-                progress_bar=False,
-                cwd=str(ROOT),
-                language="python",
-            )
-        except PapermillExecutionError as error:
-            trace = "\n".join(error.traceback)
-            raise NotebookFailed(
-                f"{source.name} failed in cell {error.exec_count}:\n\n{error.source}\n\n{trace}\n{error.ename}: {error.evalue}"
-            ) from None
-    notebook.metadata.pop("papermill", None)  # holds times and absolute paths
-    for cell in notebook.cells:
-        cell.metadata.pop("papermill", None)
-        cell.metadata.pop("execution", None)
-        tags = cell.metadata.get("tags", [])
-        if "parameters" in tags or "injected-parameters" in tags:
-            cell.metadata["tags"] = [*tags, "remove-cell"]
-    import nbformat
-
-    from vrnn3d.checkpoint import atomic_write
-
-    atomic_write(target, lambda path: path.write_text(nbformat.writes(notebook)))
-    return time.monotonic() - started
-
-
-def _run(source: str, target: str, parameters: dict, digest: str) -> tuple[str, float]:
-    seconds = execute(Path(source), Path(target), parameters)
-    Path(target).with_suffix(".hash").write_text(digest)
-    return source, seconds
-
-
-def execute_all(sources: list[Path], folder: Path, parameters: dict, jobs: int = 2, force: bool = False) -> list[Path]:
-    """Execute the notebooks that have changed, `jobs` at a time, with one bar over notebooks; those that were run.
-
-    Every notebook is tried; then, if any failed, ``NotebookFailed`` is raised with all their messages.
-    """
     from tqdm import tqdm
 
-    folder.mkdir(parents=True, exist_ok=True)
-    todo = []
+    out = out or root / "book" / "executed"
+    parameters = parameters or {}
+    around = surroundings(root, data)
+    todo = {}
     for source in sources:
-        digest, target = notebook_hash(source, parameters), folder / f"{source.stem}.ipynb"
-        stamp = target.with_suffix(".hash")
-        if force or not (target.exists() and stamp.exists() and stamp.read_text() == digest):
-            todo.append((str(source), str(target), parameters, digest))
-    failures, done = [], []
-    bar = tqdm(total=len(sources), initial=len(sources) - len(todo), desc="notebooks", unit=" notebook")
-    with ProcessPoolExecutor(max(1, jobs), max_tasks_per_child=1, mp_context=__import__("multiprocessing").get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(_run, *job) for job in todo]):
-            try:
-                source, seconds = future.result()
-                done.append(Path(source))
-                bar.set_postfix_str(f"{Path(source).stem} {seconds:.0f} s")
-                bar.update()
-            except NotebookFailed as error:
-                failures.append(str(error))
-    bar.close()
+        key = digest([source], source.parent, around, json.dumps(parameters, sort_keys=True))
+        target = out / f"{source.stem}.ipynb"
+        if force or _key_of(target) != key:
+            todo[source] = (target, key)
+    if not todo:
+        return []
+    failures = []
+    with tempfile.TemporaryDirectory() as private:
+        _kernel_folder(Path(private) / "jupyter")
+        settings = {
+            "JUPYTER_PATH": str(Path(private) / "jupyter"),
+            "JUPYTER_RUNTIME_DIR": str(Path(private) / "runtime"),
+            "IPYTHONDIR": str(Path(private) / "ipython"),  # two kernels must not share one history
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")])),
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1" if jobs > 1 else str(os.cpu_count())),
+        }
+        before = {name: os.environ.get(name) for name in settings}
+        os.environ.update(settings)
+        try:
+            pool = ProcessPoolExecutor(min(jobs, len(todo)), mp_context=get_context("spawn"))
+            with pool, tqdm(total=len(todo), desc="notebooks", unit="notebook") as bar:
+                running = {
+                    pool.submit(_run_one, source, target, parameters, key, root): source
+                    for source, (target, key) in todo.items()
+                }
+                for done in as_completed(running):
+                    if failure := done.result():
+                        failures.append(failure)
+                    bar.set_postfix_str(running[done].stem)
+                    bar.update()
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
     if failures:
-        raise NotebookFailed("\n\n".join(failures))
-    return done
+        rule = "\n" + "-" * 100 + "\n"
+        text = rule + rule.join(failures) + rule
+        if not sys.stderr.isatty():
+            text = re.sub(r"\x1b\[[0-9;]*m", "", text)
+        raise BookError(f"{text}{len(failures)} of {len(todo)} notebooks failed; see the tracebacks above")
+    return [source.stem for source in todo]
 
 
-def build(force: bool = False) -> tuple[Path, bool]:
-    """Build the book with warnings as errors: (page to open, whether it was built anew).
+# --- the pages --------------------------------------------------------------------------------------------------------
+
+
+def build(root: Path = ROOT, force: bool = False) -> bool:
+    """Build the pages with warnings as errors; False where nothing had changed since the last time.
 
     Raises:
-        RuntimeError: with what Sphinx said.
+        BookError: with Jupyter Book's output, when it fails or warns.
     """
-    page, stamp = ROOT / "_build" / "html" / "index.html", ROOT / "_build" / "stamp"
-    pages = [p for p in (ROOT / "book").rglob("*") if p.is_file() and p.suffix != ".hash" and "__pycache__" not in p.parts]
-    package = list((ROOT / "vrnn3d").rglob("*.py"))
-    digest = _digest([*pages, *package, ROOT / "_config.yml", ROOT / "_toc.yml"], _versions())
-    if not force and page.exists() and stamp.exists() and stamp.read_text() == digest:
-        return page, False
-    command = [sys.executable, "-m", "jupyter_book", "build", ".", "--all", "-W", "-n", "--keep-going", "--quiet"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    stamp, pages = root / "_build" / "stamp", root / "_build" / "html"
+    # The API reference is made from the package's docstrings.
+    files = [*_files(root / "book", root / "vrnn3d"), root / "_config.yml", root / "_toc.yml"]
+    now = digest(files, root, *versions())
+    if not force and stamp.exists() and stamp.read_text() == now and (pages / "index.html").exists():
+        return False
+    for old in (pages, root / "_build" / ".doctrees"):  # pages that are no longer written, numbers glued before
+        shutil.rmtree(old, ignore_errors=True)
+    stamp.unlink(missing_ok=True)
+    start = "from jupyter_book.cli.main import main; main(prog_name='jupyter-book')"
+    command = [sys.executable, "-c", start, "build", ".", "--all", "-W", "-n", "--keep-going"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))}
+    done = subprocess.run(
+        command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    )
     if done.returncode:
-        raise RuntimeError(f"jupyter-book build failed:\n{done.stdout[-4000:]}\n{done.stderr[-6000:]}")
-    stamp.write_text(digest)
-    return page, True
+        raise BookError(f"{done.stdout}\nJupyter Book failed or warned; its output is above")
+    stamp.write_text(now)
+    return True
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line, as argparse has it."""
+    top = argparse.ArgumentParser(
+        "python -m vrnn3d.book",
+        description="Execute the notebooks and build the book. What has not changed is not done again.",
+        epilog="In a Python that lacks the book's packages, .venv is made first, with the versions of constraints.txt.",
+    )
+    top.add_argument("--profile", default="smoke", help="how much the notebooks train (default: smoke)")
+    top.add_argument("--jobs", type=int, default=2, metavar="N", help="notebooks at a time (default: 2)")
+    top.add_argument("--force", action="store_true", help="execute and build also what has not changed")
+    top.add_argument("--only", action="append", default=[], metavar="NAME",
+                     help="execute this notebook only, the others stay as they are; may be repeated")  # fmt: skip
+    top.add_argument("--set-up", action="store_true", help="make .venv and stop")
+    return top
+
+
+def _chosen(root: Path, only: list[str]) -> list[Path]:
+    sources = {path.stem: path for path in sorted((root / "notebooks").glob("*.py"))}
+    if not sources:
+        raise BookError(f"there are no notebooks in {root / 'notebooks'}: run this in a clone of the repository")
+    if unknown := [name for name in only if name not in sources]:
+        raise BookError(f"no notebook {unknown[0]!r}; there are: {', '.join(sources)}")
+    return [sources[name] for name in dict.fromkeys(only)] or list(sources.values())
+
+
+def _data() -> str:
+    """Fetch MNIST where it is not there yet; says which data the notebooks will find."""
+    from vrnn3d.data import given_folder, mnist
+
+    fetched = mnist.fetch(progress=True)
+    print(f"digits: {fetched.source} ({fetched.folder})", flush=True)
+    return "excerpt" if fetched.source == "excerpt" else "given" if given_folder() else "cache"
+
+
+def _make(args: argparse.Namespace, root: Path) -> None:
+    started = time.monotonic()
+    if args.jobs < 1:
+        raise BookError(f"--jobs is {args.jobs}, and must be at least 1")
+    sources = _chosen(root, args.only)
+    data = _data()
+    executed = execute(
+        sources,
+        root=root,
+        parameters={"profile": args.profile},
+        data=data,
+        jobs=args.jobs,
+        force=args.force,
+    )
+    print(f"{len(executed)} of {len(sources)} notebooks executed, the others unchanged", flush=True)
+    if missing := [path.stem for path in _chosen(root, []) if _key_of(root / "book" / "executed" / f"{path.stem}.ipynb") is None]:
+        print(f"pages not built: {', '.join(missing)} not executed yet")
+        return
+    built = build(root, args.force)
+    print(f"pages {'built' if built else 'unchanged'}; {time.monotonic() - started:.0f} s in all\n")
+    print(f"The book: {root / '_build' / 'html' / 'index.html'}")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line; 0 when the book stands, 1 with the failing cell's traceback otherwise."""
-    parser = argparse.ArgumentParser("python -m vrnn3d.book", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--profile", default="smoke", help="size of what notebooks train themselves (default: smoke)")
-    parser.add_argument("--jobs", type=int, default=2, help="notebooks at a time (default: 2)")
-    parser.add_argument("--only", nargs="*", metavar="NAME", help="execute these notebooks only, as 02_model")
-    parser.add_argument("--force", action="store_true", help="execute and build even where nothing changed")
-    parser.add_argument("--no-build", action="store_true", help="execute the notebooks, leave the book")
-    args = parser.parse_args(argv)
-
-    from vrnn3d.experiments import PROFILES
-
-    if args.profile not in PROFILES:
-        parser.error(f"no profile {args.profile!r}; there are: {', '.join(PROFILES)}")
-    sources = sorted((ROOT / "notebooks").glob("*.py"))
-    if args.only:
-        known = {s.stem: s for s in sources}
-        unknown = [name for name in args.only if name.removesuffix(".py") not in known]
-        if unknown:
-            parser.error(f"no notebook {', '.join(unknown)}; there are: {', '.join(known)}")
-        sources = [known[name.removesuffix(".py")] for name in args.only]
-
-    os.chdir(ROOT)
-    started = time.monotonic()
+    """Build the book; 0 on success, 1 with the reason on stderr."""
+    argv = sys.argv[1:] if argv is None else argv
+    args = parser().parse_args(argv)
     try:
-        from vrnn3d.data import mnist
-
-        print(f"data: {mnist.fetch(progress=True)}")
-        ran = execute_all(sources, ROOT / "book" / "executed", {"profile": args.profile}, args.jobs, args.force)
-        print(f"{len(ran)} of {len(sources)} notebooks executed, the others unchanged")
-        if args.no_build:
-            return 0
-        page, anew = build(args.force)
-    except (NotebookFailed, RuntimeError, ValueError, OSError) as error:
-        print(f"\n{error}", file=sys.stderr)
+        if args.set_up:
+            set_up()
+        elif equipped():
+            _make(args, ROOT)
+        elif Path(sys.prefix).resolve() == ROOT / ".venv":
+            raise BookError(f"{sys.prefix} lacks packages of the book: delete it and start again")
+        else:
+            return subprocess.call([str(set_up()), "-m", "vrnn3d.book", *argv], cwd=ROOT)
+    except (BookError, OSError, ValueError) as error:  # the last two: data that are damaged
+        print(error, file=sys.stderr)
         return 1
-    print(f"{'built' if anew else 'unchanged'} in {time.monotonic() - started:.0f} s; open {page}")
     return 0
 
 
