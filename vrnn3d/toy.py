@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
-import os
 import time
 from dataclasses import asdict, dataclass
 from typing import NamedTuple, Sequence
@@ -54,7 +53,7 @@ class Run(NamedTuple):
 class Settings:
     """How the runs are trained and measured; the same for all of them."""
 
-    steps: int = 800
+    steps: int = 600
     batch: int = 16
     length: int = 16  # frames of a training sequence
     lr: float = 5e-3
@@ -156,7 +155,8 @@ class Ensemble:
         }
         drawn = {seed: self._draw(shapes, seed) for seed in {run.seed for run in self.runs}}
         self.parameters = {
-            name: torch.stack([drawn[run.seed][name] for run in self.runs]).requires_grad_() for name in drawn[self.runs[0].seed]
+            name: torch.stack([drawn[run.seed][name] for run in self.runs]).requires_grad_()
+            for name in drawn[self.runs[0].seed]
         }
         self.unit = 1.0  # length of the latent space's unit: scales both Gaussians; the decoder can undo it
         self.floor = torch.tensor([run.sigma_min for run in self.runs])[:, None, None]
@@ -171,6 +171,24 @@ class Ensemble:
             drawn[name] = bound * (2 * torch.rand(fan_in, fan_out, generator=generator) - 1)
             drawn[name + "_bias"] = bound * (2 * torch.rand(1, fan_out, generator=generator) - 1)
         return drawn
+
+    def subset(self, where: slice) -> Ensemble:
+        """Some of the runs, parameters shared."""
+        part = Ensemble.__new__(Ensemble)
+        part.runs, part.settings, part.unit = self.runs[where], self.settings, self.unit
+        part.parameters = {name: t[where] for name, t in self.parameters.items()}
+        part.floor, part.decodes_prior = self.floor[where], self.decodes_prior[where]
+        return part
+
+    def in_units_of(self, unit: float) -> Ensemble:
+        """The same networks with the latent space measured in another unit: both Gaussians are multiplied by `unit`,
+        the weights on z divided by it, so that every prediction stays what it was."""
+        same = self.subset(slice(None))
+        same.unit, h, z = self.unit * unit, self.settings.hidden, self.settings.latent
+        same.parameters = {name: t.detach().clone() for name, t in self.parameters.items()}
+        same.parameters["decode"][:, h:] /= unit  # inputs: (h, z)
+        same.parameters["lstm"][:, -h - z : -h] /= unit  # inputs: (encoding, z, h)
+        return same
 
     def linear(self, name: str, *inputs: Tensor) -> Tensor:
         """(runs, batch, in) -> (runs, batch, out)."""
@@ -206,8 +224,10 @@ class Ensemble:
                 z, frame = frames.new_zeros(runs, batch, self.settings.latent), before
                 encoded = self.linear("encode", frame).tanh()
             else:
-                draws = noise[t - 1] if isinstance(noise, Tensor) else torch.randn(
-                    2, runs, batch, self.settings.latent, generator=noise
+                draws = (
+                    noise[t - 1]
+                    if isinstance(noise, Tensor)
+                    else torch.randn(2, runs, batch, self.settings.latent, generator=noise)
                 )
                 p = self._gaussian("prior", hidden)  # eq. 1
                 priors.append(p)
@@ -315,11 +335,14 @@ def futures(ensemble: Ensemble, test: HeldOut, samples: int, seed: int = 0) -> T
     """Free runs after the context: (runs, n, samples, HORIZON, 2). Every run gets the same noise."""
     n, length = test.frames.shape[:2]
     context = test.frames[:, :CONTEXT].repeat_interleave(samples, 0)
-    context = context.expand(len(ensemble.runs), *context.shape)
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(length - 1, 2, 1, n * samples, ensemble.settings.latent, generator=generator)
-    predictions, _, _ = ensemble.rollout(context, length, noise, training=False)
-    return predictions[:, :, -HORIZON:].reshape(-1, n, samples, HORIZON, 2)
+    free = []
+    for start in range(0, len(ensemble.runs), 7):  # a few runs at a time: bounded memory, and faster
+        part = ensemble.subset(slice(start, start + 7))
+        predictions, _, _ = part.rollout(context.expand(len(part.runs), *context.shape), length, noise, training=False)
+        free.append(predictions[:, :, -HORIZON:].reshape(-1, n, samples, HORIZON, 2).clone())
+    return torch.cat(free)
 
 
 def scores(predictions: Tensor, truth: Tensor) -> dict[str, Tensor]:
@@ -356,30 +379,33 @@ def references(test: HeldOut, samples: int, seed: int = 0) -> dict[str, Tensor]:
     }
 
 
-def measure(trained: Trained, test: HeldOut | None = None) -> dict:
-    """A record: settings, curves, and per run the scores with their intervals; plain Python types."""
+def measure(trained: Trained, test: HeldOut, predictions: Tensor | None = None) -> dict:
+    """A record: settings, curves, and per run the scores with their intervals; plain Python types.
+
+    `predictions` are :func:`futures` of all runs where the caller has them; else they are drawn here, a few at a time.
+    """
     settings, runs = trained.ensemble.settings, trained.ensemble.runs
-    test = test or held_out(settings.test_sequences)
     truth = test.frames[:, CONTEXT:]
 
     def summary(values: dict[str, Tensor]) -> dict:
-        return {
-            name: {"mean": float(v.mean()), "interval": bootstrap(v).tolist()} for name, v in values.items()
-        }
+        return {name: {"mean": float(v.mean()), "interval": bootstrap(v).tolist()} for name, v in values.items()}
 
     rows = []
-    for start in range(0, len(runs), 14):  # bounded memory, whatever the number of runs
-        part = _subset(trained.ensemble, slice(start, start + 14))
-        table = scores(futures(part, test, settings.samples), truth)
-        rows += [summary({name: v[i] for name, v in table.items()}) for i in range(len(part.runs))]
+    for i in range(0, len(runs), 7):
+        where = slice(i, i + 7)
+        part = (
+            futures(trained.ensemble.subset(where), test, settings.samples)
+            if predictions is None
+            else predictions[where]
+        )
+        table = scores(part, truth)
+        rows += [summary({name: v[k] for name, v in table.items()}) for k in range(len(table["average"]))]
     return {
         "schema": 1,
         "experiment": "toy_ball",
         "settings": {**asdict(settings), "speed": SPEED, "context": CONTEXT, "horizon": HORIZON},
         "seconds": round(trained.seconds, 1),
-        "references": {
-            name: summary(scores(p, truth)) for name, p in references(test, settings.samples).items()
-        },
+        "references": {name: summary(scores(p, truth)) for name, p in references(test, settings.samples).items()},
         "steps": trained.steps,
         "runs": {
             run.label: {
@@ -390,12 +416,6 @@ def measure(trained: Trained, test: HeldOut | None = None) -> dict:
             for i, (run, row) in enumerate(zip(runs, rows))
         },
     }
-
-
-def _subset(ensemble: Ensemble, where: slice) -> Ensemble:
-    part = Ensemble(ensemble.runs[where], ensemble.settings)
-    part.parameters = {name: t[where].detach() for name, t in ensemble.parameters.items()}
-    return part
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -412,7 +432,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     settings = Settings(steps=chosen.steps, batch=chosen.batch, test_sequences=chosen.test_sequences)
     trained = train(grid(seeds=range(chosen.seeds), floors=(0.0, SIGMA_MIN)), settings)
-    record = {**measure(trained), **provenance()}
+    record = {**measure(trained, held_out(settings.test_sequences)), **provenance()}
     print(f"wrote {write_json(record, chosen.out)}: {len(record['runs'])} runs in {record['seconds']:.0f} s")
 
 
