@@ -25,7 +25,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from IPython.display import HTML, display
+from IPython.display import display
 from myst_nb import glue
 
 from vrnn3d import figures
@@ -82,7 +82,7 @@ for name in ("encoder.stem", "encoder.layer1", "encoder.layer2", "level1", "leve
     model.get_submodule(name).register_forward_hook(note(name))
 with torch.no_grad():
     model.step(torch.rand(1, 4, 1, 64, 64), model.initial_state(1, 64, 64))
-display(HTML(figures.table_html(pd.DataFrame(shapes).set_index("part"), caption="Shapes of one step, 64 x 64 frames, M = 4")))
+display(figures.table_html(pd.DataFrame(shapes).set_index("part"), caption="Shapes of one step, 64 x 64 frames, M = 4"))
 
 # %% [markdown]
 # ## Where the 12.9 million parameters are
@@ -106,7 +106,7 @@ glue("model_total_m", breakdown["total"] / 1e6, display=False)
 glue("model_levels_m", (breakdown["level1"] + breakdown["level2"]) / 1e6, display=False)
 glue("model_test_time_m", (breakdown["total"] - breakdown["posterior"]) / 1e6, display=False)
 glue("model_with_posterior_m", (breakdown["total"] + breakdown["posterior_encoder"]) / 1e6, display=False)
-display(HTML(figures.table_html(table.set_index("part"), caption="Parameters of the full-size model, counted")))
+display(figures.table_html(table.set_index("part"), caption="Parameters of the full-size model, counted"))
 
 # %% [markdown]
 # The total, {glue:text}`model_total_m:.3f` million, is the paper's 12.9M. It rests on one reading of the text: the two
