@@ -591,9 +591,9 @@ figure = loss_figures.toy_log_std(live)
 
 # %% [markdown]
 # Under equation 13, its corrected form and its mirror image $\log s$ keeps falling, as finding 3 says it can. Under
-# the losses with $a = b$ it levels off. The table of finding 4 predicts more. Once the means agree, KL wants
-# $s_q = s_p$ and the balanced variant $s_q^2 = s_p^2 / 2$, so $\log s_q - \log s_p$ should end at $0$ and at
-# $-\frac12 \log 2$. Equation 13 cannot have both its wishes; the pair should slide down the corridor between the
+# the losses with $a = b$ it settles, or drifts slowly. The table of finding 4 predicts more. Once the means agree,
+# KL wants $s_q = s_p$ and the balanced variant $s_q^2 = s_p^2 / 2$, so $\log s_q - \log s_p$ should end at $0$ and
+# at $-\frac12 \log 2$. Equation 13 cannot have both its wishes; the pair should slide down the corridor between the
 # solid and the dashed line of the landscape, with the difference somewhere between these two numbers.
 
 
@@ -817,7 +817,8 @@ figure = loss_figures.toy_budget(long_run, arm)
 # show that a loss made samples better or more diverse. It is what an entropy penalty would produce too.
 #
 # This is why every table of this book has four numbers beside each other: the average (to compare with the paper),
-# the best of 50, the metric of the mean frame, and the sample variance; and CRPS, which is proper.
+# the best of 50, the metric of the mean frame, and the sample variance; and CRPS, which is proper. None of the
+# first four can stand alone: the best of 50 errs the other way and forgives any spread.
 #
 # ### The same on video
 #

@@ -80,7 +80,7 @@ def surfaces(delta: float, variants: Sequence[str] = tuple(VARIANTS), columns: i
     axis = np.linspace(-3, 2, 81)
     lines = -(-len(variants) // columns)
     figure, grid = plt.subplots(
-        lines, columns, figsize=(2.45 * columns + 0.5, 2.5 * lines + 0.55), sharex=True, sharey=True, squeeze=False,
+        lines, columns, figsize=(2.05 * columns + 0.7, 2.15 * lines + 0.6), sharex=True, sharey=True, squeeze=False,
         layout="constrained",
     )  # fmt: skip
     norm = TwoSlopeNorm(0, -3, 5)
@@ -137,7 +137,7 @@ def minima(variants: Sequence[str] = tuple(VARIANTS), prior_std: float = 0.5):
     import matplotlib.pyplot as plt
 
     delta = np.geomspace(1e-2, 4, 240)
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(10.2, 3.2), layout="constrained")
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(9.0, 3.2), layout="constrained")
     for k, variant in enumerate(variants):
         # Some curves coincide: each is thinner than those drawn before it, so that all can be seen.
         style = dict(color=colour(variant), ls=DASHES.get(variant, "-"), label=NAMES[variant], lw=5 - 0.55 * k)
@@ -317,7 +317,7 @@ def ball(frames, futures: Mapping[str, object], context: int, columns: int = 3):
     import matplotlib.pyplot as plt
 
     lines = -(-len(futures) // columns)
-    figure, grid = plt.subplots(lines, columns, figsize=(2.75 * columns, 3.0 * lines + 0.35), layout="constrained")
+    figure, grid = plt.subplots(lines, columns, figsize=(2.6 * columns, 2.85 * lines + 0.35), layout="constrained")
     frames = np.asarray(frames)
     last = frames[context - 1 : context]
     for axes, (title, paths) in zip(np.ravel(grid), futures.items()):
@@ -369,7 +369,7 @@ def toy_scores(record: Mapping, sigma_min: float = 0.0):
     import matplotlib.pyplot as plt
 
     rows = [(wiring, variant) for wiring in WIRING_NAMES for variant in VARIANTS]
-    figure, grid = plt.subplots(1, len(SCORE_NAMES), figsize=(10.4, 5.2), sharey=True, layout="constrained")
+    figure, grid = plt.subplots(1, len(SCORE_NAMES), figsize=(9.0, 5.4), sharey=True, layout="constrained")
     for axes, (score, title) in zip(grid, SCORE_NAMES.items()):
         axes.axvline(record["references"]["true sampler"][score]["mean"], color=GREY, lw=1.2, ls=(0, (4, 2)))
         for y, (wiring, variant) in enumerate(rows):
