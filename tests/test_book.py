@@ -1,0 +1,260 @@
+"""The book's driver, on notebooks of a few lines in a repository of a few files."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+for _module in ("jupytext", "papermill", "ipykernel", "jupyter_book"):
+    pytest.importorskip(_module)
+
+import nbformat
+
+from vrnn3d import book
+
+HEADER = """# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # A page
+
+# %% tags=["parameters"]
+profile = "smoke"
+
+"""
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    """A repository in which nothing but the driver's own files exists."""
+    for folder in ("notebooks", "package", "results", "weights"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "package").rename(tmp_path / "vrnn3d")
+    (tmp_path / "vrnn3d" / "part.py").write_text("# the package, so far as the driver looks at it\n")
+    return tmp_path
+
+
+def notebook(root: Path, name: str, code: str) -> Path:
+    path = root / "notebooks" / f"{name}.py"
+    path.write_text(HEADER + f"# %%\n{code}\n")
+    return path
+
+
+def outputs(root: Path, name: str) -> str:
+    """All that an executed notebook printed."""
+    executed = nbformat.read(root / "book" / "executed" / f"{name}.ipynb", as_version=4)
+    return "".join(output.get("text", "") for cell in executed.cells for output in cell.get("outputs", []))
+
+
+# --- executing --------------------------------------------------------------------------------------------------------
+
+
+def test_a_notebook_runs_again_when_something_it_depends_on_changed(root):
+    source = notebook(root, "01_a", "print('profile is', profile)")
+
+    def run(**settings):
+        return book.execute([source], root=root, jobs=1, **{"parameters": {"profile": "one"}, **settings})
+
+    assert run() == ["01_a"]
+    assert outputs(root, "01_a") == "profile is one\n"
+    assert run() == [], "nothing has changed"
+    assert run(parameters={"profile": "two"}) == ["01_a"]
+    assert outputs(root, "01_a") == "profile is two\n"
+    notebook(root, "01_a", "print('another', profile)")
+    assert run() == ["01_a"]
+    assert outputs(root, "01_a") == "another one\n"
+
+
+@pytest.mark.parametrize("what", ["vrnn3d/part.py", "results/smoke/x/seed0.json", "weights/x/model.json"])
+def test_the_key_covers_package_records_and_weights(root, what):
+    before = book.surroundings(root, "cache")
+    assert book.surroundings(root, "cache") == before
+    (root / "vrnn3d" / "__pycache__").mkdir()
+    (root / "vrnn3d" / "__pycache__" / "part.pyc").write_bytes(b"compiled")
+    assert book.surroundings(root, "cache") == before, "compiled files are no change"
+    path = root / what
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("changed")
+    assert book.surroundings(root, "cache") != before
+
+
+def test_the_key_covers_data_and_versions(root, monkeypatch):
+    before = book.surroundings(root, "cache")
+    assert book.surroundings(root, "excerpt") != before
+    monkeypatch.setattr(book, "versions", lambda: ["torch==0.0.1"])
+    assert book.surroundings(root, "cache") != before
+
+
+def test_versions_name_this_python_and_what_is_installed():
+    found = book.versions()
+    assert found[0] == f"python=={sys.version.split()[0]}"
+    assert any(line.startswith("torch==") for line in found)
+
+
+def test_a_failing_notebook_fails_the_build_and_leaves_the_old_page(root):
+    bad = notebook(root, "01_bad", "print('it still worked')")
+    assert book.execute([bad], root=root, jobs=1) == ["01_bad"]
+    old = (root / "book" / "executed" / "01_bad.ipynb").read_bytes()
+
+    notebook(root, "01_bad", "numerator = 1\nnumerator / 0  # this very line")
+    good = notebook(root, "02_good", "print('unharmed')")
+    with pytest.raises(book.BookError) as failure:
+        book.execute([bad, good], root=root, jobs=1)
+    told = str(failure.value)
+    assert "01_bad.py failed in this cell" in told
+    assert "numerator / 0  # this very line" in told
+    assert "ZeroDivisionError" in told
+    assert "1 of 2 notebooks failed" in told
+    assert "02_good.py failed" not in told
+    assert outputs(root, "02_good") == "unharmed\n"
+    assert (root / "book" / "executed" / "01_bad.ipynb").read_bytes() == old
+    assert sorted(os.listdir(root / "book" / "executed")) == ["01_bad.ipynb", "02_good.ipynb"], "no temporary files stay"
+    with pytest.raises(book.BookError):  # what failed is not up to date
+        book.execute([bad, good], root=root, jobs=1)
+
+
+def test_a_file_that_is_no_notebook_is_named(root):
+    path = root / "notebooks" / "01_broken.py"
+    path.write_bytes(b"# %%\n\xff\xfe not text\n")
+    with pytest.raises(book.BookError, match="01_broken.py failed: UnicodeDecodeError"):
+        book.execute([path], root=root, jobs=1)
+
+
+def test_the_kernel_is_this_python_started_in_the_repository(root, monkeypatch, tmp_path_factory):
+    """Even where the user has another kernel of the same name."""
+    user = tmp_path_factory.mktemp("jupyter")
+    kernel = user / "kernels" / "python3"
+    kernel.mkdir(parents=True)
+    (kernel / "kernel.json").write_text(
+        json.dumps({"argv": ["/nowhere/python", "{connection_file}"], "display_name": "Python 3", "language": "python"})
+    )
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(user))
+    monkeypatch.setenv("JUPYTER_PATH", str(user))
+    code = "import json, os, sys\njson.dump([sys.executable, os.getcwd()], open('kernel.json', 'w'))"
+    book.execute([notebook(root, "01_where", code)], root=root, jobs=1)
+    executable, cwd = json.loads((root / "kernel.json").read_text())
+    assert executable == sys.executable
+    assert os.path.samefile(cwd, root)
+    assert os.environ["JUPYTER_PATH"] == str(user), "the driver leaves the environment as it was"
+
+
+def test_executed_notebooks_hold_no_paths_times_or_bars(tmp_path):
+    root = tmp_path / "clone"
+    made = nbformat.v4.new_notebook(metadata={"papermill": {"input_path": str(root), "duration": 3.5}})
+    parameters = nbformat.v4.new_code_cell("profile = 'smoke'", metadata={"tags": ["parameters"]})
+    injected = nbformat.v4.new_code_cell("profile = 'x'", metadata={"tags": ["injected-parameters"], "papermill": {}})
+    shown = nbformat.v4.new_code_cell("f()", metadata={"execution": {"iopub.execute_input": "2026"}, "tags": ["hide-input"]})
+    text = f"reading {root}{os.sep}results{os.sep}x.json\n0%\r50%\r100% done\n"
+    shown.outputs = [
+        nbformat.v4.new_output("stream", name="stdout", text=text),
+        nbformat.v4.new_output("display_data", data={"text/plain": f"Path({root})", "image/png": "AAAA"}),
+    ]
+    made.cells = [parameters, injected, shown]
+    tidy = book._tidied(made, "the key", root)
+    assert tidy.metadata["vrnn3d"] == {"key": "the key"}
+    assert "papermill" not in tidy.metadata and "execution" not in tidy.cells[2].metadata
+    assert ["remove-cell" in cell.metadata["tags"] for cell in tidy.cells] == [True, True, False]
+    assert tidy.cells[2].outputs[0]["text"] == f"reading results{os.sep}x.json\n100% done\n"
+    assert str(root) not in json.dumps(tidy)
+    assert tidy.cells[2].outputs[1]["data"]["image/png"] == "AAAA"
+
+
+# --- pages ------------------------------------------------------------------------------------------------------------
+
+
+def test_pages_are_built_once_and_a_warning_is_an_error(root):
+    (root / "_config.yml").write_text("title: A book\nonly_build_toc_files: true\nexecute: {execute_notebooks: 'off'}\n")
+    (root / "_toc.yml").write_text("format: jb-book\nroot: book/index\n")
+    page = root / "book" / "index.md"
+    page.parent.mkdir()
+    page.write_text("# A book\n\nSome words.\n")
+    assert book.build(root) is True
+    index = root / "_build" / "html" / "book" / "index.html"
+    assert "Some words." in index.read_text(encoding="utf-8")
+    assert (root / "_build" / "html" / "index.html").exists()
+    assert book.build(root) is False, "nothing has changed"
+    page.write_text("# A book\n\nSee [](nothing-of-the-kind).\n")
+    with pytest.raises(book.BookError, match="nothing-of-the-kind"):
+        book.build(root)
+    assert not (root / "_build" / "stamp").exists(), "a failed build is not taken for the last good one"
+
+
+def test_mathjax_is_installed_with_what_the_pages_load(tmp_path):
+    sys.path.insert(0, str(Path(book.ROOT) / "book" / "_ext"))
+    try:
+        import offline
+    finally:
+        sys.path.pop(0)
+
+    class App:
+        class builder:
+            format = "html"
+
+        outdir = tmp_path
+
+    offline.copy_mathjax(App, None)
+    for part in offline.PARTS:
+        assert (tmp_path / "_static" / "mathjax" / part).exists(), part
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments, told",
+    [(["--only", "99_nothing"], "no notebook '99_nothing'; there are: 01_data"), (["--jobs", "0"], "must be at least 1")],
+)
+def test_bad_arguments_are_told_in_a_sentence(arguments, told, capsys):
+    assert book.main(arguments) == 1
+    error = capsys.readouterr().err
+    assert told in error and "Traceback" not in error
+
+
+def test_a_folder_without_notebooks_is_named(tmp_path):
+    with pytest.raises(book.BookError, match="there are no notebooks in"):
+        book._chosen(tmp_path, [])
+
+
+def test_the_driver_starts_in_a_bare_python():
+    """It makes the environment, so it must not need it: -S leaves out everything that is installed."""
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from vrnn3d import book; print(book.equipped())"
+    command = [sys.executable, "-I", "-S", "-c", code, str(book.ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_an_environment_that_is_ready_is_left_alone(root, monkeypatch):
+    (root / "pyproject.toml").write_text("")
+    (root / "constraints.txt").write_text("a==1\n")
+    python = root / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    python.parent.mkdir(parents=True)
+    python.write_text("")
+    ready = root / ".venv" / "ready"
+    ready.write_text(book.digest([root / "pyproject.toml", root / "constraints.txt"], root) + "\n")
+    commands = []
+
+    def note(command, **_):
+        commands.append(command)
+        raise subprocess.CalledProcessError(1, command)
+
+    monkeypatch.setattr(book.subprocess, "run", note)
+    assert book.set_up(root) == python
+    assert commands == []
+    (root / "constraints.txt").write_text("a==2\n")
+    with pytest.raises(book.BookError, match="setting up .* failed"):
+        book.set_up(root)
+    assert commands[0][1:4] == ["-m", "pip", "install"]
