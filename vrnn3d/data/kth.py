@@ -145,7 +145,8 @@ def augment(
         raise ValueError("reverse needs actions, one for each sequence: only some actions may be played backwards")
     changed = []
     for number, (video, index) in enumerate(zip(batch, indices.tolist())):
-        chance = np.random.Generator(np.random.Philox(key=[seed % 2**64, index])).random(5)
+        key = np.array([seed % 2**64, index], dtype=np.uint64)
+        chance = np.random.Generator(np.random.Philox(key=key)).random(5)
         if chance[0] < flip:
             video = video.flip(-1)
         if reverse and chance[1] < reverse and actions[number] in REVERSIBLE:
@@ -221,10 +222,13 @@ def prepare_kth(size: int = 128, progress: bool = True, download: bool = True) -
             failed = str(error)
     try:
         cache = load(size, progress)
-    except FileNotFoundError as error:
+    except FileNotFoundError:
         if not failed or source == "VRNN3D_DATA":
             raise
-        raise ConnectionError(f"KTH Actions could not be downloaded ({failed}); {error}") from None
+        raise ConnectionError(
+            f"KTH Actions could not be downloaded ({failed}) and there are no clips of it: run `vrnn3d data kth` again "
+            "later (it continues where it broke off), or set VRNN3D_DATA to the folder that holds kth/ with the clips"
+        ) from None
     persons = split_persons({clip.person for clip in cache.clips})
     actions = Counter(clip.action for clip in cache.clips)
     return KTHReport(

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 from tqdm import tqdm
 
 from vrnn3d.data import cache_folder, given_folder
@@ -18,7 +21,7 @@ from vrnn3d.data.kth_list import LIST, Identity, Sequences, parse_name, read_seq
 from vrnn3d.data.video import CONTAINERS, read_video
 
 CURE = "run `vrnn3d data kth` to download KTH Actions, or set VRNN3D_DATA to the folder that holds kth/ with the clips"
-_VERSION = 1  # of the cache's layout and of the decoding
+_VERSION = 2  # of the cache's layout and of the decoding
 _SAMPLE = 1 << 15  # bytes at each end of a clip that go into the key of the cache
 
 
@@ -164,7 +167,7 @@ def _decode(path: Path, size: int, files: dict[str, Path], sequences: Sequences,
             start = _header(stream, 0, size)
             for name, file in tqdm(files.items(), desc=f"decoding KTH at {size} x {size}", disable=not progress):
                 try:
-                    video = (read_video(file, size)[:, 0] * 255).round().byte().numpy()
+                    video = (resize(read_video(file), size)[:, 0] * 255).round().byte().numpy()
                     kept, intervals, cut = _cut(name, sequences.intervals[name], len(video), total)
                 except ValueError as error:
                     skipped.append((file.name, str(error).removeprefix(f"{file} ")))
@@ -197,6 +200,26 @@ def _decode(path: Path, size: int, files: dict[str, Path], sequences: Sequences,
     finally:
         Path(temporary).unlink(missing_ok=True)
     return index
+
+
+def resize(video: Tensor, size: int) -> Tensor:
+    """(T, 1, H, W) to (T, 1, size, size): a side that shrinks by area, one that grows (120 to 128) by interpolation.
+
+    By area, a new pixel is the mean of the old ones under it, each weighted by how much of it is covered.
+    """
+    height, width = (min(size, side) for side in video.shape[-2:])
+    video = _area(video.shape[-2], height) @ video @ _area(video.shape[-1], width).T
+    if (height, width) != (size, size):
+        video = F.interpolate(video, size=(size, size), mode="bilinear", align_corners=False)
+    return video.clamp(0, 1)
+
+
+def _area(old: int, new: int) -> Tensor:
+    """(new, old) weights; row i covers [i, i + 1) old / new, and column j is the pixel [j, j + 1)."""
+    edges = torch.arange(new + 1, dtype=torch.float64)[:, None] * old / new
+    pixels = torch.arange(old, dtype=torch.float64)
+    covered = torch.minimum(edges[1:], pixels + 1) - torch.maximum(edges[:-1], pixels)
+    return (covered.clamp(min=0) * new / old).float()
 
 
 def _header(stream, count: int, size: int) -> int:

@@ -1,7 +1,7 @@
-"""Download of KTH Actions: six zips and the list of intervals from the official address, resumable, safely unpacked.
+"""Download of KTH Actions: six zips and the list of intervals from the official page, resumable, safely unpacked.
 
 No checksums are published, so none are demanded: each file in a zip must agree with the zip's own CRC-32, and the
-SHA-256 of every zip is noted in ``downloads.json`` beside the clips, with a warning when it is not the one noted before.
+SHA-256 of every zip is noted in ``downloads.json`` beside the clips, with a warning when it is not the one seen before.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from vrnn3d.data.kth_list import ACTIONS, LIST, parse_name, read_sequences
 from vrnn3d.data.mnist import _offline, _Resumable, _store, _Unavailable
 from vrnn3d.data.video import CONTAINERS
 
-ADDRESS = "https://www.csc.kth.se/cvap/actions/"
+#: The page of the data set, and the older name of the same place, asked when the first does not answer.
+ADDRESSES = ("https://www.csc.kth.se/cvap/actions/", "http://www.nada.kth.se/cvap/actions/")
 NOTES = "downloads.json"
 _MOST_BYTES = 256 << 20  # of one unpacked clip; the largest official ones have a few MB
 
@@ -37,8 +38,8 @@ def fetch_kth(folder: Path | str, progress: bool = True) -> dict[str, dict]:
 
     What arrived before an interruption is kept as ``NAME.part`` and continued. Returns the notes of the downloads:
     by file {"sha256", "bytes", "clips"}. Raises ``ConnectionError`` when something cannot be had now (what has been
-    unpacked so far stays), :class:`UnsafeZipError` for a zip with file names that lead out of the folder, ``ValueError``
-    for a damaged one.
+    unpacked so far stays), :class:`UnsafeZipError` for a zip with file names that lead out of the folder,
+    ``ValueError`` for a damaged one.
     """
     folder = Path(folder)
     if _offline():
@@ -80,7 +81,7 @@ def fetch_kth(folder: Path | str, progress: bool = True) -> dict[str, dict]:
 
 
 def _retrieve(folder: Path, name: str, progress: bool) -> Path:
-    """The whole file NAME from the address, as ``NAME.whole`` in `folder`."""
+    """The whole file NAME from the first address that has it, as ``NAME.whole`` in `folder`."""
     try:
         import requests  # noqa: F401  the downloader imports it
     except ImportError:
@@ -88,9 +89,15 @@ def _retrieve(folder: Path, name: str, progress: bool) -> Path:
     whole = folder / f"{name}.whole"
     if whole.is_file():  # fetched, and interrupted before it was unpacked
         return whole
-    download = _Resumable(folder / f"{name}.part", f"{name} from {ADDRESS.split('/')[2]}", progress)
-    download(ADDRESS + name, whole, None)
-    return whole
+    failed = []
+    for address in ADDRESSES:
+        download = _Resumable(folder / f"{name}.part", f"{name} from {address.split('/')[2]}", progress)
+        try:
+            download(address + name, whole, None)
+            return whole
+        except _Unavailable as error:
+            failed.append(str(error))
+    raise _Unavailable("; ".join(failed))
 
 
 def _read_notes(folder: Path) -> dict[str, dict]:
