@@ -129,6 +129,8 @@ def _train(args) -> None:
 
     started = time.monotonic()
     settings = _settings(args.set)
+    if args.record and (settings or args.clips):
+        raise ValueError("--record is for the study's own runs; with --set or --clips the record stays in --out")
     if args.clips:
         settings |= {"data.name": "video", "data.path": args.clips}
 

@@ -1,0 +1,115 @@
+"""The command line: every command has help, works at smoke size, and says what is wrong in one sentence."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from vrnn3d import results
+from vrnn3d.cli import main
+
+FEW = ["train.sequences=8", "train.batch=4", "data.sequences=[8,4,4]", "eval.sequences=2", "eval.samples=2", "eval.batch=2"]
+NAMES = ["data", "list", "train", "evaluate", "predict", "publish", "bench", "book"]
+
+
+@pytest.mark.parametrize("command", NAMES)
+def test_every_command_has_help(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0
+    assert "usage" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A short training, its folder and its record, made by the command."""
+    root = tmp_path_factory.mktemp("runs")
+    assert main(["train", "vrnn3d_kl_ll", "--quiet", "--out", str(root), "--set", *FEW]) == 0
+    folder = root / "smoke" / "vrnn3d_kl_ll" / "seed0"
+    return folder, json.loads((folder / "record.json").read_text())
+
+
+def test_training_writes_a_valid_record(run):
+    _, record = run
+    results.validate(record)
+    assert record["status"] == "finished" and record["training"]["sequences"] == 8
+    assert set(record["evaluation"]["train"]) == {"5->10", "5->15", "10->10", "10->20"}
+    assert record["parameters"]["total"] > 0 and record["versions"]["torch"]
+    assert "MNIST" in record["data"]["description"]
+
+
+def test_evaluating_again(run, capsys):
+    folder, record = run
+    assert main(["evaluate", str(folder), "--quiet", "--samples", "2", "--sequences", "2"]) == 0
+    again = json.loads((folder / "evaluation.json").read_text())["evaluation"]
+    assert again["test"]["10->10"]["mse"]["average"] == pytest.approx(
+        record["evaluation"]["test"]["10->10"]["mse"]["average"], rel=1e-4
+    )
+
+
+def test_predicting_and_publishing(run, tmp_path, capsys, monkeypatch):
+    from PIL import Image
+
+    from vrnn3d import checkpoint
+
+    folder, _ = run
+    clip, out = tmp_path / "clip.npy", tmp_path / "future.webp"
+    np.save(clip, np.random.default_rng(0).integers(0, 256, (12, 32, 32), np.uint8))
+    assert main(["predict", str(clip), "--out", str(out), "--model", str(folder), "--frames", "4"]) == 0
+    assert "smoke" in capsys.readouterr().out
+    with Image.open(out) as image:
+        assert image.n_frames == 14
+    monkeypatch.setattr(checkpoint, "PUBLISHED", tmp_path / "weights")
+    assert main(["publish", str(folder), "--name", "mine"]) == 0
+    about = json.loads((tmp_path / "weights" / "mine" / "model.json").read_text())
+    assert about["sequences"] == 8 and about["config"]["name"] == "vrnn3d_kl_ll"
+
+
+def test_listing_the_queue(capsys, tmp_path):
+    assert main(["list", "--out", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "vrnn3d_kl_ll" in out and "to do" in out
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["train", "nothing"], "no experiment 'nothing'; there are: vrnn3d_kl_ll"),
+        (["train", "--profile", "huge"], "no profile 'huge'"),
+        (["train", "--set", "lr"], "NAME=VALUE"),
+        (["train", "--set", "train.speed=1"], "no setting 'train.speed'"),
+        (["train", "--record", "--set", "train.lr=1"], "--record"),
+        (["predict", "nowhere.mp4", "--model", "nothing"], "no published weights 'nothing'"),
+        (["evaluate", "nowhere"], "no published weights 'nowhere'"),
+    ],
+)
+def test_mistakes_get_one_sentence(arguments, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 1
+    error = capsys.readouterr().err.strip()
+    assert message in error and "Traceback" not in error and len(error.splitlines()) == 1
+
+
+def test_the_next_of_the_queue(tmp_path, monkeypatch, capsys):
+    """--next takes the first run that has no finished record, and then the next."""
+    from vrnn3d import config, experiments
+
+    get = experiments.get
+    short = {n: v for n, _, v in (pair.partition("=") for pair in FEW)}
+    short = {n: config.as_tuples(json.loads(v)) for n, v in short.items()} | {"train.sequences": 400}
+    monkeypatch.setattr(experiments, "get", lambda name, profile: config.override(get(name, profile), short))
+    monkeypatch.setattr(experiments, "queue", lambda: [("copy_last", "smoke", 0), ("convlstm2d", "smoke", 1)])
+    monkeypatch.setenv("VRNN3D_RESULTS", str(tmp_path / "results"))
+    arguments = ["train", "--next", "--quiet", "--out", str(tmp_path / "runs"), "--record"]
+    assert main([*arguments, "--max-minutes", "0.001"]) == 0
+    first = results.find("copy_last", "smoke", 0, tmp_path / "results")
+    assert first["status"] == "finished"
+    cut = results.find("convlstm2d", "smoke", 1, tmp_path / "results")
+    assert cut is None or cut["status"] == "cut"
+    short["train.sequences"] = 8
+    assert main([*arguments[:-2], str(tmp_path / "anew"), "--record"]) == 0
+    assert results.find("convlstm2d", "smoke", 1, tmp_path / "results")["status"] == "finished"
+    assert main(arguments) == 0
+    assert "the queue is done" in capsys.readouterr().out
