@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from vrnn3d import config
 from vrnn3d.data import build, kth, kth_cache, kth_fetch, kth_list
@@ -341,6 +342,23 @@ def test_an_interrupted_decoding_leaves_nothing(data, monkeypatch):
     assert list((Path(os.environ["XDG_CACHE_HOME"]) / "vrnn3d" / "kth-decoded").iterdir()) == []
 
 
+def test_sides_that_shrink_are_resized_by_area():
+    video = torch.rand(3, 1, 12, 16)
+    assert torch.allclose(kth_cache.resize(video, 4), F.avg_pool2d(video, (3, 4)), atol=1e-6)
+    # 12 to 8: a new pixel covers one and a half old ones
+    row = torch.tensor([0.0, 0.3, 0.6, 0.9, 0.2, 0.1] * 2)
+    shrunk = kth_cache.resize(row.expand(1, 1, 8, 12), 8)[0, 0, 0]
+    expected = [(row[0] + row[1] / 2) / 1.5, (row[1] / 2 + row[2]) / 1.5]
+    assert torch.allclose(shrunk[:2], torch.stack(expected), atol=1e-6)
+    assert torch.allclose(kth_cache.resize(video, 7).mean((-2, -1)), video.mean((-2, -1)), atol=1e-6)
+    # 120 x 160 to 128 x 128: the height grows; a slope stays a slope
+    slope = torch.linspace(0, 1, 120)[:, None].expand(1, 1, 120, 160)
+    grown = kth_cache.resize(slope, 128)
+    assert grown.shape == (1, 1, 128, 128) and bool((grown.diff(dim=-2) >= 0).all())
+    assert torch.allclose(grown[..., 4:-4, :].diff(dim=-2), torch.tensor(1 / 119 * 120 / 128), atol=1e-5)
+    assert torch.equal(kth_cache.resize(video[..., :12], 12), video[..., :12])
+
+
 def test_every_kept_frame_is_where_its_interval_says():
     generator = np.random.default_rng(0)
     for _ in range(200):
@@ -444,7 +462,7 @@ def serve(monkeypatch, tmp_path):
         server = Server(files, broken)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         servers.append(server)
-        monkeypatch.setattr(kth_fetch, "ADDRESS", f"http://127.0.0.1:{server.server_port}/")
+        monkeypatch.setattr(kth_fetch, "ADDRESSES", (f"http://127.0.0.1:{server.server_port}/",))
         return server
 
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
@@ -514,6 +532,19 @@ def test_what_cannot_be_had_is_told(serve, written, tmp_path):
         kth.prepare_kth(16, progress=False)
 
 
+def test_the_second_address_goes_on_where_the_first_broke_off(serve, written, tmp_path, monkeypatch):
+    files = official(written, tmp_path)
+    second = serve(files)
+    first = serve({name: content for name, content in files.items() if name != "boxing.zip"})
+    ports = (first.server_port, second.server_port)
+    monkeypatch.setattr(kth_fetch, "ADDRESSES", tuple(f"http://127.0.0.1:{port}/" for port in ports))
+    (tmp_path / "kth").mkdir()
+    (tmp_path / "kth" / "boxing.zip.part").write_bytes(files["boxing.zip"][:100])
+    kth_fetch.fetch_kth(tmp_path / "kth", progress=False)
+    assert ("boxing.zip", "bytes=100-") in first.log and second.log == [("boxing.zip", "bytes=100-")]
+    assert len(list((tmp_path / "kth").rglob("*.avi"))) == 4
+
+
 def test_offline_is_obeyed(serve, tmp_path, monkeypatch):
     server = serve({})
     monkeypatch.setenv("VRNN3D_OFFLINE", "1")
@@ -539,31 +570,50 @@ def test_augmentation_depends_on_seed_and_index_alone():
     batch = torch.randint(0, 256, (1, 4, 1, 12, 10), dtype=torch.uint8).expand(64, -1, -1, -1, -1)
     indices = torch.arange(64)
     options = dict(flip=0.5, crop=0.3, reverse=0.5, actions=["handwaving"] * 64)
-    whole = kth.augment(batch, indices, seed=3, **options)
+    whole = kth.augmented(batch, indices, seed=3, **options)
     assert whole.shape == batch.shape and whole.dtype == torch.uint8
     order = torch.randperm(64, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(kth.augment(batch, order, seed=3, **options), whole[order])
-    assert not torch.equal(kth.augment(batch, indices, seed=4, **options), whole)
-    last = [kth.augment(batch, indices, seed=seed, **options) for seed in (-1, -2)]
+    assert torch.equal(kth.augmented(batch, order, seed=3, **options), whole[order])
+    assert not torch.equal(kth.augmented(batch, indices, seed=4, **options), whole)
+    last = [kth.augmented(batch, indices, seed=seed, **options) for seed in (-1, -2)]
     assert not torch.equal(*last)
+    assert not torch.equal(kth.augmented(batch, indices, seed=3, epoch=1, **options), whole)
+
+
+def test_augmentation_is_an_option_of_a_training_batch(data, monkeypatch):
+    monkeypatch.setattr(kth, "STRIDE", 1)
+    source = kth.build_kth(settings(), "train", 10)
+    indices = torch.arange(len(source))
+    plain = source.batch(indices)
+    assert torch.equal(source.batch(indices), plain) and torch.equal(source.batch(indices, ("reverse",)), plain)
+    both = source.batch(indices, ("flip", "crop"))
+    assert both.shape == plain.shape and both.dtype == torch.uint8
+    expected = kth.augmented(plain, indices, flip=0.5, crop=0.2)
+    assert torch.equal(both, expected) and torch.equal(source.batch(indices[3:5], ("flip", "crop")), both[3:5])
+    later = source.batch(indices, ("flip", "crop"), epoch=1)
+    assert torch.equal(later, kth.augmented(plain, indices, flip=0.5, crop=0.2, epoch=1))
+    with pytest.raises(ValueError, match="no augmentation blur; known are: flip, crop, reverse"):
+        source.batch(indices, ("flip", "blur"))
+    with pytest.raises(ValueError, match="augment the train split only"):
+        kth.build_kth(settings(), "test", 10).batch(torch.arange(1), ("flip",))
 
 
 def test_flips_crops_and_reversals_are_what_they_say():
     batch = torch.rand(400, 3, 1, 6, 8)
     indices = torch.arange(400)
-    assert torch.equal(kth.augment(batch, indices, flip=0), batch)
-    assert torch.equal(kth.augment(batch, indices, flip=1), batch.flip(-1))
-    half = kth.augment(batch, indices, flip=0.5)
+    assert torch.equal(kth.augmented(batch, indices, flip=0), batch)
+    assert torch.equal(kth.augmented(batch, indices, flip=1), batch.flip(-1))
+    half = kth.augmented(batch, indices, flip=0.5)
     flipped = torch.tensor([torch.equal(new, old.flip(-1)) for new, old in zip(half, batch)])
     same = torch.tensor([torch.equal(new, old) for new, old in zip(half, batch)])
     assert bool((flipped ^ same).all()) and 150 < int(flipped.sum()) < 250
     actions = list(kth.ACTIONS) * 70
-    back = kth.augment(batch, indices, flip=0, reverse=1, actions=actions[:400])
+    back = kth.augmented(batch, indices, flip=0, reverse=1, actions=actions[:400])
     for old, new, action in zip(batch, back, actions):
         assert torch.equal(new, old.flip(0) if action in ("handwaving", "handclapping") else old)
     # every frame is cropped alike, and what is seen is a part of the picture: a ramp stays a ramp in its range
     ramp = torch.linspace(0, 1, 20).expand(400, 2, 1, 20, 20)
-    cut = kth.augment(ramp, indices, flip=0, crop=0.4)
+    cut = kth.augmented(ramp, indices, flip=0, crop=0.4)
     assert torch.equal(cut[:, 0], cut[:, 1]) and cut.min() >= 0 and cut.max() <= 1
     span = (cut[:, 0, 0, 0, -1] - cut[:, 0, 0, 0, 0]) * 19 + 1  # columns seen
     assert span.min() < 14 and span.min() > 11.9 and span.max() > 19 and bool((cut.diff(dim=-1) >= 0).all())
@@ -572,9 +622,9 @@ def test_flips_crops_and_reversals_are_what_they_say():
 @pytest.mark.parametrize("wrong", [dict(flip=1.5), dict(crop=1.0), dict(reverse=-0.1), dict(reverse=0.5)])
 def test_augmentation_refuses_nonsense(wrong):
     with pytest.raises(ValueError):
-        kth.augment(torch.rand(2, 3, 1, 4, 4), torch.arange(2), **wrong)
+        kth.augmented(torch.rand(2, 3, 1, 4, 4), torch.arange(2), **wrong)
     with pytest.raises(ValueError, match="B indices"):
-        kth.augment(torch.rand(2, 3, 1, 4, 4), torch.arange(3))
+        kth.augmented(torch.rand(2, 3, 1, 4, 4), torch.arange(3))
 
 
 # ---- real clips -----------------------------------------------------------------------------------------------------
@@ -599,7 +649,9 @@ def test_a_real_clip(tmp_path, monkeypatch):
     assert report.clips == 1 and str(report).startswith("KTH, 1-clip subset")
     assert clip.name == name and clip.frames >= listed[-1][1]
     assert [(interval.start, interval.stop) for interval in clip.intervals] == list(listed)
-    frames = (read_video(source, 32, max_frames=listed[0][1])[:, 0] * 255).round().byte()
+    whole = read_video(source, max_frames=listed[0][1])
+    assert whole.shape[1:] == (1, 120, 160)
+    frames = (kth_cache.resize(whole, 32)[:, 0] * 255).round().byte()
     first = clip.intervals[0]
     assert np.array_equal(cache.frames[first.offset : first.offset + len(frames)], frames.numpy())
     assert frames.float().std() > 10 and (frames[:-1] != frames[1:]).any()

@@ -2,8 +2,8 @@
 
 Clips are ``$VRNN3D_DATA/kth`` or what ``vrnn3d data kth`` downloaded; any subset works and is called so. A window lies
 within one action interval of one clip, and a person belongs to one split: 1-16 to training (of them 11 and 15 to
-validation), 17-25 to the test. Frames are resized to size x size without keeping the aspect ratio of 160 x 120, as
-PredRNN and E3D-LSTM do.
+validation), 17-25 to the test; test windows start as far apart as training windows do. Frames are resized to
+size x size without keeping the aspect ratio of 160 x 120, as PredRNN and E3D-LSTM do, but by area where they shrink.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ from vrnn3d.data.kth_cache import CURE, Cache, Clip, KTHWarning, clips_folder, l
 from vrnn3d.data.kth_fetch import fetch_kth
 from vrnn3d.data.kth_list import ACTIONS, TOTAL, split_persons
 
-__all__ = ["ACTIONS", "KTH", "KTHReport", "KTHWarning", "augment", "build_kth", "fetch_kth", "prepare_kth"]
+__all__ = ["ACTIONS", "KTH", "KTHReport", "KTHWarning", "augmented", "build_kth", "fetch_kth", "prepare_kth"]
 
 #: Frames between the starts of two windows (PredRNN's): fast actions leave the picture soon, so they get more.
 STRIDE, FAST_STRIDE, FAST = 20, 3, ("jogging", "running")
 #: Arms that wave or clap come back as they went. A punch need not look like its return, and nobody walks backwards.
 REVERSIBLE = ("handwaving", "handclapping")
+#: What :meth:`KTH.batch` can do to training windows, and with which arguments of :func:`augmented`.
+AUGMENTATIONS = {"flip": dict(flip=0.5), "crop": dict(crop=0.2), "reverse": dict(reverse=0.5)}
 _SPLITS = ("train", "validation", "test")
 
 
@@ -67,7 +69,7 @@ class KTH:
             )
         if split != "train":
             found.sort(key=lambda w: hashlib.sha256(f"{seed}/{w[0].name}/{w[1]}".encode()).digest())
-        self.length, self.split, self.device = length, split, torch.device(device)
+        self.length, self.split, self.seed, self.device = length, split, seed, torch.device(device)
         self.size, self.source = cache.frames.shape[1], cache.source
         self.windows = [(clip.name, start) for clip, start, _ in found]
         self.actions = [clip.action for clip, _, _ in found]
@@ -88,11 +90,25 @@ class KTH:
             f"{self.size} x {self.size}"
         )
 
-    def batch(self, indices: Tensor) -> Tensor:
-        """Frames uint8 (B, T, 1, H, W), values 0..255, on ``device``; indices: LongTensor (B,) of window numbers."""
-        chosen = self._offsets[torch.as_tensor(indices, dtype=torch.int64).cpu().numpy()]
-        frames = self._frames[chosen[:, None] + np.arange(self.length)]
-        return torch.from_numpy(frames)[:, :, None].to(self.device)
+    def batch(self, indices: Tensor, augment: tuple[str, ...] = (), epoch: int = 0) -> Tensor:
+        """Frames uint8 (B, T, 1, H, W), values 0..255, on ``device``; indices: LongTensor (B,) of window numbers.
+
+        augment: any of "flip", "crop", "reverse" (see :func:`augmented`; only of the training split). What is done to
+        a window depends on (data seed, index, epoch) alone. Raises ``ValueError`` naming an unknown augmentation.
+        """
+        indices = torch.as_tensor(indices, dtype=torch.int64).cpu()
+        chosen = self._offsets[indices.numpy()]
+        frames = torch.from_numpy(self._frames[chosen[:, None] + np.arange(self.length)])[:, :, None]
+        if augment:
+            if unknown := [name for name in augment if name not in AUGMENTATIONS]:
+                raise ValueError(f"no augmentation {', '.join(unknown)}; known are: {', '.join(AUGMENTATIONS)}")
+            if self.split != "train":
+                raise ValueError(f"the {self.split} split is measured as it is: augment the train split only")
+            options = dict(flip=0.0, actions=[self.actions[index] for index in indices.tolist()])
+            for name in augment:
+                options |= AUGMENTATIONS[name]
+            frames = augmented(frames, indices, seed=self.seed, epoch=epoch, **options)
+        return frames.to(self.device)
 
 
 def clip_windows(clip: Clip, length: int) -> list[tuple[int, int]]:
@@ -117,11 +133,12 @@ def build_kth(data: config.Data, split: str, length: int | None = None, device="
 # ---- augmentation ---------------------------------------------------------------------------------------------------
 
 
-def augment(
+def augmented(
     batch: Tensor,
     indices: Tensor,
     *,
     seed: int = 0,
+    epoch: int = 0,
     flip: float = 0.5,
     crop: float = 0.0,
     reverse: float = 0.0,
@@ -133,8 +150,7 @@ def augment(
     of height and width is cut off, at a random place, and the rest is enlarged again. reverse: probability of playing
     backwards, 0 by default, and only of the actions in ``REVERSIBLE``; ``actions`` then names the action of each
     sequence. Elsewhere time has a direction: played backwards, people would walk backwards, which no test clip shows.
-    What happens to sequence b depends on (seed, indices[b]) alone; pass a count that does not repeat, and each
-    visit of a window looks different. Meant for training only.
+    What happens to sequence b depends on (seed, indices[b], epoch) alone. Meant for training only.
     """
     if batch.ndim != 5 or len(indices) != len(batch):
         raise ValueError(f"a batch (B, T, C, H, W) and B indices are needed, not {tuple(batch.shape)}, {len(indices)}")
@@ -145,8 +161,9 @@ def augment(
         raise ValueError("reverse needs actions, one for each sequence: only some actions may be played backwards")
     changed = []
     for number, (video, index) in enumerate(zip(batch, indices.tolist())):
-        key = np.array([seed % 2**64, index], dtype=np.uint64)
-        chance = np.random.Generator(np.random.Philox(key=key)).random(5)
+        # arrays, because NumPy would turn a list with a number beyond 2**63 into floats and round it
+        key, counter = np.array([seed % 2**64, index], np.uint64), np.array([0, 0, 0, epoch], np.uint64)
+        chance = np.random.Generator(np.random.Philox(key=key, counter=counter)).random(5)
         if chance[0] < flip:
             video = video.flip(-1)
         if reverse and chance[1] < reverse and actions[number] in REVERSIBLE:
