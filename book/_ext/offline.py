@@ -1,4 +1,4 @@
-"""Make the built book readable without a network: MathJax comes from an installed package, nothing from a CDN."""
+"""What every reader can see: MathJax from an installed package, not from a CDN; a name for every picture."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import shutil
 from importlib.metadata import distribution
 from pathlib import Path
 
+from docutils import nodes
 from sphinx.errors import ExtensionError
 
 PACKAGE = "sphinx-mathjax-offline"
@@ -35,7 +36,18 @@ def copy_mathjax(app, error) -> None:
             shutil.copy(source / part, target / part)
 
 
+def name_pictures(app, doctree) -> None:
+    """Give a picture without alt text its section's title; a screen reader would spell out its file's name."""
+    for image in doctree.findall(nodes.image):
+        section = image.parent
+        while section is not None and not isinstance(section, nodes.section):
+            section = section.parent
+        if not image.get("alt") and section is not None:
+            image["alt"] = f"Figure: {section.next_node(nodes.title).astext()}"
+
+
 def setup(app) -> dict:
     app.config.mathjax_path = f"mathjax/{SCRIPT}"
+    app.connect("doctree-read", name_pictures)
     app.connect("build-finished", copy_mathjax)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
