@@ -100,7 +100,7 @@ def _catalogue() -> dict[str, Experiment]:
     # What the book trains while it is built
     rows.append(
         Experiment(
-            "live", "paper", "Live training", model=_OURS, loss=Loss("kl_pq", l1=0.0, beta=0.01), train=replace(paper, context=(6,))
+            "live", "paper", "Live training", model=_OURS, loss=Loss("kl_pq", beta=0.01), train=replace(paper, context=(6,))
         )
     )
     # Table 2: KTH
@@ -156,7 +156,7 @@ def _shrunk(row: Experiment, profile: str) -> Experiment:
         row.train,
         sequences=400 if smoke else 8_000,
         batch=8 if smoke else 16,
-        lr=3e-3 if smoke and row.model.name != "pixel_mean" else row.train.lr,
+        lr=row.train.lr if row.model.name == "pixel_mean" else 3e-3 if smoke else 2e-3,
         lr_warmup=0.1 if smoke else row.train.lr_warmup,
         forcing_end=0.3 if smoke else row.train.forcing_end,
         validate_every=0.5 if smoke else 0.1,
@@ -166,11 +166,13 @@ def _shrunk(row: Experiment, profile: str) -> Experiment:
         train = replace(train, sequences=8_000)
     evaluation = replace(
         row.eval,
-        samples=3 if smoke else 20,
-        sequences=16 if smoke else 200,
+        samples=3 if smoke else 10,
+        sequences=16 if smoke else 100,
         batch=8 if smoke else 20,
     )
-    return replace(row, profile=profile, data=data, model=model, train=train, eval=evaluation)
+    # Under L1 the median of a pixel, black, holds a narrow network for its first thousand steps (measured): L2 alone here.
+    loss = replace(row.loss, l1=0.0)
+    return replace(row, profile=profile, data=data, model=model, loss=loss, train=train, eval=evaluation)
 
 
 def names() -> list[str]:
