@@ -155,3 +155,16 @@ def test_every_experiment_takes_a_step(tmp_path, name):
     done = train(experiment, 0, tmp_path, max_steps=1, progress=False)
     assert done["training"]["steps"] == (0 if name == "copy_last" else 1)
     assert total_steps(experiment) == 2
+
+
+def test_bf16_training_ends_where_float32_does(tmp_path):
+    """Within the spread that other seeds give."""
+    changes = {"data.size": 16, "data.digit_size": 8, "train.sequences": 160, "data.length": 8, "train.context": (4,)}
+    ends = {}
+    for precision, seeds in (("float32", (0, 1, 2)), ("bfloat16", (0,))):
+        experiment = tiny("convlstm2d", **changes, **{"train.precision": precision, "train.validate_every": 0.0})
+        for seed in seeds:
+            curves = train(experiment, seed, tmp_path / f"{precision}{seed}", progress=False)["training"]["curves"]
+            ends[precision, seed] = sum(curves["loss"][-10:]) / 10
+    others = [ends["float32", s] for s in (0, 1, 2)]
+    assert abs(ends["bfloat16", 0] - ends["float32", 0]) <= max(others) - min(others)

@@ -160,3 +160,29 @@ def test_fast_form_equals_plain_form_with_gradients(name):
     for other in found[1:]:
         for a, b in zip(found[0], other):
             torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-8)
+
+
+def _relative(a, b):
+    return ((a - b).norm() / b.norm().clamp_min(1e-12)).item()
+
+
+@pytest.mark.parametrize("half, bound", [(False, 1e-5), (True, 2e-2)])
+def test_fast_path_against_plain_float32(half, bound):
+    """The fast form's outputs and gradients against the plain form in float32: rounding only, also under autocast."""
+    torch.manual_seed(0)
+    model = build_model("vrnn3d", widths=(8, 16), hidden=16, latent=4, head=16).eval()
+    frames = torch.rand(2, 8, 1, 16, 16)
+    found = []
+    for plain, mode, autocast in ((True, "never", False), (False, "always", half)):
+        model.plain = plain
+        model.zero_grad()
+        torch.manual_seed(1)
+        with folding(mode), torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            prediction, latents = rollout(model, frames, 4, 8, posterior=True, batched=not plain)
+            loss, _ = sequence_loss(prediction, frames[:, 2:], latents, variant="kl_ll")
+        loss.mean().backward()
+        gradient = torch.cat([p.grad.flatten() for p in model.parameters()])
+        found.append((prediction.detach(), gradient.clone()))
+    (reference, expected), (output, gradient) = found
+    assert _relative(output, reference) < bound
+    assert _relative(gradient, expected) < bound

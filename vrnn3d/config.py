@@ -29,6 +29,7 @@ class Data:
     speed_range: tuple[float, float] = (3.0, 5.0)
     train_pool: str = "train"  # which MNIST digits training draws from: "train" | "test"
     test_pools: tuple[str, ...] = ("train", "test")  # every test is run once per pool
+    augment: tuple[str, ...] = ()  # "kth" only, training only: of "flip", "crop", "reverse"
     online: bool = False  # True: endless fresh sequences; False: the fixed split of `sequences`
     sequences: tuple[int, int, int] = (10_000, 1_000, 1_000)  # train, validation, test
     seed: int = 0  # of the data, apart from the seed of the training

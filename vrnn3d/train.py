@@ -124,6 +124,13 @@ def batch_indices(experiment: config.Experiment, seed: int, step: int, available
     return indices
 
 
+def augmentation(experiment: config.Experiment, step: int, available: int) -> dict:
+    """What the data's `batch` is asked for besides indices: nothing, or which changes in which epoch."""
+    if not experiment.data.augment:
+        return {}
+    return {"augment": experiment.data.augment, "epoch": step * experiment.train.batch // available}
+
+
 def _mix(*numbers: int) -> int:
     """A seed from several numbers (FNV-1a)."""
     value = 0xCBF29CE484222325
@@ -329,7 +336,7 @@ def train(
             indices = batch_indices(experiment, seed, step, len(source))[mine]
             chance = schedules.forcing_probability(at, settings.forcing_end)
             mask = forcing_mask(settings.context, chance, settings.batch, length, generator)[mine]
-            frames = source.batch(indices).to(place, non_blocking=True)
+            frames = source.batch(indices, **augmentation(experiment, step, len(source))).to(place, non_blocking=True)
             weight = schedules.beta(at, experiment.loss.beta, experiment.loss.beta_warmup)
             for group in optimiser.param_groups:
                 group["lr"] = schedules.learning_rate(at, settings.lr, settings.lr_warmup, settings.lr_decay)
