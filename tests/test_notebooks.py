@@ -119,6 +119,16 @@ def test_numbers_in_tables_are_glued(path):
     assert typed == []
 
 
+@each_notebook
+def test_a_number_shown_from_this_notebook_is_glued_in_it(path):
+    """{glue:text}`key:.1f` needs a glue("key", ...) in the same notebook; only path::key looks into another."""
+    shown = {key.split(":")[0] for key in re.findall(r"\{glue:\w*\}`([^`:]+(?::[^`:]+)?)`", path.read_text("utf-8"))}
+    plain = set(re.findall(r"glue\(\s*[\"']([^\"']+)[\"']", code_of(path)))
+    formatted = re.findall(r"glue\(\s*f[\"']([^\"']+)[\"']", code_of(path))
+    patterns = [re.compile(".+".join(map(re.escape, re.split(r"\{[^}]*\}", key)))) for key in formatted]
+    assert {key for key in shown - plain if not any(pattern.fullmatch(key) for pattern in patterns)} == set()
+
+
 def test_every_notebook_is_in_the_book_and_every_page_exists():
     pages = toc_files()
     assert len(set(pages)) == len(pages)

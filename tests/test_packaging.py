@@ -108,6 +108,27 @@ def test_constraints_pin_every_dependency_inside_its_bounds():
         assert specifiers.SpecifierSet(bounds).contains(pinned[normal(name)]), f"{requirement}, and constraints.txt has another"
 
 
+def test_the_pin_list_is_complete():
+    """What the declared dependencies pull in here, at any depth, has a pin too."""
+    requirements = pytest.importorskip("packaging.requirements")
+    extras = project()["optional-dependencies"]
+    todo, needed = project()["dependencies"] + extras["book"] + extras["dev"], set()
+    while todo:
+        requirement = requirements.Requirement(todo.pop())
+        name = normal(requirement.name)
+        if name in needed | {"vrnn3d"} or requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        needed.add(name)
+        try:
+            todo += importlib.metadata.requires(name) or []
+        except importlib.metadata.PackageNotFoundError:
+            pytest.skip(f"{name} is not installed")
+    # The libraries that PyTorch's GPU builds bring differ from platform to platform.
+    missing = {name for name in needed if not re.match("nvidia-|cuda-|triton", name)}
+    missing -= {normal(line.partition("==")[0]) for line in pins()}
+    assert not missing, f"needed, installed and not in constraints.txt: {sorted(missing)}"
+
+
 def test_the_driver_checks_for_packages_that_are_declared():
     from vrnn3d import book
 

@@ -54,8 +54,8 @@ def set_up(root: Path = ROOT) -> Path:
         if not python.exists():
             print(f"making {folder}", flush=True)
             subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        install = ["-m", "pip", "install", "--disable-pip-version-check", "--compile", "-c", "constraints.txt", "-e", ".[dev]"]
-        subprocess.run([str(python), *install], cwd=root, check=True)
+        install = ["-m", "pip", "install", "--disable-pip-version-check", "--compile"]
+        subprocess.run([str(python), *install, "-c", "constraints.txt", "-e", ".[dev]"], cwd=root, check=True)
     except subprocess.CalledProcessError as error:
         raise BookError(
             f"setting up {folder} failed ({' '.join(error.cmd[1:4])}; its message is above): "
@@ -174,6 +174,11 @@ def _run_one(source: Path, target: Path, parameters: dict, key: str, root: Path)
     return None
 
 
+def _importable(root: Path) -> str:
+    """PYTHONPATH with the repository first."""
+    return os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
+
+
 def _kernel_folder(folder: Path) -> None:
     """Write a kernel "python3" that is this very Python, whatever kernels the user has installed."""
     spec = {
@@ -233,7 +238,7 @@ def execute(
             "JUPYTER_PATH": str(Path(private) / "jupyter"),
             "JUPYTER_RUNTIME_DIR": str(Path(private) / "runtime"),
             "IPYTHONDIR": str(Path(private) / "ipython"),  # two kernels must not share one history
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")])),
+            "PYTHONPATH": _importable(root),
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1" if jobs > 1 else str(os.cpu_count())),
         }
@@ -286,9 +291,14 @@ def build(root: Path = ROOT, force: bool = False) -> bool:
     stamp.unlink(missing_ok=True)
     start = "from jupyter_book.cli.main import main; main(prog_name='jupyter-book')"
     command = [sys.executable, "-c", start, "build", ".", "--all", "-W", "-n", "--keep-going"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))}
     done = subprocess.run(
-        command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        command,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": _importable(root)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
     )
     if done.returncode:
         raise BookError(f"{done.stdout}\nJupyter Book failed or warned; its output is above")
@@ -348,7 +358,8 @@ def _make(args: argparse.Namespace, root: Path) -> None:
         force=args.force,
     )
     print(f"{len(executed)} of {len(sources)} notebooks executed, the others unchanged", flush=True)
-    if missing := [path.stem for path in _chosen(root, []) if _key_of(root / "book" / "executed" / f"{path.stem}.ipynb") is None]:
+    made = root / "book" / "executed"
+    if missing := [path.stem for path in _chosen(root, []) if _key_of(made / f"{path.stem}.ipynb") is None]:
         print(f"pages not built: {', '.join(missing)} not executed yet")
         return
     built = build(root, args.force)
