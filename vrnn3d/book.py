@@ -336,11 +336,15 @@ def _chosen(root: Path, only: list[str]) -> list[Path]:
 
 def _data() -> str:
     """Fetch MNIST where it is not there yet; says which data the notebooks will find."""
-    from vrnn3d.data import given_folder, mnist
+    from vrnn3d.data import cache_folder, given_folder, mnist
 
     fetched = mnist.fetch(progress=True)
     print(f"digits: {fetched.source} ({fetched.folder})", flush=True)
-    return "excerpt" if fetched.source == "excerpt" else "given" if given_folder() else "cache"
+    found = ["excerpt" if fetched.source == "excerpt" else "given" if given_folder() else "cache"]
+    for place in filter(None, (given_folder(), cache_folder())):
+        for path in sorted(_files(place / "kth", place / "moving_mnist")):  # what a user may have put there
+            found.append(f"{path.relative_to(place).as_posix()} {path.stat().st_size}")
+    return "\n".join(found)
 
 
 def _make(args: argparse.Namespace, root: Path) -> None:
