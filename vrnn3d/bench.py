@@ -25,7 +25,7 @@ from tqdm import tqdm
 from vrnn3d import results
 from vrnn3d.layers import depth_folding
 from vrnn3d.losses import sequence_loss
-from vrnn3d.models import REGISTRY, build_model
+from vrnn3d.models import REGISTRY, arguments, build_model
 from vrnn3d.rollout import rollout, usable_length
 from vrnn3d.train import autocast
 
@@ -53,8 +53,11 @@ def _model(job: dict):
         sys.path.insert(0, os.getcwd())
         return getattr(importlib.import_module(module), factory)()
     options = {k: job[k] for k in ("window", "horizon") if k in job}
-    if job["model"] == "pixel_mean":
+    takes = arguments(job["model"])
+    if "size" in takes:
         options["size"] = job["size"]
+    if "plain" in takes:
+        options["plain"] = job.get("plain", False)
     return build_model(job["model"], **options, **job.get("options", {}))
 
 
@@ -63,8 +66,9 @@ def _synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _median_seconds(call, repeats: int, device: torch.device) -> float:
-    call()  # the first call allocates, compiles, and picks algorithms
+def _median_seconds(call, repeats: int, device: torch.device, warm: bool = True) -> float:
+    if warm:
+        call()  # the first call allocates, compiles, and picks algorithms
     times = []
     for _ in range(repeats):
         _synchronize(device)
@@ -111,8 +115,6 @@ def measure(job: dict) -> dict:
 
     torch.manual_seed(0)
     model = _model(job).to(device)
-    if hasattr(model, "plain"):
-        model.plain = job["plain"]
     if "deepest" in job:
         depth_folding.AUTO_MAX_DEPTH[device.type] = job["deepest"]
     batch, size = job["batch"], job["size"]
@@ -159,7 +161,7 @@ def measure(job: dict) -> dict:
     with depth_folding.folding(job["folding"]) if job["folding"] else nullcontext():
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
-        seconds = _median_seconds(call, job["repeats"], device)
+        seconds = _median_seconds(call, job["repeats"], device, job.get("warm", True))
     if device.type == "cuda":
         peak = torch.cuda.max_memory_allocated(device) / 2**20
     else:
@@ -205,7 +207,7 @@ def _jobs(args, device: str) -> list[tuple[str, str, dict]]:
         rows.append((name, "plain, prediction", {**job, **plain, "kind": "predict", "samples": 1}))
         rows.append((name, "fast, prediction", {**job, **fast, "kind": "predict", "samples": 1}))
         if args.samples > 1:
-            one = {**job, **fast, "kind": "predict", "batch": 1, "repeats": min(2, args.repeats)}
+            one = {**job, **fast, "kind": "predict", "batch": 1, "repeats": 1, "warm": False}
             rows.append((name, f"fast, {args.samples} samples", one))
     if "vrnn3d" in args.models:
         ours = {**base, "model": "vrnn3d", "options": json.loads(args.options).get("vrnn3d", {}), "kind": "train"}

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from vrnn3d import config
-from vrnn3d.models import build_model
+from vrnn3d.models import arguments, build_model
 from vrnn3d.models.base import VideoModel
 
 CHECKPOINT = "checkpoint.pt"
@@ -61,7 +61,7 @@ def load_state(path: Path, device="cpu") -> dict:
 def model_of(experiment: config.Experiment) -> VideoModel:
     """The freshly initialised model that an experiment describes."""
     m, d = experiment.model, experiment.data
-    options = {"size": d.size} if m.name == "pixel_mean" else {}
+    options = {"size": d.size} if "size" in arguments(m.name) else {}
     return build_model(m.name, window=m.window, horizon=m.horizon, **{**options, **m.options})
 
 

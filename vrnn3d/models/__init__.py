@@ -20,17 +20,26 @@ REGISTRY: dict[str, tuple[str, str, dict]] = {
 }
 
 
+def _entry(name: str) -> tuple[type[VideoModel], dict]:
+    if name not in REGISTRY:
+        raise ValueError(f"no model {name!r}; there are: {', '.join(REGISTRY)}")
+    module, cls_name, defaults = REGISTRY[name]
+    return getattr(import_module(f"vrnn3d.models.{module}"), cls_name), defaults
+
+
+def arguments(name: str) -> list[str]:
+    """The keyword arguments that a model of the registry can be built with."""
+    return list(inspect.signature(_entry(name)[0]).parameters)
+
+
 def build_model(name: str, **overrides) -> VideoModel:
     """A freshly initialised model of the registry, at full size unless `overrides` (its class's arguments) say otherwise.
 
     Raises:
         ValueError: for an unknown name or argument; the known ones are listed.
     """
-    if name not in REGISTRY:
-        raise ValueError(f"no model {name!r}; there are: {', '.join(REGISTRY)}")
-    module, cls_name, defaults = REGISTRY[name]
-    cls = getattr(import_module(f"vrnn3d.models.{module}"), cls_name)
-    known = [p for p in inspect.signature(cls).parameters]
+    cls, defaults = _entry(name)
+    known = arguments(name)
     unknown = [key for key in overrides if key not in known]
     if unknown:
         raise ValueError(f"{name} has no argument {', '.join(unknown)}; its arguments are: {', '.join(known)}")
