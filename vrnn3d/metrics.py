@@ -111,7 +111,7 @@ def crps(samples: Tensor, truth: Tensor) -> Tensor:
     """Continuous ranked probability score of an ensemble, summed over the pixels of a frame, (B, T); lower is better.
 
     samples (B, S, T, C, H, W), truth (B, T, C, H, W). Per pixel the fair form, unbiased for any S:
-    mean |x_s - y| - sum over s < r of |x_s - x_r| / (S (S - 1)). With S = 1 it is the absolute error.
+    ``mean |x_s - y| - sum over s < r of |x_s - x_r| / (S (S - 1))``. With S = 1 it is the absolute error.
     A calibrated sampler minimises it in expectation; a collapsed one does not.
     """
     s = samples.shape[1]
@@ -133,10 +133,12 @@ def sample_metrics(samples: Tensor, truth: Tensor) -> dict[str, dict[str, Tensor
         truth: (B, T, C, H, W) in [0, 1].
 
     For "mse", "mae", "ssim" and "psnr" there are three statistics:
-        "average": the metric averaged over the samples (the paper's protocol);
-        "best": the metric of one sample per sequence, that with the best average over the sequence's frames, chosen
-            anew for each metric;
-        "mean_frame": the metric of the mean of the clipped samples.
+
+    - "average": the metric averaged over the samples (the paper's protocol);
+    - "best": the metric of one sample per sequence, that with the best average over the sequence's frames, chosen
+      anew for each metric;
+    - "mean_frame": the metric of the mean of the clipped samples.
+
     "ssim_uint8", "sample_variance" and "crps" have "average" only. The variance divides by S and is summed over pixels,
     so that mse average = mse mean_frame + sample_variance for every frame.
     """

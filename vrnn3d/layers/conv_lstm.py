@@ -23,7 +23,7 @@ class ConvLSTMCell(nn.Module):
         self.gates = Conv3d(inputs + hidden, 4 * hidden, kernel, padding=tuple(k // 2 for k in kernel))
 
     def initial_state(self, batch: int, size: tuple[int, int, int], device=None, dtype=None) -> State:
-        """Zeros: (h, c), each (batch, hidden, *size) in the memory order of folded convolutions."""
+        """Zeros: (h, c), each ``(batch, hidden, *size)`` in the memory order of folded convolutions."""
         depth, height, width = size
         zeros = torch.zeros(batch, height, width, depth, self.hidden, device=device, dtype=dtype)
         return zeros.permute(0, 4, 3, 1, 2), zeros.clone().permute(0, 4, 3, 1, 2)
