@@ -85,7 +85,10 @@ glue("live_first", first, display=False)
 glue("live_last", last, display=False)
 glue("live_parameters", done["parameters"]["total"], display=False)
 record = {"experiment": "live", "profile": profile, "seed": 0, "title": "live training", "training": trained}
-figures.loss_curves(record)
+figure = figures.loss_curves(record, ["l2", "latent", "log_std_prior", "validation_mse"])
+for axis in figure.axes[:2]:
+    axis.set_yscale("log")
+figure
 
 # %% [markdown]
 # *Smoke run. Each curve against the training sequences seen.* In {glue:text}`live_seconds:.0f` seconds and
@@ -95,7 +98,7 @@ figures.loss_curves(record)
 # ## What it predicts
 #
 # Test sequences 0, 1 and 2, whatever they show, made of digits from MNIST's test set that no training sequence contains. The model
-# sees the frames left of the rule.
+# sees the frames left of the rule. A minute teaches it where a digit goes, walls included, and not yet what it looks like.
 
 # %% tags=["hide-input"]
 model, _ = checkpoint.load_run(run)
@@ -108,7 +111,6 @@ samples = predict(model, frames, context, ahead, samples=10)
 rows = {}
 for i in range(3):
     rows[f"truth {i}"] = frames[i, :, 0]
-    rows[f"mean of 10, {i}"] = samples[i].mean(0)[:, 0]
     rows[f"one sample, {i}"] = samples[i, 0, :, 0]
 figures.strip(rows, context=context)
 
@@ -120,7 +122,7 @@ for i in range(2):
 picture = figures.animation(
     moving,
     alt="Two test sequences of a moving digit, each beside what a model trained for about a minute predicts: the digit "
-    "moves on in both, blurred in the prediction.",
+    "moves on in both; the prediction has its place but only a blurred shape.",
     context=context,
     scale=4,
 )

@@ -163,7 +163,7 @@ def _shrunk(row: Experiment, profile: str) -> Experiment:
     )
     if row.name == "live":  # long enough to show something, short enough for a page that waits for it
         data = replace(data, digits=1, length=12)
-        train = replace(train, sequences=8_000)
+        train = replace(train, sequences=8_000, validate_every=0.125)
     evaluation = replace(
         row.eval,
         samples=3 if smoke else 10,
