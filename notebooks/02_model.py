@@ -35,9 +35,9 @@ from vrnn3d.models import build_model
 from vrnn3d.rollout import rollout
 
 figures.use_style()
-torch.manual_seed(0)
+_ = torch.manual_seed(0)
 
-# %%
+# %% tags=["hide-input"]
 picture("vrnn3d")
 
 # %% [markdown]
@@ -218,7 +218,8 @@ def dead_weights(window):
 dead = {window: dead_weights(window) for window in (1, 2, 4)}
 glue("model_dead_percent_2", 100 * dead[2], display=False)
 glue("model_dead_percent_4", 100 * dead[4], display=False)
-pd.DataFrame({"M": dead.keys(), "share of 3D kernel weights that never matter": [f"{v:.0%}" for v in dead.values()]}).set_index("M")
+shares = pd.DataFrame({"M": dead.keys(), "share of 3D kernel weights that never matter": [f"{v:.0%}" for v in dead.values()]})
+figures.table_html(shares.set_index("M"))
 
 # %% [markdown]
 # With $M = 2$, {glue:text}`model_dead_percent_2:.0f`% of the weights in kernels of depth 3 are dead: the "3D" ConvLSTM is a

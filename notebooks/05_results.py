@@ -42,7 +42,7 @@ if not any(r["status"] == "finished" for r in paper):
         Markdown(
             ":::{admonition} State of the study\n:class: warning\nNo run of the `paper` profile has been finished yet: it needs "
             "a GPU. All cells of ours below are therefore empty, and the verdicts rest on counting and derivation "
-            "alone. The small-scale runs further down are complete, and labelled as what they are.\n:::"
+            "alone. Small-scale runs stand further down, labelled as what they are.\n:::"
         )
     )
 

@@ -32,6 +32,7 @@ from vrnn3d import figures, results
 figures.use_style()
 found = {p.stem: results.read_json(p) for p in sorted((results.folder() / "bench").glob("*.json"))}
 order = sorted(found, key=lambda name: not name.startswith("h200"))
+assert order, "no benchmark is recorded: vrnn3d bench --out results/bench/cpu.json"
 names = {name: found[name]["machine"]["device"] for name in order}
 if not any("H200" in device for device in names.values()):
     display(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -257,6 +258,8 @@ def main(argv: list[str] | None = None) -> int:
     }[args.command]
     try:
         command(args)
+    except BrokenPipeError:  # the reader of our output, `head` say, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, OSError, RuntimeError) as error:
         if type(error) is RuntimeError:  # PyTorch's own: the traceback tells more than its message
             raise
