@@ -160,7 +160,7 @@ class E3DLSTM(VideoModel):
         channels: of a frame.
         window: M >= 1. With 1 the second half of each kernel meets only zeros.
         horizon: 1 only; the window slides by one frame.
-        patch: frames are cut into patches of this side, whose pixels become channels; their sides must be multiples of it.
+        patch: frames are cut into patches of this side, whose pixels become channels; it must divide their sides.
         hidden: channels of each layer, from the clip upwards.
         kernel: side of the (2, kernel, kernel) convolutions; odd.
         layer_norm: normalise what clip, H and M add to the gates.

@@ -168,7 +168,7 @@ class PredRNNPP(VideoModel):
     Args:
         channels: of a frame.
         window, horizon: 1 and 1 only.
-        patch: frames are cut into patches of this side, whose pixels become channels; their sides must be multiples of it.
+        patch: frames are cut into patches of this side, whose pixels become channels; it must divide their sides.
         hidden: channels of each layer, from the frame upwards; at least two layers.
         kernel: side of all square convolutions; odd.
         layer_norm: normalise what each convolution of the gates puts out.
