@@ -78,7 +78,7 @@ def test_overfits_one_batch(name):
     # A mean of all frames cannot follow a moving square: its floor is the still picture.
     data = frames if name != "pixel_mean" else frames[:, :1].expand_as(frames).contiguous()
     data = data if name != "pixel_mean" else data[:1].expand_as(data).contiguous()
-    for _ in range(250):
+    for _ in range(400):
         prediction, latents = rollout(model, data, 4, length, forcing="teacher", posterior=model.stochastic)
         loss, terms = sequence_loss(prediction, data[:, model.window : length], latents, variant="kl_qp", beta=1e-3)
         optimiser.zero_grad()
