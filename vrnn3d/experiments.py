@@ -127,7 +127,7 @@ _NARROW = {
         "vrnn2d": dict(widths=(8, 16), hidden=16, latent=4),
         "convlstm2d": dict(widths=(8, 16), hidden=16),
         "predrnnpp": dict(hidden=(8, 8, 8, 8), kernel=3),
-        "e3d_lstm": dict(hidden=(8, 8, 8, 8), kernel=3),
+        "e3d_lstm": dict(hidden=(8, 8), kernel=3),
         "improved_vrnn": dict(hidden=4, levels=5, latent=3, context=3),
         "copy_last": {},
         "pixel_mean": {},

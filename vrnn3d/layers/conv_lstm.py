@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vrnn3d.layers.depth_folding import Conv3d, cat_channels
+from vrnn3d.layers.initial import initialise
 
 State = tuple[Tensor, Tensor]  # (hidden h, cell c), both (B, hidden, D, H, W)
 
@@ -27,6 +28,12 @@ class ConvLSTMCell(nn.Module):
         depth, height, width = size
         zeros = torch.zeros(batch, height, width, depth, self.hidden, device=device, dtype=dtype)
         return zeros.permute(0, 4, 3, 1, 2), zeros.clone().permute(0, 4, 3, 1, 2)
+
+    def start_from_glorot(self) -> None:
+        """Glorot's weights per gate and a forget gate that starts open, instead of PyTorch's default."""
+        initialise(self.gates, gates=4)
+        with torch.no_grad():
+            self.gates.bias[self.hidden : 2 * self.hidden] = 1.0
 
     def project(self, x: Tensor) -> Tensor:
         """The share of the gates' pre-activation that comes from the first `ahead` channels, bias included."""

@@ -103,7 +103,7 @@ def _band(weight: Tensor, depth_in: int, depth_out: int, tap) -> Tensor:
     return torch.cat(rows, dim=0)
 
 
-def _kernel(module: nn.Module, key: tuple, make) -> Tensor:
+def folded_kernel(module: nn.Module, key: tuple, make) -> Tensor:
     """make(), in channels-last order and in autocast's dtype; once per key inside ``shared_kernels``."""
     if _shared is not None and (id(module), *key) in _shared:
         return _shared[(id(module), *key)]
@@ -152,7 +152,7 @@ class Conv3d(nn.Conv3d):
 
         key = (depth, None if inputs is None else (inputs.start, inputs.stop))
         b = b.repeat(depth_out) if b is not None and depth_out > 1 else b
-        return unfold(F.conv2d(fold(x), _kernel(self, key, make), b, stride, padding), depth_out)
+        return unfold(F.conv2d(fold(x), folded_kernel(self, key, make), b, stride, padding), depth_out)
 
 
 class ConvTranspose3d(nn.ConvTranspose3d):
@@ -171,7 +171,7 @@ class ConvTranspose3d(nn.ConvTranspose3d):
             return _band(self.weight, depth_out, depth, lambda i, o: o - i * sd + pd)
 
         b = self.bias.repeat(depth_out) if self.bias is not None and depth_out > 1 else self.bias
-        kernel = _kernel(self, (depth,), make)
+        kernel = folded_kernel(self, (depth,), make)
         return unfold(F.conv_transpose2d(fold(x), kernel, b, stride, padding, output_padding), depth_out)
 
 

@@ -86,6 +86,11 @@ class ResNetDecoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.stem(self.layer1(self.layer2(x)))
 
+    @property
+    def last(self) -> nn.Module:
+        """The convolution that makes the frames."""
+        return self.stem
+
 
 class Conv2dEncoder(nn.Module):
     """Two 5 x 5 convolutions of stride 2, frame by frame: (B, C, M, H, W) -> (B, widths[1], M, H / 4, W / 4)."""
@@ -113,6 +118,11 @@ class Conv2dDecoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x)
+
+    @property
+    def last(self) -> nn.Module:
+        """The convolution that makes the frames."""
+        return self.layers[-1]
 
 
 def r3d_18_state(weights: dict[str, Tensor], channels: int = 1) -> dict[str, Tensor]:

@@ -40,9 +40,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vrnn3d.layers.depth_folding import Conv3d, _kernel, cat_channels, unfold
+from vrnn3d.layers.depth_folding import Conv3d, folded_kernel, cat_channels, unfold
+from vrnn3d.layers.initial import initialise, silence
 from vrnn3d.models.base import Latents, VideoModel, check_window
-from vrnn3d.models.predrnnpp import SampleNorm, initialise, set_plain, silence
+from vrnn3d.models.predrnnpp import SampleNorm, set_plain
 
 KERNEL_DEPTH = 2
 
@@ -78,10 +79,10 @@ class EndPaddedConv3d(nn.Conv3d):
             parts = zip(self.weight.chunk(self.gates), self.bias.chunk(self.gates))
             return torch.cat([F.conv3d(x, w, b, padding=self.padding) for w, b in parts], dim=1)
         (batch, _, depth, *_), padding = x.shape, self.padding[1:]
-        out = [F.conv2d(x[:, :, -1], _kernel(self, ("one",), self._one_frame), self.bias, padding=padding)]
+        out = [F.conv2d(x[:, :, -1], folded_kernel(self, ("one",), self._one_frame), self.bias, padding=padding)]
         if depth > 1:
             pairs = x.transpose(1, 2).unfold(1, 2, 1).permute(0, 1, 5, 2, 3, 4).flatten(0, 1).flatten(1, 2)
-            both = F.conv2d(pairs, _kernel(self, ("two",), self._two_frames), self.bias, padding=padding)
+            both = F.conv2d(pairs, folded_kernel(self, ("two",), self._two_frames), self.bias, padding=padding)
             out = [*both.unflatten(0, (batch, depth - 1)).unbind(1), *out]
         return unfold(torch.cat(out, dim=1), depth)
 

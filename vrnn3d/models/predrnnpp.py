@@ -32,27 +32,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vrnn3d.layers.initial import initialise, silence
 from vrnn3d.models.base import Latents, VideoModel, check_window
-
-
-def initialise(conv: nn.Conv2d | nn.Conv3d, gates: int = 1, normed: bool = False) -> None:
-    """Glorot's uniform weights, each gate's convolution by itself, and no bias.
-
-    PyTorch's default is three times smaller in variance: through four layers of products of tanh the frame's signal
-    then fades, and training sits on an empty prediction for long. A convolution that is `normed` keeps its default
-    bias, for the norm's gradient at a state of zeros would be enormous.
-    """
-    with torch.no_grad():
-        for weight in conv.weight.chunk(gates):
-            nn.init.xavier_uniform_(weight)
-        if not normed:
-            nn.init.zeros_(conv.bias)
-
-
-def silence(conv: nn.Conv2d | nn.Conv3d) -> None:
-    """Let the last convolution put out zeros at first, so that training need not unlearn noise."""
-    nn.init.zeros_(conv.weight)
-    nn.init.zeros_(conv.bias)
 
 
 def set_plain(model: nn.Module, plain: bool) -> None:

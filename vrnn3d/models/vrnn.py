@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from vrnn3d.layers.conv_lstm import ConvLSTMCell
 from vrnn3d.layers.depth_folding import Conv3d, cat_channels
 from vrnn3d.layers.gaussian import SIGMA_MIN, gaussian_from_raw
+from vrnn3d.layers.initial import silence
 from vrnn3d.layers.resnet3d import (
     Conv2dDecoder,
     Conv2dEncoder,
@@ -68,6 +69,9 @@ class VRNN(VideoModel):
         wiring: which sample is decoded and fed back in training: "z_p" (paper, eqs. 5 and 6) or "z_q" (Chung et al.).
             At test time it is always the prior's.
         sigma_min: floor on both standard deviations.
+        init: "pytorch" (paper, sect. 4.1) or "glorot": ConvLSTM levels after Glorot with open forget gates, and an output
+            that starts black. With PyTorch's default the hidden state is a hundred times fainter than the noise beside it
+            at first, and training from scratch sits on an empty prediction for long.
         dimensions: 3 (truncated 3D ResNet-18, 3 x 3 x 3 kernels) or 2 (5 x 5 stride-2 encoder, 3 x 3 kernels).
         plain: compute as the equations are written, nothing ahead of time: for the benchmark. Same parameters.
 
@@ -89,6 +93,7 @@ class VRNN(VideoModel):
         head: int = 128,
         wiring: str = "z_p",
         sigma_min: float = SIGMA_MIN,
+        init: str = "pytorch",
         dimensions: int = 3,
         plain: bool = False,
     ):
@@ -96,6 +101,8 @@ class VRNN(VideoModel):
         check_window(type(self).__name__, window, horizon, "any window M >= 1 with 1 <= H <= M", 1 <= horizon <= window)
         if wiring not in WIRINGS:
             raise ValueError(f"no wiring {wiring!r}; there are: {', '.join(WIRINGS)}")
+        if init not in ("pytorch", "glorot"):
+            raise ValueError(f"no initialisation {init!r}; there are: pytorch, glorot")
         if dimensions not in (2, 3):
             raise ValueError(f"dimensions must be 2 or 3, not {dimensions}")
         self.channels, self.window, self.horizon = channels, window, horizon
@@ -114,6 +121,10 @@ class VRNN(VideoModel):
             self.posterior = GaussianHead(wide + hidden, head, latent, kernel, ahead=wide)
             self.posterior_encoder = encoder(channels, widths)
         self.decoder = decoder(hidden + latent, channels, widths)
+        if init == "glorot":
+            self.level1.start_from_glorot()
+            self.level2.start_from_glorot()
+            silence(self.decoder.last)
         # In 2D the paper's 2.9M leaves room for one of the two heads; the posterior is discarded at test time.
         self.training_only = ("posterior_encoder",) if three else ("posterior_encoder", "posterior")
 
