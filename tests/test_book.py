@@ -123,7 +123,8 @@ def test_a_failing_notebook_fails_the_build_and_leaves_the_old_page(root):
     assert "02_good.py failed" not in told
     assert outputs(root, "02_good") == "unharmed\n"
     assert (root / "book" / "executed" / "01_bad.ipynb").read_bytes() == old
-    assert sorted(os.listdir(root / "book" / "executed")) == ["01_bad.ipynb", "02_good.ipynb"], "no temporary files stay"
+    left = sorted(os.listdir(root / "book" / "executed"))
+    assert left == ["01_bad.ipynb", "02_good.ipynb"], "no temporary files stay"
     with pytest.raises(book.BookError):  # what failed is not up to date
         book.execute([bad, good], root=root, jobs=1)
 
@@ -163,7 +164,8 @@ def test_executed_notebooks_hold_no_paths_times_or_bars(tmp_path):
     made = nbformat.v4.new_notebook(metadata={"papermill": {"input_path": str(root), "duration": 3.5}})
     parameters = nbformat.v4.new_code_cell("profile = 'smoke'", metadata={"tags": ["parameters"]})
     injected = nbformat.v4.new_code_cell("profile = 'x'", metadata={"tags": ["injected-parameters"], "papermill": {}})
-    shown = nbformat.v4.new_code_cell("f()", metadata={"execution": {"iopub.execute_input": "2026"}, "tags": ["hide-input"]})
+    when = {"iopub.execute_input": "2026"}
+    shown = nbformat.v4.new_code_cell("f()", metadata={"execution": when, "tags": ["hide-input"]})
     text = f"reading {root}{os.sep}results{os.sep}x.json\n0%\r50%\r100% done\n"
     shown.outputs = [
         nbformat.v4.new_output("stream", name="stdout", text=text),
@@ -183,7 +185,8 @@ def test_executed_notebooks_hold_no_paths_times_or_bars(tmp_path):
 
 
 def test_pages_are_built_once_and_a_warning_is_an_error(root):
-    (root / "_config.yml").write_text("title: A book\nonly_build_toc_files: true\nexecute: {execute_notebooks: 'off'}\n")
+    settings = "title: A book\nonly_build_toc_files: true\nexecute: {execute_notebooks: 'off'}\n"
+    (root / "_config.yml").write_text(settings)
     (root / "_toc.yml").write_text("format: jb-book\nroot: book/index\n")
     page = root / "book" / "index.md"
     page.parent.mkdir()
@@ -250,7 +253,10 @@ def test_mathjax_is_installed_with_what_the_pages_load(tmp_path):
 
 @pytest.mark.parametrize(
     "arguments, told",
-    [(["--only", "99_nothing"], "no notebook '99_nothing'; there are: 01_data"), (["--jobs", "0"], "must be at least 1")],
+    [
+        (["--only", "99_nothing"], "no notebook '99_nothing'; there are: 01_data"),
+        (["--jobs", "0"], "must be at least 1"),
+    ],
 )
 def test_bad_arguments_are_told_in_a_sentence(arguments, told, capsys):
     assert book.main(arguments) == 1

@@ -71,7 +71,8 @@ def test_there_are_notebooks_and_they_are_numbered():
 def test_a_notebook_has_a_title_and_parameters(path):
     cells = jupytext.read(path).cells
     assert cells[0].cell_type == "markdown" and re.match(r"# \S", cells[0].source), "the first cell is the title"
-    titles = [line for cell in cells if cell.cell_type == "markdown" for line in cell.source.splitlines() if line.startswith("# ")]
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    titles = [line for line in text.splitlines() if line.startswith("# ")]
     assert len(titles) == 1, f"one title, not {titles}"
     parameters = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     assert len(parameters) == 1, 'one cell is tagged "parameters"'

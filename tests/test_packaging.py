@@ -76,7 +76,8 @@ def test_pip_accepts_the_list_of_environment_yml():
         cwd=ROOT, capture_output=True, text=True, timeout=240,
     )  # fmt: skip
     told = done.stdout + done.stderr
-    if done.returncode and re.search(r"NewConnectionError|ConnectTimeout|ConnectionError|Max retries|ProxyError|SSLError", told):
+    no_network = r"NewConnectionError|ConnectTimeout|ConnectionError|Max retries|ProxyError|SSLError"
+    if done.returncode and re.search(no_network, told):
         pytest.skip("the package index cannot be reached, and this environment is not that of constraints.txt")
     assert done.returncode == 0, told
     assert f"vrnn3d-{project_version()}" in told
@@ -105,7 +106,8 @@ def test_constraints_pin_every_dependency_inside_its_bounds():
         if normal(name) == "vrnn3d":
             continue
         assert normal(name) in pinned, f"constraints.txt lacks {name}"
-        assert specifiers.SpecifierSet(bounds).contains(pinned[normal(name)]), f"{requirement}, and constraints.txt has another"
+        pin = pinned[normal(name)]
+        assert specifiers.SpecifierSet(bounds).contains(pin), f"{requirement}, and constraints.txt has {pin}"
 
 
 def test_the_pin_list_is_complete():
@@ -154,8 +156,8 @@ _MACHINE = [
     for folder in ("work", "opt", "root", "Users", "ho" + "me", "t" + "mp", "mnt")
 ]
 _HOSTS = re.compile(
-    rb"(?:files\.python" + rb"hosted\.org|pypi\." + rb"org/simple|--(?:extra-)?index" + rb"-url|conda\.ana" + rb"conda\.org"
-    rb"|registry\.npm" + rb"js\.org)"
+    rb"(?:files\.python" + rb"hosted\.org|pypi\." + rb"org/simple|--(?:extra-)?index" + rb"-url"
+    rb"|conda\.ana" + rb"conda\.org|registry\.npm" + rb"js\.org)"
 )
 
 
@@ -172,11 +174,9 @@ def test_nothing_of_one_machine_is_tracked():
 
 
 def test_nothing_that_is_made_is_tracked():
-    made = [
-        path.relative_to(ROOT).as_posix()
-        for path in tracked()
-        if path.suffix in (".ipynb", ".pyc") or {"_build", "executed", "__pycache__", ".venv"} & set(path.relative_to(ROOT).parts)
-    ]
+    folders = {"_build", "executed", "__pycache__", ".venv"}
+    paths = [path.relative_to(ROOT) for path in tracked()]
+    made = [path.as_posix() for path in paths if path.suffix in (".ipynb", ".pyc") or folders & set(path.parts)]
     assert made == []
 
 
@@ -191,8 +191,8 @@ def test_licence_and_citation():
 
 
 def test_the_excerpt_is_packaged_with_its_licence():
-    packaged = [path.name for path in (ROOT / "vrnn3d" / "data" / "excerpt").iterdir() if path.is_file()]
-    assert any("CC BY-SA" in (ROOT / "vrnn3d" / "data" / "excerpt" / name).read_text(errors="ignore") for name in packaged)
+    packaged = [path for path in (ROOT / "vrnn3d" / "data" / "excerpt").iterdir() if path.is_file()]
+    assert any("CC BY-SA" in path.read_text(errors="ignore") for path in packaged)
 
 
 # --- the two commands -------------------------------------------------------------------------------------------------
@@ -228,13 +228,15 @@ def test_make_says_what_is_missing_where_python_is_too_old(tmp_path):
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, tmp_path)
     environment = {**os.environ, "PATH": str(tmp_path)}  # no python at all
-    done = subprocess.run([make, "book", "SHELL=/bin/sh"], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    command = [make, "book", "SHELL=/bin/sh"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode != 0
     assert "Python 3.11 or newer is needed" in done.stderr
 
 
 def test_the_console_script_is_declared_and_answers():
     assert project()["scripts"] == {"vrnn3d": "vrnn3d.cli:main"}
-    done = subprocess.run([sys.executable, "-m", "vrnn3d", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-m", "vrnn3d", "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     for command in ("data", "train", "evaluate", "predict", "bench", "book"):
         assert command in done.stdout
