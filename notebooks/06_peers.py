@@ -121,8 +121,10 @@ picture("predrnnpp")
 # Between the first and the second layer a gradient highway unit offers gradients a short way back through time:
 #
 # $$
-# P = \tanh(W_{px} * X + W_{pz} * Z_{t-1}), \quad S = \sigma(W_{sx} * X + W_{sz} * Z_{t-1}), \quad
-# Z_t = S \circ P + (1 - S) \circ Z_{t-1}
+# \begin{aligned}
+# P &= \tanh(W_{px} * X + W_{pz} * Z_{t-1}), \qquad S = \sigma(W_{sx} * X + W_{sz} * Z_{t-1}), \\
+# Z_t &= S \circ P + (1 - S) \circ Z_{t-1}
+# \end{aligned}
 # $$ (peers-ghu)
 
 # %% tags=["hide-input"]
@@ -131,7 +133,8 @@ picture("predrnnpp", 1)
 # %% [markdown]
 # **Where the public code departs:** its output gate also sees $H^k_{t-1}$, it adds 1 to both forget gates before the
 # sigmoid, the candidate $g'$ does not see $M$, and it offers layer normalisation on every convolution. Frames are cut
-# into 4 × 4 patches first.
+# into 4 × 4 patches first. Ours follows the code in these, because only so does the count come to 15.4M; layer
+# normalisation is an option, off by default.
 
 # %% [markdown]
 # ## E3D-LSTM
@@ -159,6 +162,9 @@ picture("e3d_lstm")
 # forget gate, as in PredRNN++. The output gate is squashed twice, $\sigma(\tanh(\cdot))$. The recall always looks
 # back to the very first step. 1 is added to $F'$ before its sigmoid, and the gates' convolutions of $X$, $H$ and $M$
 # are layer-normalised. All this as of the one snapshot of the code that we read.
+#
+# Ours hands the new $M$ on and squashes $O$ once, as the paper has it (an author says in the code's issue 1 that the paper's
+# experiments did so too); in the rest it follows the public code.
 
 # %% [markdown]
 # ## Improved VRNN
