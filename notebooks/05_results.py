@@ -132,6 +132,18 @@ if small:
         f"{first['machine']['device']}"
     )
     display(figures.table_html(pd.DataFrame(rows).set_index("model"), caption=caption))
+    scores = {r["title"]: r["evaluation"]["test"]["10->10"]["mse"] for r in small}
+    floor = next((r for r in small if r["experiment"] == "pixel_mean"), None)
+    if floor:
+        mean = floor["evaluation"]["test"]["10->10"]["mse"]["average"]
+        early = [title for title, score in scores.items() if score["interval"][1] > mean and title != floor["title"]]
+        display(
+            Markdown(
+                f"The mean of every pixel, which knows nothing of the sequence, scores {mean:.2f}. Not better than that, within the "
+                f"interval: {', '.join(early) or 'none'}. So short a training separates models by how soon they leave the "
+                "empty prediction, and by little else."
+            )
+        )
 else:
     display(Markdown("*Not run.*"))
 
