@@ -206,7 +206,9 @@ def _jobs(args, device: str) -> list[tuple[str, str, dict]]:
             rows.append((name, "compiled", {**job, **fast, "kind": "train", "compile": True}))
         rows.append((name, "plain, prediction", {**job, **plain, "kind": "predict", "samples": 1}))
         rows.append((name, "fast, prediction", {**job, **fast, "kind": "predict", "samples": 1}))
-        if args.samples > 1:
+        with torch.device("meta"):
+            stochastic = _model(job).stochastic
+        if args.samples > 1 and stochastic:
             one = {**job, **fast, "kind": "predict", "batch": 1, "repeats": 1, "warm": False}
             rows.append((name, f"fast, {args.samples} samples", one))
     if "vrnn3d" in args.models:

@@ -1,10 +1,11 @@
 """Every row of the tables and every point of the ablations, by name, at every profile; and the order of the queue.
 
-Profiles:
-    smoke     seconds on a CPU: 32 x 32, tiny widths. Proves that it runs; its numbers mean nothing.
-    small     minutes on a CPU: 32 x 32, one digit, narrow. A complete small-scale answer, labelled as such.
-    ablation  full size, 150,000 sequences: one GPU.
-    paper     full size, 600,000 sequences: one GPU.
+The profiles:
+
+- ``smoke``, seconds on a CPU: 32 x 32, tiny widths. Proves that it runs; its numbers mean nothing.
+- ``small``, minutes on a CPU: 32 x 32, one digit, narrow. Small-scale answers, labelled as such.
+- ``ablation``, full size, 150,000 sequences: one GPU.
+- ``paper``, full size, 600,000 sequences: one GPU.
 """
 
 from __future__ import annotations

@@ -131,6 +131,11 @@ def augmentation(experiment: config.Experiment, step: int, available: int) -> di
     return {"augment": experiment.data.augment, "epoch": step * experiment.train.batch // available}
 
 
+def ship(tensor: Tensor, device: torch.device) -> Tensor:
+    """Send a small tensor to the device without waiting for what the device is doing."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+
 def _mix(*numbers: int) -> int:
     """A seed from several numbers (FNV-1a)."""
     value = 0xCBF29CE484222325
@@ -157,6 +162,16 @@ def _statistics(latents, sigma_min: float) -> dict[str, Tensor]:
         "log_std_posterior": posterior.log().mean(),
         "floor_fraction": (prior < 1.05 * sigma_min).float().mean(),
     }
+
+
+@torch.no_grad()
+def move_average(average: dict[str, Tensor], model: VideoModel, share: float) -> None:
+    """Move the weight average towards the model by `share`; batch-norm statistics and counters are copied."""
+    state = model.state_dict()
+    moved = [key for key, value in state.items() if value.is_floating_point() and "running_" not in key]
+    torch._foreach_lerp_([average[key] for key in moved], [state[key] for key in moved], share)
+    copied = [key for key in state if key not in set(moved)]
+    torch._foreach_copy_([average[key] for key in copied], [state[key] for key in copied])
 
 
 def objective(model: VideoModel, experiment: config.Experiment, length: int):
@@ -343,7 +358,7 @@ def train(
 
             torch.manual_seed(_mix(seed, step, 3))
             with autocast(settings.precision, place):
-                loss, terms = compute(frames, mask.to(place, non_blocking=True), torch.tensor(weight, device=place))
+                loss, terms = compute(frames, ship(mask, place), ship(torch.tensor(weight), place))
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             team.mean_([p.grad for p in parameters if p.grad is not None])
@@ -351,12 +366,7 @@ def train(
                 torch.nn.utils.clip_grad_norm_(parameters, settings.clip)
             optimiser.step()
             if average is not None:
-                with torch.no_grad():
-                    for key, value in model.state_dict().items():
-                        if value.is_floating_point() and "running_" not in key:
-                            average[key].lerp_(value, 1 - min(settings.ema, (1 + step) / (10 + step)))
-                        else:
-                            average[key].copy_(value)
+                move_average(average, model, 1 - min(settings.ema, (1 + step) / (10 + step)))
             state.step += 1
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0) + value
