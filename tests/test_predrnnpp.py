@@ -10,35 +10,19 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
+from reference import frames, randomised, sigmoid
+
 from vrnn3d.models.predrnnpp import CausalLSTM, GradientHighway, PredRNNPP, SampleNorm
 from vrnn3d.rollout import rollout
 
 SMALL = dict(hidden=(6, 4, 5, 4), kernel=3, patch=4)
 
 
-def randomised(module: nn.Module, seed: int = 0) -> nn.Module:
-    """Every parameter drawn at random, gains, shifts and biases too, so that none can be forgotten unnoticed."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for p in module.parameters():
-            fan = p[0].numel() if p.dim() > 1 else 4
-            p.copy_(torch.randn(p.shape, generator=generator) * fan**-0.5 + (p.dim() == 1))
-    return module
-
-
 def small(seed: int = 0, **options) -> PredRNNPP:
     return randomised(PredRNNPP(**{**SMALL, **options}), seed)
 
 
-def frames(batch: int, length: int, size: tuple[int, int] = (16, 16), channels: int = 1) -> torch.Tensor:
-    return torch.rand(batch, length, channels, *size, generator=torch.Generator().manual_seed(1))
-
-
 # The paper in NumPy: sums over the taps of a kernel, one gate at a time.
-
-
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
 
 
 def convolve(x, weight, bias):
