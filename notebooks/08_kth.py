@@ -41,7 +41,7 @@ except (OSError, ValueError) as reason:
     display(
         Markdown(
             f":::{{admonition}} No KTH clips here\n:class: warning\nThis book was built without the clips, so the pictures are missing. "
-            f"{reason}\n:::"
+            f"{str(reason)[:1].upper()}{str(reason)[1:]}\n:::"
         )
     )
 

@@ -182,7 +182,7 @@ def _importable(root: Path) -> str:
 def _kernel_folder(folder: Path) -> None:
     """Write a kernel "python3" that is this very Python, whatever kernels the user has installed."""
     spec = {
-        "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=ERROR"],
+        "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=CRITICAL"],
         "display_name": "Python 3",
         "language": "python",
     }
