@@ -169,8 +169,9 @@ if sweeps:
         values, cost, _ = zip(*points)
         axis.plot(range(len(values)), cost, "o-", color="#d55e00")
         axis.set_xticks(range(len(values)), values)
-        axis.set(xlabel=name, ylim=(0, None))
+        axis.set_xlabel(name)
     np.atleast_1d(axes)[0].set_ylabel("s per training sequence")
+    np.atleast_1d(axes)[0].set_ylim(bottom=0)  # shared, and so only after all of them are drawn
     figure.tight_layout()
     plt.close(figure)
     display(figure)
