@@ -94,13 +94,14 @@ if finished:
 
 # %% tags=["hide-input"]
 anchors = pd.DataFrame(results.ANCHORS)
+anchors["parameters"] = [f"{count / 1e6:.1f}M" for count in anchors["parameters"]]
 display(figures.table_html(anchors.set_index(anchors.columns[0]), caption=results.ANCHOR_NOTE))
 
 # %% [markdown]
 # (results-small)=
 # ## Small scale: what a processor can tell
 #
-# The same models and code at a tenth of the width, on 32 x 32 pixels with one digit, trained for minutes on a CPU. These
+# The same models and code at a quarter of the width, on 32 x 32 pixels with one digit, trained for minutes on a CPU. These
 # runs compare systems with each other under equal conditions. They say nothing about the paper's numbers, and no column
 # of the paper is shown here.
 
@@ -127,7 +128,7 @@ if small:
         )
     first = small[0]
     caption = (
-        f"`small` profile: 10 → 10, held-out digits, {first['evaluation']['test']['10->10']['sequences']} test sequences, "
+        f"The small profile: 10 → 10, held-out digits, {first['evaluation']['test']['10->10']['sequences']} test sequences, "
         f"{first['config']['eval']['samples']} samples where stochastic; 95% intervals over test sequences; "
         f"{first['machine']['device']}"
     )
