@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vrnn3d"
 
 #: Lower layers first; a module may import from its own and lower ones only.
 LAYERS = [
-    ["config"],
+    ["config", "files"],
     ["data"],
     ["layers"],
     ["models"],

@@ -4,34 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from vrnn3d import config
+from vrnn3d.files import atomic_write
 from vrnn3d.models import arguments, build_model
 from vrnn3d.models.base import VideoModel
 
 CHECKPOINT = "checkpoint.pt"
 PUBLISHED = Path(__file__).resolve().parent.parent / "weights"
 PART_BYTES = 15_000_000
-
-
-def atomic_write(path: Path, write) -> None:
-    """Call `write(temporary path)`, then move the file to `path` in one step: a reader never sees half a file."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        write(Path(temporary))
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def save(folder: Path, state: dict) -> None:

@@ -17,6 +17,8 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
+from vrnn3d.files import atomic_write
+
 #: Lettering and axes: the grey with the same contrast (4.2 : 1) against white and against a dark page (#14181e).
 GREY = "#7b7b7b"
 CONTEXT, PREDICTED = "#7b7b7b", "#d55e00"  # border of frames the model is given, and of frames it has to predict
@@ -351,14 +353,7 @@ def save_animation(
         raise ValueError(f"scale is {scale}; it must be a whole number of at least 1")
     columns = min(len(rows) or 1, columns or 6)
     data = _webp(_montage(rows, scale, context, columns, lettered=True)[0], fps)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+    return atomic_write(path, lambda temporary: temporary.write_bytes(data))
 
 
 # --- curves ---------------------------------------------------------------------------------------------------------

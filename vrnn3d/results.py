@@ -19,6 +19,7 @@ from typing import Any, Iterable, Mapping
 import numpy as np
 
 from vrnn3d import config
+from vrnn3d.files import atomic_write
 
 SCHEMA = 1
 PROTOCOLS = tuple(f"{context}->{length}" for context, length in config.TABLE1_PROTOCOLS)
@@ -268,16 +269,8 @@ def write_json(values: Mapping, path: str | os.PathLike) -> Path:
 
     Raises ``ValueError`` for NaN, infinite numbers and what JSON cannot hold, naming their place.
     """
-    path = Path(path)
     text = _dump(_plain(values, "")) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+    return atomic_write(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def read_json(path: str | os.PathLike) -> dict:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from vrnn3d.data import cache_folder, given_folder
 from vrnn3d.data.kth_list import LIST, Identity, Sequences, parse_name, read_sequences
 from vrnn3d.data.video import CONTAINERS, read_video
+from vrnn3d.files import atomic_write
 
 CURE = "run `vrnn3d data kth` to download KTH Actions, or set VRNN3D_DATA to the folder that holds kth/ with the clips"
 _VERSION = 2  # of the cache's layout and of the decoding
@@ -192,11 +193,8 @@ def _decode(path: Path, size: int, files: dict[str, Path], sequences: Sequences,
         if clips:
             os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner reads
             os.replace(temporary, path)
-            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.")
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                json.dump(index, stream)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path.with_suffix(".json"))  # last: it says that the cache is whole
+            # Last: it says that the cache is whole.
+            atomic_write(path.with_suffix(".json"), lambda part: part.write_text(json.dumps(index), encoding="utf-8"))
     finally:
         Path(temporary).unlink(missing_ok=True)
     return index

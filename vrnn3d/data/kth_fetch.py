@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import stat
-import tempfile
 import warnings
 import zipfile
 import zlib
@@ -20,8 +19,9 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from vrnn3d.data.kth_list import ACTIONS, LIST, parse_name, read_sequences
-from vrnn3d.data.mnist import _offline, _Resumable, _store, _Unavailable
+from vrnn3d.data.mnist import _offline, _Resumable, _Unavailable
 from vrnn3d.data.video import CONTAINERS
+from vrnn3d.files import atomic_write
 
 #: The page of the data set, and the older name of the same place, asked when the first does not answer.
 ADDRESSES = ("https://www.csc.kth.se/cvap/actions/", "http://www.nada.kth.se/cvap/actions/")
@@ -113,7 +113,7 @@ def _note(folder: Path, notes: dict[str, dict], name: str, path: Path, clips: in
     if name in notes and notes[name]["sha256"] != digest:
         warnings.warn(f"{name} is not the file fetched before: its SHA-256 was {notes[name]['sha256']}, is {digest}")
     notes[name] = {"sha256": digest, "bytes": path.stat().st_size, "clips": clips}
-    _store(folder / NOTES, (json.dumps(notes, indent=1) + "\n").encode())
+    atomic_write(folder / NOTES, lambda path: path.write_text(json.dumps(notes, indent=1) + "\n", encoding="utf-8"))
 
 
 def unpack(archive: Path, folder: Path, progress: bool = False) -> int:
@@ -154,12 +154,8 @@ def _check(archive: Path, info: zipfile.ZipInfo) -> None:
 
 
 def _extract(opened: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as target, opened.open(info) as source:
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as target, opened.open(info) as source:
             shutil.copyfileobj(source, target, 1 << 20)  # zipfile stops at file_size and compares the CRC at the end
-        os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner reads
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+
+    atomic_write(path, write)

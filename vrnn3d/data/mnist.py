@@ -27,6 +27,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vrnn3d.data import cache_folder, given_folder
+from vrnn3d.files import atomic_write
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -202,23 +203,10 @@ def _verified(name: str, data: bytes, where: str, cure: str) -> bytes:
     return data
 
 
-def _store(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-        os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner reads
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
 def _keep(name: str, data: bytes, cache: Path) -> None:
     """Put a verified file into the cache; a cache that cannot be written costs only the next download."""
     try:
-        _store(cache / name, data)
+        atomic_write(cache / name, lambda path: path.write_bytes(data))
         (cache / f"{name}.gz").unlink(missing_ok=True)  # what stood there was broken, and would be read first
     except OSError as error:
         warnings.warn(f"{cache / name} could not be written ({error.strerror}): MNIST will be fetched again next time")
@@ -373,8 +361,9 @@ def write_excerpt(path: Path = EXCERPT) -> None:
         indices = excerpt_indices(digits.labels, per_class)
         arrays[f"{split}_images"], arrays[f"{split}_labels"] = digits.images[indices], digits.labels[indices]
         arrays[f"{split}_indices"] = indices
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}")
-    with temporary.open("wb") as stream:
-        np.savez_compressed(stream, **{name: array.numpy() for name, array in arrays.items()})
-    os.replace(temporary, path)
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as stream:  # given a path, NumPy would add a suffix of its own
+            np.savez_compressed(stream, **{name: array.numpy() for name, array in arrays.items()})
+
+    atomic_write(path, write)

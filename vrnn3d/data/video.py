@@ -7,9 +7,7 @@ mov, ...) of whichever of PyAV, imageio or OpenCV is installed.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import tempfile
 import warnings
 from itertools import islice
 from pathlib import Path
@@ -21,6 +19,8 @@ import torch.nn.functional as F
 from PIL import Image, ImageSequence, UnidentifiedImageError
 from torch import Tensor
 from tqdm import tqdm
+
+from vrnn3d.files import atomic_write
 
 ANIMATIONS = (".gif", ".webp", ".apng")
 ARRAYS = (".npy", ".npz")
@@ -381,15 +381,5 @@ def write_webp(path: Path | str, frames: Tensor | np.ndarray, fps: float = 8, sc
         raise ValueError(f"frames of {array.dtype} cannot be written; they must be uint8, or float in [0, 1]")
     array = array.repeat(int(scale), axis=1).repeat(int(scale), axis=2)
     first, *rest = [Image.fromarray(frame).convert("RGB") for frame in array]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=".webp")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            options = dict(save_all=True, append_images=rest, duration=round(1000 / fps), loop=0, lossless=True)
-            first.save(stream, format="WEBP", **options)
-        os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner reads
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    return path
+    options = dict(save_all=True, append_images=rest, duration=round(1000 / fps), loop=0, lossless=True)
+    return atomic_write(path, lambda temporary: first.save(temporary, format="WEBP", **options))
