@@ -100,7 +100,7 @@ def test_the_next_of_the_queue(tmp_path, monkeypatch, capsys):
     short = {n: v for n, _, v in (pair.partition("=") for pair in FEW)}
     short = {n: config.as_tuples(json.loads(v)) for n, v in short.items()} | {"train.sequences": 400}
     monkeypatch.setattr(experiments, "get", lambda name, profile: config.override(get(name, profile), short))
-    monkeypatch.setattr(experiments, "queue", lambda: [("copy_last", "smoke", 0), ("convlstm2d", "smoke", 1)])
+    monkeypatch.setattr(experiments, "queue", lambda which="full": [("copy_last", "smoke", 0), ("convlstm2d", "smoke", 1)])
     monkeypatch.setenv("VRNN3D_RESULTS", str(tmp_path / "results"))
     arguments = ["train", "--next", "--quiet", "--out", str(tmp_path / "runs"), "--record"]
     assert main([*arguments, "--max-minutes", "0.001"]) == 0
@@ -113,3 +113,40 @@ def test_the_next_of_the_queue(tmp_path, monkeypatch, capsys):
     assert results.find("convlstm2d", "smoke", 1, tmp_path / "results")["status"] == "finished"
     assert main(arguments) == 0
     assert "the queue is done" in capsys.readouterr().out
+
+
+def test_processes_share_a_queue(tmp_path, monkeypatch, capsys):
+    """A run that another process holds is left to it; when that process ends, however, the claim is gone."""
+    import subprocess
+    import sys
+
+    from vrnn3d import experiments
+    from vrnn3d.run import claim
+
+    monkeypatch.setattr(experiments, "queue", lambda which: [("copy_last", "smoke", 0)])
+    monkeypatch.setenv("VRNN3D_RESULTS", str(tmp_path / "results"))
+    root, experiment = tmp_path / "runs", experiments.get("copy_last", "smoke")
+    code = (
+        "import sys; from vrnn3d import experiments; from vrnn3d.run import claim\n"
+        "with claim(sys.argv[1], experiments.get('copy_last', 'smoke'), 0) as mine:\n"
+        "    print(mine, flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, str(root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert other.stdout.readline().strip() == "True"
+        with claim(root, experiment, 0) as mine:
+            assert not mine
+        assert main(["train", "--next", "small", "--quiet", "--out", str(root)]) == 0
+        assert not (root / "smoke" / "copy_last" / "seed0" / "record.json").exists()
+    finally:
+        other.kill()
+        other.wait()
+    with claim(root, experiment, 0) as mine:
+        assert mine
+
+
+def test_an_unknown_queue_is_named(capsys):
+    assert main(["train", "--next", "huge", "--quiet"]) == 1
+    assert "no queue 'huge'; there are: full, small" in capsys.readouterr().err

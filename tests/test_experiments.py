@@ -37,12 +37,33 @@ def test_experiments_that_are_compared_differ_in_one_thing():
     assert {k for k in ours if ours[k] != kl[k]} == {"name", "title", "loss"}
 
 
-def test_queue_holds_known_runs_once():
-    runs = experiments.queue()
+@pytest.mark.parametrize("which", experiments.QUEUES)
+def test_queues_hold_known_runs_once(which):
+    runs = experiments.queue(which)
     assert len(runs) == len(set(runs))
-    assert [r[0] for r in runs[:5]] == ["vrnn3d_kl_ll", "vrnn3d_kl", "convlstm2d", "vrnn2d", "beyond"]
     for name, profile, _ in runs:
+        assert (profile == "small") == (which == "small")
         experiments.get(name, profile)
+
+
+def test_queues_are_complete():
+    """Table 3 first; every loss with either wiring has three seeds, at full size and small."""
+    assert [r[0] for r in experiments.queue()[:5]] == ["vrnn3d_kl_ll", "vrnn3d_kl", "convlstm2d", "vrnn2d", "beyond"]
+    for which, profile in (("full", "ablation"), ("small", "small")):
+        runs = experiments.queue(which)
+        for variant in experiments.LATENT_VARIANTS:
+            for wiring in ("z_p", "z_q"):
+                assert {(f"loss_{variant}_{wiring}", profile, seed) for seed in range(3)} <= set(runs)
+    with pytest.raises(ValueError, match="there are: full, small"):
+        experiments.queue("huge")
+
+
+def test_small_rows_of_table_3_are_runs_of_the_loss_grid():
+    """The small queue leaves them out, because they would be the same computation again."""
+    for row, same in (("vrnn3d_kl", "loss_kl_pq_z_p"), ("vrnn3d_kl_ll", "loss_kl_ll_z_p")):
+        a, b = experiments.get(row, "small"), experiments.get(same, "small")
+        options = {"wiring": "z_p", **a.model.options}
+        assert (a.data, a.loss, a.train, a.eval, options) == (b.data, b.loss, b.train, b.eval, b.model.options)
 
 
 def test_override_names_what_exists():

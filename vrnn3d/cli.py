@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 EXAMPLES = """examples:
@@ -61,7 +62,14 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--out", default="runs", help="root of the runs (default: runs)")
     train.add_argument("--max-minutes", type=float, help="stop cleanly at a checkpoint after this long")
-    train.add_argument("--next", action="store_true", help="take the first unfinished run of the queue, then the next")
+    train.add_argument(
+        "--next",
+        nargs="?",
+        const="full",
+        metavar="QUEUE",
+        help="take the first unfinished run of the queue that no other process trains, then the next; QUEUE: full (default,"
+        " what needs a GPU) | small (the small-scale study, for a processor)",
+    )
     train.add_argument("--evaluate-cut", action="store_true", help="evaluate also a training that was stopped early")
     train.add_argument("--record", action="store_true", help="also write the record into the repository's results/")
     train.add_argument("--clips", help="train on your own videos: a folder of clips")
@@ -115,17 +123,20 @@ def _list(args) -> None:
 
     for name in experiments.names():
         print(f"{name:32} {experiments.get(name).title}")
-    left = {(e.name, e.profile, seed) for e, seed in unfinished(args.out, results.read_records())}
-    print(f"\nprofiles: {', '.join(experiments.PROFILES)}\n\nqueue ({len(left)} of {len(experiments.queue())} runs to do):")
-    for key in experiments.queue():
-        print(f"  {'to do' if key in left else 'done ':6} {key[0]:32} {key[1]:9} seed {key[2]}")
+    print(f"\nprofiles: {', '.join(experiments.PROFILES)}")
+    for which in experiments.QUEUES:
+        queue = experiments.queue(which)
+        left = {(e.name, e.profile, seed) for e, seed in unfinished(args.out, results.read_records(), which)}
+        print(f"\nqueue {which} ({len(left)} of {len(queue)} runs to do):")
+        for key in queue:
+            print(f"  {'to do' if key in left else 'done ':6} {key[0]:32} {key[1]:9} seed {key[2]}")
 
 
 def _train(args) -> None:
     import time
 
     from vrnn3d import config, experiments, results
-    from vrnn3d.run import run, run_folder, unfinished
+    from vrnn3d.run import claim, is_finished, run, run_folder, unfinished
     from vrnn3d.train import Team
 
     started = time.monotonic()
@@ -163,12 +174,17 @@ def _train(args) -> None:
     if not args.next:
         one(experiments.get(args.name, args.profile), args.seed)
         return
-    left = unfinished(args.out, results.read_records())
+    if args.next not in experiments.QUEUES:
+        raise ValueError(f"no queue {args.next!r}; there are: {', '.join(experiments.QUEUES)}")
+    left = unfinished(args.out, results.read_records(), args.next)
     if not left:
         print("the queue is done")
+    alone = int(os.environ.get("WORLD_SIZE", 1)) == 1  # the processes of torchrun train one run together
     for experiment, seed in left:
-        if not one(experiment, seed):
-            return
+        with claim(args.out, experiment, seed) if alone else nullcontext(True) as mine:
+            # Another process may have finished it since the list was made.
+            if mine and not is_finished(args.out, experiment, seed) and not one(experiment, seed):
+                return
 
 
 def _load(source: str, device):

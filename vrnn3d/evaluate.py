@@ -44,6 +44,9 @@ def evaluate(
 ) -> dict:
     """The record's "evaluation" part: {pool: {"C->T": metrics}} on the test split, for the experiment's protocols.
 
+    Pools are those of the digits for Moving MNIST. KTH has "test" and "train": persons never seen, and, to show what was
+    learnt by heart, windows of those it was trained on.
+
     Protocols of one context share their predictions: 10 -> 10 is the first half of 10 -> 20. The noise is drawn from
     ``experiment.eval.seed`` for each batch of sequences.
     """
@@ -56,15 +59,17 @@ def evaluate(
             furthest[context] = max(ahead, furthest.get(context, 0))
     length = max(context + ahead for context, ahead in furthest.items())
     result: dict = {}
-    pools = data.test_pools if data.name == "moving_mnist" else ("test",)
+    pools = {"moving_mnist": data.test_pools, "kth": ("test", "train")}.get(data.name, ("test",))
     bar = tqdm(total=len(pools) * len(furthest) * settings.sequences, unit=" seq", desc="evaluating", disable=not progress)
     for pool in pools:
-        source = build(data, "test", pool=pool, length=length, device=place)
+        split = pool if data.name == "kth" else "test"
+        source = build(data, split, pool=pool, length=length, device=place)
         count = min(settings.sequences, len(source))
+        spread = torch.arange(count) * len(source) // count if split == "train" else torch.arange(count)
         parts: dict[tuple[int, int], list] = {p: [] for p in settings.protocols if p[0] in furthest}
         for context, ahead in furthest.items():
             for start in range(0, count, settings.batch):
-                indices = torch.arange(start, min(start + settings.batch, count))
+                indices = spread[start : start + settings.batch]
                 frames = source.batch(indices).to(place).float() / 255
                 torch.manual_seed(settings.seed * 1_000_003 + start * 101 + context)
                 with autocast(experiment.train.precision, place):

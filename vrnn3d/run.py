@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 
 from vrnn3d import checkpoint, config, experiments, results
@@ -63,16 +64,41 @@ def run(
     return record
 
 
-def unfinished(out: str | Path, recorded: list[dict]) -> list[tuple[config.Experiment, int]]:
-    """What is left of the queue: runs without a finished record in `recorded` or in ROOT `out`."""
+def unfinished(out: str | Path, recorded: list[dict], queue: str = "full") -> list[tuple[config.Experiment, int]]:
+    """What is left of a queue: runs without a finished record in `recorded` or in ROOT `out`."""
     finished = {(r["experiment"], r["profile"], r["seed"]) for r in recorded if r["status"] == "finished"}
     left = []
-    for name, profile, seed in experiments.queue():
+    for name, profile, seed in experiments.queue(queue):
         experiment = experiments.get(name, profile)
-        mine = run_folder(out, experiment, seed) / RECORD
-        if (name, profile, seed) in finished:
-            continue
-        if mine.exists() and results.read_json(mine)["status"] == "finished":
-            continue
-        left.append((experiment, seed))
+        if (name, profile, seed) not in finished and not is_finished(out, experiment, seed):
+            left.append((experiment, seed))
     return left
+
+
+def is_finished(out: str | Path, experiment: config.Experiment, seed: int) -> bool:
+    """Whether ROOT `out` holds a finished record of the run."""
+    record = run_folder(out, experiment, seed) / RECORD
+    return record.exists() and results.read_json(record)["status"] == "finished"
+
+
+@contextmanager
+def claim(out: str | Path, experiment: config.Experiment, seed: int):
+    """Hold a run in ROOT `out` for this process: yields False where another process of any machine holds it.
+
+    The claim ends with the ``with`` or with the process, however it dies. Processes that share the root, the jobs of an
+    array for example, so never train one run twice.
+    """
+    folder = run_folder(out, experiment, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".claim", "w") as file:
+        try:
+            import fcntl
+        except ImportError:  # not on Windows, where nobody shares a queue
+            yield True
+            return
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield True

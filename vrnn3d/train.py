@@ -18,7 +18,7 @@ from tqdm import tqdm
 from vrnn3d import checkpoint, config, schedules
 from vrnn3d.data import build
 from vrnn3d.layers.gaussian import set_noise_shard
-from vrnn3d.losses import sequence_loss
+from vrnn3d.losses import latent_total, sequence_loss
 from vrnn3d.models.base import VideoModel
 from vrnn3d.rollout import rollout, usable_length
 
@@ -150,8 +150,8 @@ def forcing_mask(contexts: tuple[int, ...], probability: float, batch: int, leng
     return (torch.arange(length) < drawn[:, None]) | (torch.rand(batch, length, generator=generator) < probability)
 
 
-def _statistics(latents, sigma_min: float) -> dict[str, Tensor]:
-    """Means over a rollout's latents of log std, and the fraction of dimensions at the floor (within 5%)."""
+def _statistics(latents, sigma_min: float, horizon: int) -> dict[str, Tensor]:
+    """Of a rollout's latents: mean log std, fraction of dimensions at the floor (within 5%), KL(q || p) in nats per frame."""
     pairs = [pair for step in latents for pair in step]
     if not pairs:
         return {}
@@ -161,6 +161,7 @@ def _statistics(latents, sigma_min: float) -> dict[str, Tensor]:
         "log_std_prior": prior.log().mean(),
         "log_std_posterior": posterior.log().mean(),
         "floor_fraction": (prior < 1.05 * sigma_min).float().mean(),
+        "kl_per_frame": latent_total(latents, "kl_qp").detach().mean() / horizon,  # the same for every loss trained with
     }
 
 
@@ -193,7 +194,7 @@ def objective(model: VideoModel, experiment: config.Experiment, length: int):
             beta=beta,
         )
         means = {name: term.detach().mean() for name, term in terms.items()}
-        means.update(_statistics(latents, getattr(model, "sigma_min", 0.0)))
+        means.update(_statistics(latents, getattr(model, "sigma_min", 0.0), model.horizon))
         loss = loss.mean()
         return loss, {"loss": loss.detach(), **means}
 
@@ -202,7 +203,7 @@ def objective(model: VideoModel, experiment: config.Experiment, length: int):
 
 @torch.no_grad()
 def validation_mse(model: VideoModel, experiment: config.Experiment, data, device: torch.device) -> float:
-    """Frame MSE of one free-running prediction after the longest context, on the first validation sequences."""
+    """Frame MSE of one free-running prediction after the longest context, on up to 200 sequences spread over `data`."""
     training = model.training
     model.eval()
     context = max(experiment.train.context)
@@ -210,8 +211,8 @@ def validation_mse(model: VideoModel, experiment: config.Experiment, data, devic
     count, size = min(VALIDATION_SEQUENCES, len(data)), min(50, experiment.train.batch * 2)
     total = torch.zeros((), device=device)
     torch.manual_seed(0)
-    for start in range(0, count, size):
-        frames = data.batch(torch.arange(start, min(start + size, count))).to(device).float() / 255
+    for indices in (torch.arange(count) * len(data) // count).split(size):
+        frames = data.batch(indices).to(device).float() / 255
         with autocast(experiment.train.precision, device):
             prediction, _ = rollout(model, frames, context, length)
         error = prediction[:, context - model.window :].clamp(0, 1) - frames[:, context:length]
@@ -276,6 +277,7 @@ def train(
     state = Progress(curves={})
     average = {k: v.clone() for k, v in model.state_dict().items()} if settings.ema else None
     sums, summed = {}, 0  # of the terms, since the last point of the curves
+    repeats = settings.sequences > len(source)
 
     if (out / checkpoint.CHECKPOINT).exists():
         saved = checkpoint.load_state(out, place)
@@ -404,6 +406,8 @@ def train(
                         model.load_state_dict(average)
                     note("validation_sequences", state.step * settings.batch)
                     note("validation_mse", validation_mse(model, experiment, validation, place))
+                    if repeats:  # what is seen more than once can be learnt by heart
+                        note("seen_mse", validation_mse(model, experiment, source, place))
                     if kept is not None:
                         model.load_state_dict(kept)
                 out_of_time = max_minutes is not None and now - started > 60 * max_minutes
