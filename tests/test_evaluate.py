@@ -9,7 +9,7 @@ import torch
 from vrnn3d import config, experiments, metrics
 from vrnn3d.checkpoint import model_of
 from vrnn3d.data import build
-from vrnn3d.evaluate import evaluate, predict
+from vrnn3d.evaluate import evaluate, examples, predict
 from vrnn3d.predict import predict_video
 
 
@@ -86,3 +86,16 @@ def test_predicting_a_users_video(tmp_path):
     assert not rows["truth"][12:].any(), "there is no truth after the video's end"
     with pytest.raises(ValueError, match="12 frames.*smaller --context"):
         predict_video(model, clip, context=13, size=32)
+
+
+def test_examples_are_the_first_and_the_worst():
+    experiment = small_test("copy_last")
+    model = model_of(experiment)
+    entry = evaluate(model, experiment, progress=False)
+    found = examples(model, experiment, entry, first=2, worst=1)
+    scores = entry["test"]["10->20"]["mse"]["per_sequence"]
+    assert found["indices"].tolist() == [0, 1, int(np.argmax(scores))] and found["first"] == 2 and found["context"] == 10
+    assert found["sample"].shape == found["mean"].shape == (3, 20, 1, 32, 32) and found["sample"].dtype == np.uint8
+    frames = build(experiment.data, "test", pool="test", length=30).batch(torch.from_numpy(found["indices"]))
+    np.testing.assert_array_equal(found["truth"], frames)
+    np.testing.assert_array_equal(found["sample"], frames[:, 9:10].expand(3, 20, 1, 32, 32))

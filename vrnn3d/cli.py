@@ -133,10 +133,12 @@ def _list(args) -> None:
 
 
 def _train(args) -> None:
+    import shutil
     import time
 
     from vrnn3d import config, experiments, results
-    from vrnn3d.run import claim, is_finished, run, run_folder, unfinished
+    from vrnn3d.files import atomic_write
+    from vrnn3d.run import CLIPS, claim, is_finished, run, run_folder, unfinished
     from vrnn3d.train import Team
 
     started = time.monotonic()
@@ -169,6 +171,9 @@ def _train(args) -> None:
                 print(f"  {pool} {protocol}: MSE {entry['mse']['average']:.2f}  SSIM {entry['ssim']['average']:.4f}")
         if args.record:
             print(f"recorded: {results.write_record(record)}")
+            clips = folder / CLIPS
+            if record["seed"] == 0 and clips.exists():  # pictures of one seed are enough to carry around
+                atomic_write(results.clips_path(record), lambda path: shutil.copyfile(clips, path))
         return record["status"] == "finished"
 
     if not args.next:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -52,11 +53,7 @@ def evaluate(
     """
     place, settings, data = pick_device(device), experiment.eval, experiment.data
     model = model.to(place)
-    # A short training sequence may leave the longest context of Table 1 no room: frames come from the generator anyway.
-    furthest: dict[int, int] = {}
-    for context, ahead in settings.protocols:
-        if context >= model.window:
-            furthest[context] = max(ahead, furthest.get(context, 0))
+    furthest = _furthest(model, settings)
     length = max(context + ahead for context, ahead in furthest.items())
     result: dict = {}
     pools = {"moving_mnist": data.test_pools, "kth": ("test", "train")}.get(data.name, ("test",))
@@ -87,3 +84,46 @@ def evaluate(
         }
     bar.close()
     return result
+
+
+def _furthest(model: VideoModel, settings: config.Eval) -> dict[int, int]:
+    """{context: most frames to predict after it} of the protocols that the model's window allows."""
+    furthest: dict[int, int] = {}
+    for context, ahead in settings.protocols:
+        if context >= model.window:
+            furthest[context] = max(ahead, furthest.get(context, 0))
+    return furthest
+
+
+def examples(
+    model: VideoModel, experiment: config.Experiment, entry: dict, *, device: str | None = None, first: int = 3, worst: int = 2
+) -> dict[str, np.ndarray]:
+    """Predictions to look at, of test sequences nobody picked: the first ones, and those with the worst MSE.
+
+    `entry` is what :func:`evaluate` returned. The longest protocol of the longest context is shown, on the last pool (for
+    Moving MNIST the held-out digits). Returns uint8 arrays "sample" (one draw) and "mean" (of all draws), (N, T, C, H, W),
+    predicted frames only, with "indices" (N,), how many of them are "first", "context", and for Moving MNIST "truth" with
+    the context in front. Real people's frames are not copied: ``build`` has them where the data are.
+    """
+    place, settings, data = pick_device(device), experiment.eval, experiment.data
+    furthest = _furthest(model, settings)
+    context, pool = max(furthest), (*data.test_pools,)[-1] if data.name == "moving_mnist" else "test"
+    ahead = furthest[context]
+    scores = entry[pool][f"{context}->{ahead}"]["mse"]["per_sequence"]
+    indices = torch.tensor([*range(min(first, len(scores))), *np.argsort(scores)[::-1][:worst].tolist()])
+    frames = build(data, "test", pool=pool, length=context + ahead, device=place).batch(indices)
+    torch.manual_seed(settings.seed)
+    with autocast(experiment.train.precision, place):
+        samples = predict(model.to(place), frames.float() / 255, context, ahead, settings.samples)
+
+    def as_bytes(video: Tensor) -> np.ndarray:
+        return (video * 255).round().to(torch.uint8).cpu().numpy()
+
+    found = {
+        "indices": indices.numpy(),
+        "first": np.array(min(first, len(scores))),
+        "context": np.array(context),
+        "sample": as_bytes(samples[:, 0]),
+        "mean": as_bytes(samples.mean(1)),
+    }
+    return found | ({"truth": frames.cpu().numpy()} if data.name == "moving_mnist" else {})

@@ -293,6 +293,30 @@ def write_record(record: Mapping, root: str | os.PathLike | None = None) -> Path
     return write_json(plain, folder(root) / plain["profile"] / plain["experiment"] / f"seed{plain['seed']}.json")
 
 
+def write_arrays(arrays: Mapping[str, np.ndarray], path: str | os.PathLike) -> Path:
+    """Write arrays as a compressed ``.npz``, whole or not at all."""
+
+    def save(temporary: Path) -> None:
+        with open(temporary, "wb") as file:
+            np.savez_compressed(file, **arrays)
+
+    return atomic_write(path, save)
+
+
+def clips_path(record: Mapping, root: str | os.PathLike | None = None) -> Path:
+    """Where the predictions to look at of a record lie (``vrnn3d.evaluate.examples``): beside it, as seed<k>.npz."""
+    return folder(root) / record["profile"] / record["experiment"] / f"seed{record['seed']}.npz"
+
+
+def read_clips(record: Mapping, root: str | os.PathLike | None = None) -> dict[str, np.ndarray] | None:
+    """The predictions to look at of a record, or None where none were kept."""
+    path = clips_path(record, root)
+    if not path.exists():
+        return None
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
 def _read(path: Path) -> dict:
     record = read_json(path)
     try:

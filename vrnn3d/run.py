@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vrnn3d import checkpoint, config, experiments, results
-from vrnn3d.evaluate import evaluate
+from vrnn3d.evaluate import evaluate, examples
 from vrnn3d.train import Team, pick_device, train
 
 RECORD = "record.json"
+CLIPS = "clips.npz"
 
 
 def run_folder(root: str | Path, experiment: config.Experiment, seed: int) -> Path:
@@ -36,7 +37,7 @@ def run(
         evaluate_cut: evaluate also a training that was cut.
 
     Returns:
-        The record, as written to ``record.json`` in the run's folder.
+        The record, as written to ``record.json`` in the run's folder; ``clips.npz`` beside it holds a few predictions.
     """
     folder = run_folder(out, experiment, seed)
     provenance = results.provenance(device=pick_device(device))  # before hours of training may change the checkout
@@ -60,6 +61,8 @@ def run(
     if finished or evaluate_cut:
         model, _ = checkpoint.load_run(folder, pick_device(device))
         record["evaluation"] = evaluate(model, experiment, device=device, progress=progress)
+        if experiment.data.name != "video":
+            results.write_arrays(examples(model, experiment, record["evaluation"], device=device), folder / CLIPS)
     results.write_json(record, folder / RECORD)
     return record
 
