@@ -21,8 +21,8 @@ LAYERS = [
     ["train"],
     ["evaluate"],
     ["predict", "results"],
-    ["run", "toy"],
-    ["figures", "loss_figures", "diagrams"],
+    ["ablation", "run", "toy"],
+    ["ablation_figures", "figures", "loss_figures", "kth_figures", "diagrams"],
     ["bench", "book"],
     ["cli", "__main__"],
 ]

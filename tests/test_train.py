@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -119,25 +125,58 @@ def test_forcing_mask():
     assert mask[:, 10:].float().mean() == pytest.approx(0.25, abs=0.02)
 
 
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+
+
+def command(root, *options: str) -> list[str]:
+    """A short training as its command line, without the interpreter in front."""
+    # A small rate: at 3e-3 Adam blows rounding errors up past 1e-4 within six steps.
+    settings = ["train.lr=3e-4", "train.batch=4", "data.length=12", "train.context=[6]", "data.sequences=[10,4,4]"]
+    settings += ["eval.sequences=2", "eval.protocols=[[5,5]]", *options]
+    return ["-m", "vrnn3d", "train", "vrnn3d_kl_ll", "--quiet", "--out", str(root), "--set", *settings]
+
+
+def record_in(root) -> dict:
+    return json.loads((root / "smoke" / "vrnn3d_kl_ll" / "seed0" / "record.json").read_text())
+
+
 def test_two_processes_equal_one(tmp_path):
     """torchrun with two gloo processes: same global batch, same curve within 1e-4."""
-    import subprocess
-    import sys
-
-    # A small rate: at 3e-3 Adam blows rounding errors up past 1e-4 within six steps.
-    options = ["train.lr=3e-4", "train.sequences=24", "train.batch=4", "data.length=12", "train.context=[6]", "data.sequences=[10,4,4]"]
-    command = ["-m", "vrnn3d", "train", "vrnn3d_kl_ll", "--quiet", "--set", *options, "eval.sequences=2", "eval.protocols=[[5,5]]"]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
-    for out, start in (("one", [sys.executable]), ("two", torchrun)):
-        subprocess.run([*start, *command, "--out", str(tmp_path / out)], check=True, capture_output=True, timeout=120)
     curves = []
-    for out in ("one", "two"):
-        path = tmp_path / out / "smoke" / "vrnn3d_kl_ll" / "seed0" / "record.json"
-        record = json.loads(path.read_text())
-        assert record["training"]["processes"] == (1 if out == "one" else 2)
+    for out, start, processes in (("one", [sys.executable], 1), ("two", TORCHRUN, 2)):
+        line = [*start, *command(tmp_path / out, "train.sequences=24")]
+        subprocess.run(line, check=True, capture_output=True, timeout=120)
+        record = record_in(tmp_path / out)
+        assert record["training"]["processes"] == processes
         curves.append(record["training"]["curves"]["loss"])
     assert len(curves[0]) == 6
     assert curves[1] == pytest.approx(curves[0], rel=1e-4)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds the workers in /proc")
+def test_a_killed_process_ends_the_run_and_the_command_resumes_it(tmp_path):
+    line = [*TORCHRUN, *command(tmp_path, "train.sequences=120", "train.checkpoint_minutes=0.0")]
+    saved = tmp_path / "smoke" / "vrnn3d_kl_ll" / "seed0" / checkpoint.CHECKPOINT
+    run = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 60
+        while not saved.exists():
+            assert run.poll() is None and time.monotonic() < deadline, "no checkpoint was written"
+            time.sleep(0.02)
+        workers = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+        assert len(workers) == 2
+        os.kill(int(workers[1]), signal.SIGKILL)
+        run.communicate(timeout=60)
+    finally:
+        run.kill()
+    assert run.returncode != 0
+    left = [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+    assert not left, "the other process lives on"
+    step = checkpoint.load_state(saved)["step"]
+    assert 0 < step < 30, "the run was over before it was killed"
+    subprocess.run(line, check=True, capture_output=True, timeout=180)
+    record = record_in(tmp_path)
+    assert record["status"] == "finished" and record["training"]["steps"] == 30
 
 
 def test_batch_must_be_shareable(monkeypatch, tmp_path):
