@@ -21,12 +21,13 @@
 profile = "smoke"
 
 # %% tags=["hide-input"]
+import numpy as np
 import pandas as pd
 import torch
-from IPython.display import Markdown, display
+from IPython.display import HTML, Markdown, display
 from myst_nb import glue
 
-from vrnn3d import experiments, figures, results
+from vrnn3d import config, experiments, figures, metrics, results, tune
 from vrnn3d.models import build_model
 
 figures.use_style()
@@ -87,6 +88,130 @@ if finished:
     display(figures.per_frame(finished, "ssim", "10->20"))
 
 # %% [markdown]
+# ## What the models predict
+#
+# The form of the paper's Figure 5: test sequences 0, 1 and 2, whatever they show, and what each model makes of them.
+
+# %% tags=["hide-input"]
+SHOWN = ("convlstm2d", "vrnn2d", "convlstm3d", "vrnn3d_kl", "vrnn3d_kl_ll")
+FOCUS = "vrnn3d_kl_ll"
+# At the small scale the 3D rows of Table 3 are runs of the loss grid: the same computation, so it was not done twice.
+SAME = {"loss_kl_pq_z_p": "vrnn3d_kl", "loss_kl_ll_z_p": "vrnn3d_kl_ll"}
+
+
+def as_row(record):
+    """A small-scale run under the name of the row of Table 3 that it is."""
+    name = SAME.get(record["experiment"]) if record["profile"] == "small" else None
+    title = name and experiments.get(name).title.removesuffix(" (the paper's)")
+    return {**record, "experiment": name, "title": title} if name else record
+
+
+def with_clips(records):
+    """[(record, clips)] of the models in SHOWN that kept pictures."""
+    found = {as_row(r)["experiment"]: (as_row(r), results.read_clips(r)) for r in records if r["seed"] == 0}
+    return [found[name] for name in SHOWN if name in found and found[name][1] is not None]
+
+
+def show_predictions(shown):
+    """Three strips and a moving picture; figures.predictions makes sure that all models saw the same sequence."""
+    runs, clips = zip(*shown)
+    first, context = int(clips[0]["first"]), int(clips[0]["context"])
+    numbers = [int(n) for n in clips[0]["indices"][:first]]
+    for number in numbers:
+        rows = figures.predictions(runs, clips, number, means=(FOCUS,))
+        display(figures.strip(rows, context=context, every=2, title=f"Test sequence {number}"))
+    moving = figures.predictions(runs, clips, numbers[0], means=(FOCUS,), given=True)
+    titles = ", ".join(r["title"] for r in runs)
+    alt = f"Test sequence {numbers[0]}, moving: the truth, then one prediction each of {titles}."
+    display(figures.animation(moving, alt=alt, context=context))
+
+
+def show_failures(shown):
+    """The worst test sequences of the model in focus, with their scores."""
+    run, clip = next(pair for pair in shown if pair[0]["experiment"] == FOCUS)
+    pool, context = run["config"]["data"]["test_pools"][-1], int(clip["context"])
+    entry = run["evaluation"][pool][f"{context}->{clip['sample'].shape[1]}"]
+    worst = [int(n) for n in clip["indices"][int(clip["first"]) :]]
+    for number in worst:
+        videos = figures.predictions([run], [clip], number, means=(FOCUS,)).values()
+        rows = dict(zip(("truth", "one sample", "mean of all samples"), videos, strict=True))
+        title = f"Test sequence {number}: MSE of a frame {entry['mse']['per_sequence'][number]:.1f}"
+        display(figures.strip(rows, context=context, every=2, title=title))
+    display(
+        Markdown(
+            f"*{run['title']}, {run['profile']} profile: the {len(worst)} of {entry['sequences']} test sequences with the "
+            "largest MSE, chosen by that score and by nothing else. The average over all of them is "
+            f"{entry['mse']['average']:.1f}.*"
+        )
+    )
+
+
+large = with_clips(paper)
+if large:
+    show_predictions(large)
+    lacking = [experiments.get(name).title for name in SHOWN if name not in [r["experiment"] for r, _ in large]]
+    display(Markdown(f"*Full size. Not run, or without pictures: {', '.join(lacking) or 'none'}.*"))
+else:
+    display(Markdown("*Not run at full size.* The small-scale form stands [below](results-small)."))
+
+# %% [markdown]
+# ### Failures
+
+# %% tags=["hide-input"]
+if any(r["experiment"] == FOCUS for r, _ in large):
+    show_failures(large)
+else:
+    display(Markdown("*Not run at full size.*"))
+
+# %% [markdown]
+# ## Where a number is worse than the paper's
+#
+# A reproduction that falls short may be wrong, or the paper may have left something out. The reasons below are the ones
+# that runs of this study tell apart; each is listed with these runs and what they came to.
+
+# %% tags=["hide-input"]
+done = [r for r in paper if r["status"] == "finished"]
+worse = tune.worse(done)
+compared = {r["experiment"] for r in done if r["experiment"] in results.PAPER and r["evaluation"]}
+for name, cells in worse.items():
+    trained = [r for r in done if r["experiment"] == name]
+    numbers = "; ".join(f"{results.arrow(p)}: {ours:.1f} against {theirs:g}" for p, (ours, theirs) in cells.items())
+    frame = pd.DataFrame(tune.reasons(trained[0]["config"], records, trained)).set_index("possible reason")
+    display(figures.table_html(frame, caption=f"{trained[0]['title']}, MSE, ours against the paper's: {numbers}"))
+if compared and not worse:
+    display(Markdown(f"No MSE of the {len(compared)} models that were run is worse than the paper's."))
+if not compared:
+    values = config.to_dict(experiments.get(FOCUS))
+    told = [(reason.name, tune.telling(values, reason)[0]) for reason in tune.REASONS]
+    lines = "\n".join(f"- {name}: {tune.runs_text(runs) or 'no run of the queues'}" for name, runs in told)
+    display(
+        Markdown(
+            ":::{admonition} Nothing to compare yet\n:class: note\nNo run of the `paper` profile has been finished and "
+            f"measured. What these runs of the queues would tell about *{experiments.get(FOCUS).title}*:\n\n{lines}\n:::"
+        )
+    )
+
+# %% tags=["hide-input"]
+tuned = tune.ranking(records)
+if tuned:
+    length = experiments.get(experiments.names("tune")[0], "tune").train.sequences
+    caption = f"Tuning: the paper's model at full size, best first after {length:,} sequences; validation MSE, one seed"
+    display(figures.table_html(pd.DataFrame(tuned).set_index("settings"), caption=caption))
+long = [r for r in records if r["profile"] in results.COMPARABLE and tune.last_fifth(r)]
+if long:
+    rows = [
+        {
+            "run": f"{r['profile']}/{r['experiment']}/seed{r['seed']}",
+            "sequences": f"{r['training']['sequences']:,}",
+            "validation MSE at the end": tune.last_fifth(r)["level"],
+            "the end": tune.falling(r),
+        }
+        for r in long
+    ]
+    caption = "Does the validation error still fall at the end of a training?"
+    display(figures.table_html(pd.DataFrame(rows).set_index("run"), caption=caption))
+
+# %% [markdown]
 # ## Where these numbers would stand today
 #
 # Published results of other systems on the same task, 10 → 10, as context. Their data protocol differs (see
@@ -106,38 +231,55 @@ display(figures.table_html(anchors.set_index(anchors.columns[0]), caption=result
 # of the paper is shown here.
 
 # %% tags=["hide-input"]
-small = [r for r in records if r["profile"] == "small" and r["evaluation"]]
+ELSEWHERE = ("loss_", "sweep_", "window_", "kth_")  # the subjects of other chapters
+small = [as_row(r) for r in records if r["profile"] == "small" and r["status"] == "finished"]
+small = [r for r in small if r["evaluation"] and not r["experiment"].startswith(ELSEWHERE)]
+
+
+def average(runs, metric, statistic="average"):
+    """Mean over seeds of one number, 10 -> 10."""
+    return np.mean([results.value(r, "test", "10->10", metric, statistic) for r in runs])
+
+
+def test_interval(runs):
+    """95% bootstrap over test sequences of the MSE, averaged over seeds first."""
+    return metrics.bootstrap(np.mean([r["evaluation"]["test"]["10->10"]["mse"]["per_sequence"] for r in runs], axis=0))
+
+
+def small_row(runs, spread):
+    low, high = test_interval(runs)
+    return {
+        "model": runs[0]["title"],
+        "parameters": f"{runs[0]['parameters']['total']:,}",
+        "seeds": len(spread["seeds"]),
+        "MSE": f"{spread['mean']:.2f}",
+        "± over seeds": "" if spread["std"] is None else f"{spread['std']:.2f}",
+        "95% over test sequences": f"{low:.2f} to {high:.2f}",
+        "MSE, best sample": f"{average(runs, 'mse', 'best'):.2f}",
+        "MSE, mean frame": f"{average(runs, 'mse', 'mean_frame'):.2f}",
+        "sample variance": f"{average(runs, 'sample_variance'):.3f}",
+        "SSIM": f"{average(runs, 'ssim'):.3f}",
+        "sequences seen": f"{runs[0]['training']['sequences']:,}",
+        "minutes": f"{np.mean([r['training']['seconds'] for r in runs]) / 60:.1f}",
+    }
+
+
 if small:
-    rows = []
-    for r in sorted(small, key=lambda r: r["evaluation"]["test"]["10->10"]["mse"]["average"]):
-        entry = r["evaluation"]["test"]["10->10"]
-        low, high = entry["mse"]["interval"]
-        rows.append(
-            {
-                "model": r["title"],
-                "seed": r["seed"],
-                "parameters": f"{r['parameters']['total']:,}",
-                "MSE, average of samples": f"{entry['mse']['average']:.2f} [{low:.2f}, {high:.2f}]",
-                "MSE, best sample": f"{entry['mse']['best']:.2f}",
-                "MSE, mean frame": f"{entry['mse']['mean_frame']:.2f}",
-                "sample variance": f"{entry['sample_variance']['average']:.3f}",
-                "SSIM": f"{entry['ssim']['average']:.3f}",
-                "sequences seen": f"{r['training']['sequences']:,}",
-                "minutes": f"{r['training']['seconds'] / 60:.1f}",
-            }
-        )
-    first = small[0]
+    spreads = results.seed_spread(small, pool="test")
+    groups = {name: [r for r in small if r["experiment"] == name] for _, name in spreads}
+    ranked = sorted(groups, key=lambda name: spreads["small", name]["mean"])
+    table = pd.DataFrame([small_row(groups[name], spreads["small", name]) for name in ranked])
+    entry, settings = small[0]["evaluation"]["test"]["10->10"], small[0]["config"]["eval"]
+    devices = ", ".join(sorted({r["machine"]["device"] for r in small}))
     caption = (
-        f"The small profile: 10 → 10, held-out digits, {first['evaluation']['test']['10->10']['sequences']} test sequences, "
-        f"{first['config']['eval']['samples']} samples where stochastic; 95% intervals over test sequences; "
-        f"{first['machine']['device']}"
+        f"The small profile: 10 → 10, held-out digits, {entry['sequences']} test sequences, {settings['samples']} samples "
+        "where stochastic. MSE is averaged over samples; means over seeds. Two uncertainties, never mixed: the standard "
+        f"deviation over seeds, and the 95% interval over test sequences of the mean over seeds. {devices}"
     )
-    display(figures.table_html(pd.DataFrame(rows).set_index("model"), caption=caption))
-    scores = {r["title"]: r["evaluation"]["test"]["10->10"]["mse"] for r in small}
-    floor = next((r for r in small if r["experiment"] == "pixel_mean"), None)
-    if floor:
-        mean = floor["evaluation"]["test"]["10->10"]["mse"]["average"]
-        early = [title for title, score in scores.items() if score["interval"][1] > mean and title != floor["title"]]
+    display(figures.table_html(table.set_index("model"), caption=caption))
+    if "pixel_mean" in groups:
+        mean = spreads["small", "pixel_mean"]["mean"]
+        early = [groups[n][0]["title"] for n in ranked if n != "pixel_mean" and test_interval(groups[n])[1] > mean]
         display(
             Markdown(
                 f"The mean of every pixel, which knows nothing of the sequence, scores {mean:.2f}. Not better than that, within the "
@@ -148,57 +290,47 @@ if small:
 else:
     display(Markdown("*Not run.*"))
 
+# %% [markdown]
+# The other losses, wirings, weights and floors of the small study are the subject of [the next chapter](06_ablation).
+
 # %% tags=["hide-input"]
-if small:
-    seed0 = [r for r in small if r["seed"] == 0 and not r["experiment"].startswith("loss_")]
+seed0 = [r for r in small if r["seed"] == 0]
+if seed0:
     display(figures.per_frame(seed0, "mse", "10->20", pool="test"))
-    display(figures.loss_curves([r for r in seed0 if r["training"]["sequences"]], ["reconstruction", "validation_mse"]))
 
 # %% [markdown]
-# *Above: squared error per predicted frame with 95% bands over test sequences. Below: training curves. Small-scale runs.*
-#
-# ## Does the LL term help? The small-scale answer
-#
-# Every loss of [the loss chapter](03_loss), with either wiring, at the small scale. The question is not settled by this;
-# the full-size runs are in the queue.
+# *Small-scale runs, seed 0: squared error per predicted frame with 95% bands over test sequences.*
 
 # %% tags=["hide-input"]
-losses = [r for r in small if r["experiment"].startswith("loss_")]
-if losses:
-    rows = []
-    for r in losses:
-        entry = r["evaluation"]["test"]["10->10"]["mse"]
-        rows.append(
-            {
-                "label": f"{r['title']}, seed {r['seed']}",
-                "estimate": entry["average"],
-                "interval": entry["interval"],
-                "name": r["config"]["loss"]["variant"],
-            }
-        )
-    display(figures.forest(rows, "MSE of a frame, average over samples (10 → 10, small profile)"))
+curved = [r for r in seed0 if r["training"]["sequences"]]
+if curved:
+    display(figures.loss_curves(curved, ["reconstruction", "validation_mse"]))
+
+# %% [markdown]
+# *Small-scale runs, seed 0: training curves.*
+#
+# ### What the small models predict
+#
+# Test sequences 0, 1 and 2 again, of digits that no training saw: one sample each, and the mean frame of all samples of
+# the last model. Every second frame; the models saw what is left of the rule.
+
+# %% tags=["hide-input"]
+pictured = with_clips([r for r in records if r["profile"] == "small"])
+if pictured:
+    show_predictions(pictured)
 else:
     display(Markdown("*Not run.*"))
 
-# %% tags=["hide-input"]
-if losses:
-    import matplotlib.pyplot as plt
+# %% [markdown]
+# *Small-scale runs, seed 0: 32 x 32 pixels, one digit, narrow networks.*
+#
+# ### Failures of the small model
 
-    figure, axis = plt.subplots(figsize=(6.4, 3.6))
-    for r in losses:
-        entry = r["evaluation"]["test"]["10->10"]
-        variant, wiring = r["config"]["loss"]["variant"], r["config"]["model"]["options"]["wiring"]
-        axis.plot(
-            entry["sample_variance"]["average"],
-            entry["mse"]["average"],
-            "o" if wiring == "z_p" else "s",
-            color=figures.colour(variant),
-            label=f"{variant}, {wiring}" if r["seed"] == 0 else None,
-        )
-    axis.set(xscale="symlog", xlabel="variance of the samples, summed over a frame", ylabel="MSE of a frame")
-    axis.legend(fontsize=8, ncols=2, loc="center left", bbox_to_anchor=(1.01, 0.5))
-    plt.close(figure)
-    display(figure)
+# %% tags=["hide-input"]
+if any(r["experiment"] == FOCUS for r, _ in pictured):
+    show_failures(pictured)
+else:
+    display(Markdown("*Not run.*"))
 
 # %% [markdown]
 # ## Records
@@ -206,21 +338,39 @@ if losses:
 # What these pages were made from.
 
 # %% tags=["hide-input"]
+def joined(values):
+    return ", ".join(dict.fromkeys(values))
+
+
+def commit(record):
+    return (record["code"]["commit"] or "unknown")[:10] + (" (modified)" if record["code"]["dirty"] else "")
+
+
+grouped = {}
+for r in records:
+    grouped.setdefault(f"{r['profile']}/{r['experiment']}", []).append(r)
 listing = pd.DataFrame(
     [
         {
-            "run": f"{r['profile']}/{r['experiment']}/seed{r['seed']}",
-            "status": r["status"],
-            "sequences": f"{r['training']['sequences']:,}",
-            "sequences / s": f"{r['training']['sequences_per_second']:.1f}",
-            "device": r["machine"]["device"],
-            "commit": (r["code"]["commit"] or "unknown")[:10] + (" (modified)" if r["code"]["dirty"] else ""),
-            "date": r["date"],
+            "run": name,
+            "seeds": tune.seeds_text(r["seed"] for r in runs).split(" ", 1)[1],
+            "status": joined(r["status"] for r in runs),
+            "sequences": joined(f"{r['training']['sequences']:,}" for r in runs),
+            "sequences / s": joined(f"{r['training']['sequences_per_second']:.1f}" for r in runs),
+            "device": joined(r["machine"]["device"] for r in runs),
+            "commit": joined(commit(r) for r in runs),
+            "date": joined(r["date"] for r in runs),
         }
-        for r in records
+        for name, runs in grouped.items()
     ]
 )
-display(figures.table_html(listing.set_index("run")) if len(listing) else Markdown("*No records.*"))
+if len(listing):
+    folded = figures.table_html(listing.set_index("run")).data
+    summary = f"{len(records)} records of {len(grouped)} experiments and profiles"
+    scrolled = f'<div style="max-height:32em;overflow:auto">{folded}</div>'
+    display(HTML(f"<details><summary>{summary}</summary>{scrolled}</details>"))
+else:
+    display(Markdown("*No records.*"))
 left = [q for q in experiments.queue() if results.find(q[0], q[1], q[2]) is None]
 glue("queue_left", len(left), display=False)
 glue("queue_all", len(experiments.queue()), display=False)

@@ -21,7 +21,7 @@ LAYERS = [
     ["train"],
     ["evaluate"],
     ["predict", "results"],
-    ["ablation", "run", "toy"],
+    ["ablation", "run", "toy", "tune"],
     ["ablation_figures", "figures", "loss_figures", "kth_figures", "diagrams"],
     ["bench", "book"],
     ["cli", "__main__"],

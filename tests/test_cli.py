@@ -54,7 +54,7 @@ def test_predicting_and_publishing(run, tmp_path, capsys, monkeypatch):
 
     from vrnn3d import checkpoint
 
-    folder, _ = run
+    folder, record = run
     clip, out = tmp_path / "clip.npy", tmp_path / "future.webp"
     np.save(clip, np.random.default_rng(0).integers(0, 256, (12, 32, 32), np.uint8))
     assert main(["predict", str(clip), "--out", str(out), "--model", str(folder), "--frames", "4"]) == 0
@@ -65,12 +65,38 @@ def test_predicting_and_publishing(run, tmp_path, capsys, monkeypatch):
     assert main(["publish", str(folder), "--name", "mine"]) == 0
     about = json.loads((tmp_path / "weights" / "mine" / "model.json").read_text())
     assert about["sequences"] == 8 and about["config"]["name"] == "vrnn3d_kl_ll"
+    card = (tmp_path / "weights" / "mine" / "README.md").read_text()
+    assert "--model mine" in card and f"| {record['config_hash']}" in card.replace("`", "")
+    assert "README.md" in capsys.readouterr().out
+
+
+def test_predicting_takes_the_published_weights_first_and_the_newest_run_else(run, tmp_path, capsys, monkeypatch):
+    import shutil
+
+    from vrnn3d import checkpoint
+
+    folder, _ = run
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(checkpoint, "PUBLISHED", tmp_path / "weights")
+    np.save("clip.npy", np.random.default_rng(0).integers(0, 256, (12, 32, 32), np.uint8))
+    arguments = ["predict", "clip.npy", "--frames", "2", "--samples", "1"]
+    assert main(arguments) == 1
+    assert "no published weights 'vrnn3d' (none are published yet)" in capsys.readouterr().err
+    loaded = []
+    load = checkpoint.load_run
+    monkeypatch.setattr(checkpoint, "load_run", lambda path, *rest: loaded.append(path) or load(path, *rest))
+    shutil.copytree(folder, "runs/smoke/vrnn3d_kl_ll/seed0")
+    assert main(arguments) == 0 and [path.name for path in loaded] == ["checkpoint.pt"]
+    assert main(["publish", "runs/smoke/vrnn3d_kl_ll/seed0"]) == 0
+    loaded.clear()
+    assert main(arguments) == 0 and loaded == [], "published weights come before runs"
 
 
 def test_listing_the_queue(capsys, tmp_path):
     assert main(["list", "--out", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "vrnn3d_kl_ll" in out and "to do" in out
+    assert "queue tune (12 of 12 runs to do)" in out and "without L1" in out
 
 
 @pytest.mark.parametrize(
@@ -78,6 +104,7 @@ def test_listing_the_queue(capsys, tmp_path):
     [
         (["train", "nothing"], "no experiment 'nothing'; there are: vrnn3d_kl_ll"),
         (["train", "--profile", "huge"], "no profile 'huge'"),
+        (["train", "tune_l2"], "no experiment 'tune_l2' at profile 'smoke'"),
         (["train", "--set", "lr"], "NAME=VALUE"),
         (["train", "--set", "train.speed=1"], "no setting 'train.speed'"),
         (["train", "--record", "--set", "train.lr=1"], "--record"),
@@ -149,4 +176,22 @@ def test_processes_share_a_queue(tmp_path, monkeypatch, capsys):
 
 def test_an_unknown_queue_is_named(capsys):
     assert main(["train", "--next", "huge", "--quiet"]) == 1
-    assert "no queue 'huge'; there are: full, small" in capsys.readouterr().err
+    assert "no queue 'huge'; there are: full, small, tune" in capsys.readouterr().err
+
+
+def test_the_sweep_leaves_records_and_no_pictures(tmp_path, monkeypatch):
+    """`--next tune` is one command for all of it; its runs are ranked, not looked at."""
+    from vrnn3d import config, experiments, tune
+
+    get = experiments.get
+    changes = {n: config.as_tuples(json.loads(v)) for n, _, v in (pair.partition("=") for pair in FEW)}
+    small = get("vrnn3d_kl_ll", "smoke")
+    changes |= {"data.size": 32, "data.digit_size": 14, "train.validate_every": 0.1, "train.sequences": 80}
+    changes |= {f"model.options.{name}": value for name, value in small.model.options.items()}
+    monkeypatch.setattr(experiments, "get", lambda name, profile: config.override(get(name, profile), changes))
+    monkeypatch.setattr(experiments, "queue", lambda which: [("tune_l2", "tune", 0)] if which == "tune" else [])
+    monkeypatch.setenv("VRNN3D_RESULTS", str(tmp_path / "results"))
+    assert main(["train", "--next", "tune", "--quiet", "--record", "--out", str(tmp_path / "runs")]) == 0
+    record = results.find("tune_l2", "tune", 0, tmp_path / "results")
+    assert record["status"] == "finished" and len(tune.ranking([record])) == 1
+    assert not list(tmp_path.rglob("*.npz"))

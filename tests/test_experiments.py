@@ -9,7 +9,8 @@ from vrnn3d import config, experiments
 
 @pytest.mark.parametrize("profile", experiments.PROFILES)
 def test_every_experiment_survives_json(profile):
-    for name in experiments.names():
+    assert experiments.names(profile)
+    for name in experiments.names(profile):
         experiment = experiments.get(name, profile)
         assert experiment.name == name and experiment.profile == profile and experiment.title
         assert config.from_dict(config.to_dict(experiment)) == experiment
@@ -42,7 +43,7 @@ def test_queues_hold_known_runs_once(which):
     runs = experiments.queue(which)
     assert len(runs) == len(set(runs))
     for name, profile, _ in runs:
-        assert (profile == "small") == (which == "small")
+        assert (profile == which) if which in ("small", "tune") else profile in ("ablation", "paper")
         experiments.get(name, profile)
 
 
@@ -73,5 +74,5 @@ def test_override_names_what_exists():
         config.override(experiment, {"train.speed": 1})
     with pytest.raises(ValueError, match="there are: vrnn3d_kl_ll"):
         experiments.get("vrnn4d")
-    with pytest.raises(ValueError, match="smoke, small, ablation, paper"):
+    with pytest.raises(ValueError, match="smoke, small, tune, ablation, paper"):
         experiments.get("vrnn3d_kl", "huge")

@@ -203,6 +203,43 @@ def test_other_bad_input():
         figures.loss_curves(record(), panels=["latent"])
 
 
+def clips(seed=0, context=2, indices=(0, 1, 7), truth=None):
+    """What ``vrnn3d.evaluate.examples`` returns: 2 frames given, 3 predicted, of three test sequences."""
+    rng = np.random.default_rng(seed)
+    if truth is None:
+        truth = np.random.default_rng(99).integers(0, 256, (3, 5, 1, 8, 8), np.uint8)
+    predicted = {kind: rng.integers(0, 256, (3, 3, 1, 8, 8), np.uint8) for kind in ("sample", "mean")}
+    return {"indices": np.array(indices), "first": np.array(2), "context": np.array(context), "truth": truth, **predicted}
+
+
+def test_predictions_of_several_models_stand_below_one_truth():
+    runs, held = [record("convlstm2d"), record("vrnn3d_kl_ll")], [clips(1), clips(2)]
+    rows = figures.predictions(runs, held, 7, means=("vrnn3d_kl_ll",))
+    assert list(rows) == ["truth", "2D ConvLSTM", "3D VRNN, KL-LL", "3D VRNN, KL-LL, mean"]
+    assert np.array_equal(rows["truth"], held[0]["truth"][2])
+    assert np.array_equal(rows["2D ConvLSTM"], held[0]["sample"][2])
+    assert np.array_equal(rows["3D VRNN, KL-LL, mean"], held[1]["mean"][2])
+    given = figures.predictions(runs, held, 7, given=True)
+    assert {len(video) for video in given.values()} == {5}
+    assert np.array_equal(given["2D ConvLSTM"][:2], held[0]["truth"][2][:2])
+    assert np.array_equal(given["2D ConvLSTM"][2:], held[0]["sample"][2])
+    figures.strip(rows, context=2)
+
+
+@pytest.mark.parametrize(
+    "other, message",
+    [
+        (clips(2, truth=np.zeros((3, 5, 1, 8, 8), np.uint8)), "show different sequences as test sequence 7"),
+        (clips(2, context=3), "show different sequences"),
+        (clips(2, indices=(0, 1, 3)), "do not show test sequence 7; they hold"),
+        ({k: v for k, v in clips(2).items() if k != "truth"}, "do not show test sequence 7"),
+    ],
+)
+def test_predictions_of_different_sequences_are_refused(other, message):
+    with pytest.raises(ValueError, match=message):
+        figures.predictions([record("convlstm2d"), record("vrnn3d_kl_ll")], [clips(1), other], 7)
+
+
 def test_per_frame_curves():
     figure = figures.per_frame(
         [record(), record(seed=1), record("convlstm2d", profile="smoke")], "mse", (10, 3), paper={"convlstm2d": 82.2}

@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser("train", help="train one run, or continue it; then evaluate it and write its record")
     train.add_argument("name", nargs="?", default="vrnn3d_kl_ll", help="experiment (default: vrnn3d_kl_ll); see: vrnn3d list")
-    train.add_argument("--profile", default="smoke", help="smoke | small | ablation | paper (default: smoke)")
+    train.add_argument("--profile", default="smoke", help="smoke | small | tune | ablation | paper (default: smoke)")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--out", default="runs", help="root of the runs (default: runs)")
     train.add_argument("--max-minutes", type=float, help="stop cleanly at a checkpoint after this long")
@@ -68,7 +68,8 @@ def parser() -> argparse.ArgumentParser:
         const="full",
         metavar="QUEUE",
         help="take the first unfinished run of the queue that no other process trains, then the next; QUEUE: full (default,"
-        " what needs a GPU) | small (the small-scale study, for a processor)",
+        " what needs a GPU) | small (the small-scale study, for a processor) | tune (learning rates, batch sizes and"
+        " other settings to try before the long runs, on a GPU)",
     )
     train.add_argument("--evaluate-cut", action="store_true", help="evaluate also a training that was stopped early")
     train.add_argument("--record", action="store_true", help="also write the record into the repository's results/")
@@ -95,7 +96,7 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument("--seed", type=int, default=0)
     predict.add_argument("--device", help="cpu, cuda ... (default: a GPU if there is one)")
 
-    publish = commands.add_parser("publish", help="write a run's weights as bfloat16 safetensors under weights/")
+    publish = commands.add_parser("publish", help="write a run's weights, and a card about them, under weights/")
     publish.add_argument("run", help="a run's folder")
     publish.add_argument("--name", default="vrnn3d", help="name of the published weights (default: vrnn3d)")
 
@@ -121,8 +122,9 @@ def _list(args) -> None:
     from vrnn3d import experiments, results
     from vrnn3d.run import unfinished
 
-    for name in experiments.names():
-        print(f"{name:32} {experiments.get(name).title}")
+    for profile in ("paper", "tune"):  # between them they hold every name
+        for name in experiments.names(profile):
+            print(f"{name:32} {experiments.get(name, profile).title}")
     print(f"\nprofiles: {', '.join(experiments.PROFILES)}")
     for which in experiments.QUEUES:
         queue = experiments.queue(which)
@@ -252,7 +254,8 @@ def _publish(args) -> None:
     record = results.read_json(Path(args.run) / RECORD)
     about = {key: record[key] for key in ("seed", "status", "code", "machine", "date")}
     about["sequences"] = record["training"]["sequences"]
-    for path in checkpoint.publish(model, experiment, checkpoint.PUBLISHED / args.name, about):
+    folder = checkpoint.PUBLISHED / args.name
+    for path in (*checkpoint.publish(model, experiment, folder, about), checkpoint.publish_card(record, folder)):
         print(path)
 
 

@@ -4,6 +4,7 @@ The profiles:
 
 - ``smoke``, seconds on a CPU: 32 x 32, tiny widths. Proves that it runs; its numbers mean nothing.
 - ``small``, a minute or two on one CPU core: 32 x 32, one digit, narrow (KTH: 64 x 64). Small-scale answers, labelled so.
+- ``tune``, full size, 8,192 sequences: one GPU. Settings to try before the long runs; they exist nowhere else.
 - ``ablation``, full size, 150,000 sequences: one GPU.
 - ``paper``, full size, 600,000 sequences: one GPU.
 """
@@ -14,13 +15,16 @@ from dataclasses import replace
 
 from vrnn3d.config import Data, Eval, Experiment, Loss, Model, Train
 
-PROFILES = ("smoke", "small", "ablation", "paper")
+PROFILES = ("smoke", "small", "tune", "ablation", "paper")
 
 LATENT_VARIANTS = ("kl_pq", "kl_qp", "kl_ll", "kl_ll_half", "kl_ll_mirror", "kl_ll_balanced", "kl_ll_mean")
 
 SWEPT_VARIANTS = ("kl_pq", "kl_ll")  # the two losses of Table 3
 SWEPT_BETAS = (0.1, 0.01)  # besides 1, that of all other experiments
 SWEPT_FLOORS = (0.01, 1.0)  # besides 0.1
+
+TUNED_RATES = (3e-4, 1e-3, 3e-3)
+TUNED_BATCHES = (32, 64, 128)
 
 _OURS = Model("vrnn3d", window=2, horizon=2)
 _FRAME = dict(window=1, horizon=1)
@@ -120,6 +124,10 @@ def _catalogue() -> dict[str, Experiment]:
             "convlstm3d", "paper", "3D ConvLSTM (ours without z)", model=replace(_OURS, options={"latent": 0}), train=paper
         )
     )
+    # What one training for both context lengths costs, and which speeds the digits have
+    ours = next(r for r in rows if r.name == "vrnn3d_kl_ll")
+    rows.append(replace(ours, name="context_10", title="KL-LL, contexts of 10 alone", train=replace(paper, context=(10,))))
+    rows.append(replace(ours, name="speed_fixed", title="KL-LL, digits of one speed", data=replace(ours.data, speed="fixed")))
     # Figure 6: windows and horizons
     for window, horizon in ((1, 1), (2, 1), (4, 1), (4, 2), (4, 4), (5, 5), (10, 5), (10, 10)):
         rows.append(
@@ -240,44 +248,71 @@ def _small(row: Experiment, kth: bool) -> Experiment:
     return replace(row, data=data, train=train, eval=evaluation)
 
 
-def names() -> list[str]:
-    """Every experiment's name, the table rows first."""
-    return list(_catalogue())
+def _tuned() -> dict[str, Experiment]:
+    """The paper's model with other settings, trained just long enough to rank them by validation error."""
+    row = _catalogue()["vrnn3d_kl_ll"]
+    row = replace(
+        row,
+        profile="tune",
+        data=replace(row.data, test_pools=("train",)),
+        # A fiftieth of so few steps would be no warm-up at all, and the sweep would only punish large rates
+        train=replace(row.train, sequences=8_192, lr_warmup=0.1),
+        eval=Eval(protocols=((10, 10),), samples=2, sequences=20),
+    )
+    l2, glorot = replace(row.loss, l1=0.0), replace(row.model, options={"init": "glorot"})
+    tried: dict[str, tuple[str, dict]] = {}
+    for lr in TUNED_RATES:
+        for batch in TUNED_BATCHES:
+            train = replace(row.train, lr=lr, batch=batch)
+            tried[f"tune_lr{lr:g}_batch{batch}"] = (f"lr = {lr:g}, batch = {batch}", {"train": train})
+    # Under L1 the median of a pixel, black, holds narrow networks for thousands of steps: does it hold this one?
+    tried["tune_l2"] = ("reconstruction without L1", {"loss": l2})
+    tried["tune_glorot"] = ("Glorot initialisation", {"model": glorot})
+    tried["tune_l2_glorot"] = ("without L1, Glorot initialisation", {"loss": l2, "model": glorot})
+    return {name: replace(row, name=name, title=title, **changes) for name, (title, changes) in tried.items()}
+
+
+def names(profile: str = "paper") -> list[str]:
+    """The name of every experiment that exists at a profile, the table rows first."""
+    return list(_tuned() if profile == "tune" else _catalogue())
 
 
 def get(name: str, profile: str = "paper") -> Experiment:
     """The experiment of that name at that profile.
 
     Raises:
-        ValueError: for an unknown name or profile; the known ones are listed.
+        ValueError: for an unknown name or profile, or a name unknown at that profile; the known ones are listed.
     """
-    catalogue = _catalogue()
-    if name not in catalogue:
-        raise ValueError(f"no experiment {name!r}; there are: {', '.join(catalogue)}")
     if profile not in PROFILES:
         raise ValueError(f"no profile {profile!r}; there are: {', '.join(PROFILES)}")
+    catalogue = _tuned() if profile == "tune" else _catalogue()
+    if name not in catalogue:
+        at = f" at profile {profile!r}" if name in (*names("paper"), *names("tune")) else ""
+        raise ValueError(f"no experiment {name!r}{at}; there are: {', '.join(catalogue)}")
     row = catalogue[name]
-    if profile == "paper":
+    if profile in ("tune", "paper"):
         return row
     if profile == "ablation":
         return replace(row, profile=profile, train=replace(row.train, sequences=150_000))
     return _shrunk(row, profile)
 
 
-QUEUES = ("full", "small")
+QUEUES = ("full", "small", "tune")
 
 
 def queue(which: str = "full") -> list[tuple[str, str, int]]:
     """(experiment, profile, seed) of every run of the study, in the order in which they are run.
 
     "full" is what needs a GPU. "small" is the same study where a processor can answer it: losses, wirings, weights and
-    floors of three seeds, the rows of Table 3, KTH.
+    floors of three seeds, the rows of Table 3, KTH. "tune" is what to run before "full", a few minutes on a GPU.
 
     Raises:
         ValueError: for another queue.
     """
     if which not in QUEUES:
         raise ValueError(f"no queue {which!r}; there are: {', '.join(QUEUES)}")
+    if which == "tune":
+        return [(name, "tune", 0) for name in names("tune")]
     everything = names()
     losses = [name for name in everything if name.startswith("loss_")]
     sweeps = [name for name in everything if name.startswith("sweep_")]
@@ -294,8 +329,8 @@ def queue(which: str = "full") -> list[tuple[str, str, int]]:
     runs += [(name, "ablation", seed) for seed in range(3) for name in losses]
     # The textbook's loss in Chung's wiring, the printed one there, and the two that would make the paper's words true
     telling = ("loss_kl_qp_z_q", "loss_kl_ll_z_q", "loss_kl_ll_balanced_z_q", "loss_kl_ll_mirror_z_q")
-    runs += [(name, "paper", 0) for name in telling]
-    runs += [(name, "ablation", 0) for name in (*sweeps, "convlstm3d")]
+    runs += [(name, "paper", 0) for name in (*telling, "convlstm3d")]
+    runs += [(name, "ablation", 0) for name in (*sweeps, "convlstm3d", "context_10", "speed_fixed")]
     runs += [(name, "ablation", 0) for name in everything if name.startswith("window_")]
     runs += [(name, "paper", 0) for name in ("predrnnpp", "e3d_lstm", "improved_vrnn")]
     runs += [(name, "paper", seed) for seed in (1, 2) for name in table3]

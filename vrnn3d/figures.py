@@ -30,6 +30,7 @@ COLOURS: dict[str, str] = {
     "vrnn3d_kl": "#b88300",
     "convlstm2d": "#2f93d1",
     "vrnn2d": "#0b6fb0",
+    "convlstm3d": "#009e73",
     "predrnnpp": "#009e73",
     "e3d_lstm": "#8a6fd1",
     "improved_vrnn": "#c4669a",
@@ -47,6 +48,7 @@ COLOURS: dict[str, str] = {
 DASHES: dict[str, Any] = {
     "vrnn3d_kl": (0, (5, 1.5)),
     "vrnn2d": (0, (5, 1.5)),
+    "convlstm3d": (0, (3, 1, 1, 1)),
     "e3d_lstm": (0, (3, 1, 1, 1)),
     "improved_vrnn": (0, (1, 1)),
     "copy_last": (0, (1, 1)),
@@ -354,6 +356,41 @@ def save_animation(
     columns = min(len(rows) or 1, columns or 6)
     data = _webp(_montage(rows, scale, context, columns, lettered=True)[0], fps)
     return atomic_write(path, lambda temporary: temporary.write_bytes(data))
+
+
+def predictions(
+    records: Sequence[Mapping], clips: Sequence[Mapping], number: int, means: Sequence[str] = (), given: bool = False
+) -> dict[str, np.ndarray]:
+    """Rows for :func:`strip` and :func:`animation`: one test sequence, and what each model made of it.
+
+    Args:
+        records: whose titles name the rows.
+        clips: of each record, what ``results.read_clips`` returned.
+        number: of the test sequence; it must be among those that every clip holds.
+        means: experiments whose mean over the samples follows their one sample.
+        given: whether predictions begin with the frames given, as an animation wants them; a strip leaves these empty.
+
+    The first row is the truth with the frames given in front. Raises ``ValueError`` where a record's clips lack the
+    sequence, or show another truth than the first record's: models are shown on the same sequence or not at all.
+    """
+    rows: dict[str, np.ndarray] = {}
+    truth, context = None, None
+    for record, clip in zip(_list(records), clips, strict=True):
+        name = record["title"]
+        here = np.flatnonzero(clip["indices"] == number)
+        if "truth" not in clip or not len(here):
+            held = ", ".join(map(str, clip["indices"]))
+            raise ValueError(f"the clips of {name} do not show test sequence {number}; they hold {held}")
+        at = here[0]
+        if truth is None:
+            truth, context = clip["truth"][at], int(clip["context"])
+            rows["truth"] = truth
+        if int(clip["context"]) != context or not np.array_equal(clip["truth"][at], truth):
+            raise ValueError(f"{name} and {records[0]['title']} show different sequences as test sequence {number}")
+        kinds = {"": "sample"} | ({", mean": "mean"} if record["experiment"] in means else {})
+        for suffix, kind in kinds.items():
+            rows[name + suffix] = np.concatenate([truth[:context], clip[kind][at]]) if given else clip[kind][at]
+    return rows
 
 
 # --- curves ---------------------------------------------------------------------------------------------------------
