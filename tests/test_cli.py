@@ -176,7 +176,7 @@ def test_processes_share_a_queue(tmp_path, monkeypatch, capsys):
 
 def test_an_unknown_queue_is_named(capsys):
     assert main(["train", "--next", "huge", "--quiet"]) == 1
-    assert "no queue 'huge'; there are: full, small, tune" in capsys.readouterr().err
+    assert "no queue 'huge'; there are: full, small, tune, kth" in capsys.readouterr().err
 
 
 def test_the_sweep_leaves_records_and_no_pictures(tmp_path, monkeypatch):

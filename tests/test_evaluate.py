@@ -99,3 +99,14 @@ def test_examples_are_the_first_and_the_worst():
     frames = build(experiment.data, "test", pool="test", length=30).batch(torch.from_numpy(found["indices"]))
     np.testing.assert_array_equal(found["truth"], frames)
     np.testing.assert_array_equal(found["sample"], frames[:, 9:10].expand(3, 20, 1, 32, 32))
+
+
+def test_examples_stay_small(monkeypatch):
+    """Of large frames fewer sequences are kept: the first, and the worst."""
+    experiment = small_test("copy_last")
+    model = model_of(experiment)
+    entry = evaluate(model, experiment, progress=False)
+    worst = int(np.argmax(entry["test"]["10->20"]["mse"]["per_sequence"]))
+    for sequences, indices in ((2, [0, worst]), (1, [0]), (0.5, [0])):
+        monkeypatch.setattr("vrnn3d.evaluate.EXAMPLE_PIXELS", int(sequences * 20 * 32 * 32))
+        assert examples(model, experiment, entry)["indices"].tolist() == indices

@@ -44,6 +44,7 @@ def test_queues_hold_known_runs_once(which):
     assert len(runs) == len(set(runs))
     for name, profile, _ in runs:
         assert (profile == which) if which in ("small", "tune") else profile in ("ablation", "paper")
+        assert name.startswith("kth_") or which != "kth"
         experiments.get(name, profile)
 
 
@@ -55,7 +56,7 @@ def test_queues_are_complete():
         for variant in experiments.LATENT_VARIANTS:
             for wiring in ("z_p", "z_q"):
                 assert {(f"loss_{variant}_{wiring}", profile, seed) for seed in range(3)} <= set(runs)
-    with pytest.raises(ValueError, match="there are: full, small"):
+    with pytest.raises(ValueError, match="there are: full, small, tune, kth"):
         experiments.queue("huge")
 
 

@@ -69,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="QUEUE",
         help="take the first unfinished run of the queue that no other process trains, then the next; QUEUE: full (default,"
         " what needs a GPU) | small (the small-scale study, for a processor) | tune (learning rates, batch sizes and"
-        " other settings to try before the long runs, on a GPU)",
+        " other settings to try before the long runs, on a GPU) | kth (all of Table 2 at full length, on a GPU)",
     )
     train.add_argument("--evaluate-cut", action="store_true", help="evaluate also a training that was stopped early")
     train.add_argument("--record", action="store_true", help="also write the record into the repository's results/")

@@ -13,6 +13,8 @@ from vrnn3d.models.base import VideoModel
 from vrnn3d.rollout import rollout
 from vrnn3d.train import autocast, pick_device
 
+EXAMPLE_PIXELS = 1 << 21  # of predictions kept to look at, about a megabyte in a file
+
 
 @torch.no_grad()
 def predict(
@@ -101,16 +103,20 @@ def examples(
     """Predictions to look at, of test sequences nobody picked: the first ones, and those with the worst MSE.
 
     `entry` is what :func:`evaluate` returned. The longest protocol of the longest context is shown, on the last pool (for
-    Moving MNIST the held-out digits). Returns uint8 arrays "sample" (one draw) and "mean" (of all draws), (N, T, C, H, W),
-    predicted frames only, with "indices" (N,), how many of them are "first", "context", and for Moving MNIST "truth" with
-    the context in front. Real people's frames are not copied: ``build`` has them where the data are.
+    Moving MNIST the held-out digits). Returns the uint8 array "sample" (one draw), (N, T, C, H, W), predicted frames only,
+    with "indices" (N,), how many of them are "first", and "context"; for Moving MNIST also "mean" (of all draws) and
+    "truth" with the context in front. Real people's frames are not copied: ``build`` has them where the data are. Of
+    large frames fewer sequences are kept, at most `EXAMPLE_PIXELS`, one at least.
     """
     place, settings, data = pick_device(device), experiment.eval, experiment.data
     furthest = _furthest(model, settings)
     context, pool = max(furthest), (*data.test_pools,)[-1] if data.name == "moving_mnist" else "test"
     ahead = furthest[context]
     scores = entry[pool][f"{context}->{ahead}"]["mse"]["per_sequence"]
-    indices = torch.tensor([*range(min(first, len(scores))), *np.argsort(scores)[::-1][:worst].tolist()])
+    count = max(1, EXAMPLE_PIXELS // (ahead * data.size**2))
+    worst = min(worst, count // 2)
+    first = min(first, count - worst, len(scores))
+    indices = torch.tensor([*range(first), *np.argsort(scores)[::-1][:worst].tolist()])
     frames = build(data, "test", pool=pool, length=context + ahead, device=place).batch(indices)
     torch.manual_seed(settings.seed)
     with autocast(experiment.train.precision, place):
@@ -121,9 +127,10 @@ def examples(
 
     found = {
         "indices": indices.numpy(),
-        "first": np.array(min(first, len(scores))),
+        "first": np.array(first),
         "context": np.array(context),
         "sample": as_bytes(samples[:, 0]),
-        "mean": as_bytes(samples.mean(1)),
     }
-    return found | ({"truth": frames.cpu().numpy()} if data.name == "moving_mnist" else {})
+    if data.name == "moving_mnist":
+        found |= {"mean": as_bytes(samples.mean(1)), "truth": frames.cpu().numpy()}
+    return found

@@ -303,14 +303,15 @@ def get(name: str, profile: str = "paper") -> Experiment:
     return _shrunk(row, profile)
 
 
-QUEUES = ("full", "small", "tune")
+QUEUES = ("full", "small", "tune", "kth")
 
 
 def queue(which: str = "full") -> list[tuple[str, str, int]]:
     """(experiment, profile, seed) of every run of the study, in the order in which they are run.
 
     "full" is what needs a GPU. "small" is the same study where a processor can answer it: losses, wirings, weights and
-    floors of three seeds, the rows of Table 3, KTH. "tune" is what to run before "full", a few minutes on a GPU.
+    floors of three seeds, the rows of Table 3, KTH. "tune" is what to run before "full", a few minutes on a GPU. "kth" is all of
+    Table 2 at the paper's length.
 
     Raises:
         ValueError: for another queue.
@@ -324,6 +325,8 @@ def queue(which: str = "full") -> list[tuple[str, str, int]]:
     sweeps = [name for name in everything if name.startswith("sweep_")]
     kth = [name for name in everything if name.startswith("kth_")]
     kth_windows = [name for name in kth if name.startswith("kth_window_")]
+    if which == "kth":
+        return [(name, "paper", 0) for name in kth if name not in kth_windows]
     if which == "small":
         # The two 3D rows of Table 3 are loss_kl_pq_z_p and loss_kl_ll_z_p under other names.
         rows = ["convlstm2d", "vrnn2d", "convlstm3d"]
