@@ -226,7 +226,7 @@ display(figures.table_html(anchors.set_index(anchors.columns[0]), caption=result
 # (results-small)=
 # ## Small scale: what a processor can tell
 #
-# The same models and code at a quarter of the width, on 32 x 32 pixels with one digit, trained for minutes on a CPU. These
+# The same models and code, narrow, on 32 x 32 pixels with one digit, trained for minutes on a CPU. These
 # runs compare systems with each other under equal conditions. They say nothing about the paper's numbers, and no column
 # of the paper is shown here.
 
@@ -283,8 +283,8 @@ if small:
         display(
             Markdown(
                 f"The mean of every pixel, which knows nothing of the sequence, scores {mean:.2f}. Not better than that, within the "
-                f"interval: {', '.join(early) or 'none'}. So short a training separates models by how soon they leave the "
-                "empty prediction, and by little else."
+                f"interval: {', '.join(early) or 'none'}. All of these trainings are short: the validation error still falls at the "
+                "end, and a longer one may order the models anew."
             )
         )
 else:

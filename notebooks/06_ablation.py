@@ -270,6 +270,16 @@ for row in spread:
         o = row[key]
         span = "one seed" if o["seed_interval"] is None else f"{len(o['by_seed'])} seeds {o['seed_interval'][0]:+.2f} to {o['seed_interval'][1]:+.2f}"
         spans.append(f"{WIRING_NAMES[row['wiring']]}: {label} {o['estimate']:+.2f} ({span})".replace("-", "\N{MINUS SIGN}"))
+outcome = ablation.difference(found, "loss_kl_ll_z_p", "loss_kl_pq_z_p")
+headline = "the likelihood term was not run"
+if outcome:
+    verb = {"lower": "lowers", "higher": "raises"}.get(ablation.judge(outcome), "changes, within what seeds change,")
+    headline = (
+        f"the likelihood term {verb} the squared error of a frame by {abs(outcome['estimate']):.1f}, from "
+        f"{ablation.mean_over_seeds(found, 'loss_kl_pq_z_p', 'mse')[0]:.1f} under KL ({len(outcome['by_seed'])} seeds)"
+    )
+glue("ablation_headline", headline, display=False)
+glue("ablation_scale", "At the small scale" if scale == "small" else "At full size", display=False)
 glue("ablation_c3", verdict3, display=False)
 glue("ablation_c4", verdict4, display=False)
 where = "small scale, no verdict on the paper's numbers" if scale == "small" else "full size"

@@ -25,6 +25,7 @@ import warnings
 import pandas as pd
 import torch
 from IPython.display import Markdown, display
+from myst_nb import glue
 
 from vrnn3d import experiments, figures, kth_figures, metrics, results
 from vrnn3d.data import kth
@@ -189,6 +190,7 @@ if copied and len(small) > 1:
     ever = [name for name, words in outcome.items() if "better" in words.values()]
     draws = [name for name, words in outcome.items() if name not in ever and "not told apart" in words.values()]
     never = [name for name in outcome if name not in ever + draws]
+    glue("kth_beat", f"{len(ever)} of {len(outcome)}", display=False)
     display(
         Markdown(
             "Better or worse where the 95% interval of the paired difference leaves out zero. Better than copying the "
@@ -201,6 +203,7 @@ if copied and len(small) > 1:
     if rows:
         display(figures.forest(rows, f"PSNR minus that of copying, dB ({results.arrow(LONGEST)})", reference=0))
 else:
+    glue("kth_beat", "none (not run)", display=False)
     display(not_run)
 
 # %% [markdown]
@@ -328,11 +331,13 @@ caption = f"{SUBSET}, {results.arrow(LONGEST)}: PSNR"
 display(figures.table_html(pd.DataFrame(rows).set_index("model"), caption=caption) if rows else not_run)
 
 # %% tags=["hide-input"]
+fade = []
 for r in ours if e3d else ():
     (row,) = kth_figures.against([r], e3d, LONGEST, "psnr", values="per_sequence_slope")
     (level,) = kth_figures.against([r], e3d, LONGEST, "psnr")
     low, high = row["interval"]
     word = "more slowly than" if low > 0 else "faster than" if high < 0 else "neither clearly faster nor slower than"
+    fade.append(f"{kth_figures.title(r)} degrades {word} E3D-LSTM")
     text = (
         f"{kth_figures.title(r)} degrades {word} E3D-LSTM on this subset: the slopes differ by {signed(row, 4)} dB a "
         f"frame, and the PSNR over all {LONGEST.split('->')[1]} frames by {signed(level)} dB."
@@ -360,6 +365,7 @@ for r in ours:
             )
         )
         display(figures.forest(rows, "slope minus that of the model named, dB a frame", reference=0))
+glue("kth_fade", "; ".join(fade) or "how fast the models degrade was not run", display=False)
 if not (ours and e3d):
     display(Markdown("*Not run: both the 3D VRNN and E3D-LSTM are needed.*"))
 
