@@ -70,7 +70,7 @@ class Train:
     context: tuple[int, ...] = (10,)  # context lengths, drawn anew for each batch
     forcing_end: float = 0.6  # scheduled sampling: probability of a true input falls 1 -> 0 over this fraction
     precision: str = "auto"  # "float32" | "bfloat16" | "auto": bfloat16 on a GPU, float32 on a CPU
-    compile: str = "auto"  # "yes" | "no" | "auto": yes on a GPU
+    compile: str = "auto"  # "yes" | "no" | "auto": yes on a GPU | "graphs": compiled and replayed as CUDA graphs
     validate_every: float = 0.1  # fraction of the training between validations
     checkpoint_minutes: float = 1.0
 

@@ -24,6 +24,7 @@ from vrnn3d.rollout import rollout, usable_length
 
 CURVE_POINTS = 200
 VALIDATION_SEQUENCES = 200
+COMPILE = ("auto", "yes", "no", "graphs")
 
 
 class TrainingDiverged(RuntimeError):
@@ -98,6 +99,30 @@ def autocast(precision: str, device: torch.device):
     """The context in which forward passes run; "auto" is bfloat16 on a GPU and float32 on a CPU."""
     half = precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
     return torch.autocast(device.type, torch.bfloat16) if half else nullcontext()
+
+
+def compiled(compute, setting: str, device: torch.device, alone: bool = True):
+    """`compute` as ``Train.compile`` asks for it, one of COMPILE.
+
+    "graphs" replays the compiled function as CUDA graphs: a call overwrites what the call before returned, so whoever
+    keeps a result must copy it first. "auto" compiles on a GPU that trains `alone`, and never takes graphs.
+
+    Raises:
+        ValueError: for another setting; the known ones are listed.
+    """
+    if setting not in COMPILE:
+        raise ValueError(f"train.compile is {setting!r}, but must be one of: {', '.join(COMPILE)}")
+    if setting == "no" or (setting == "auto" and not (device.type == "cuda" and alone)):
+        return compute
+    if setting != "graphs":
+        return torch.compile(compute, dynamic=False)
+    replayed = torch.compile(compute, dynamic=False, mode="reduce-overhead")
+
+    def step(*arguments):
+        torch.compiler.cudagraph_mark_step_begin()
+        return replayed(*arguments)
+
+    return step
 
 
 def total_steps(experiment: config.Experiment) -> int:
@@ -296,11 +321,7 @@ def train(
         sums, summed = saved["sums"], saved["summed"]
 
     model.train()
-    compute = objective(model, experiment, length)
-    if settings.compile == "yes" or (
-        settings.compile == "auto" and place.type == "cuda" and team.world == 1
-    ):
-        compute = torch.compile(compute, dynamic=False)
+    compute = compiled(objective(model, experiment, length), settings.compile, place, alone=team.world == 1)
 
     started, before = time.monotonic(), state.seconds
     interrupted = []
@@ -359,9 +380,9 @@ def train(
                 group["lr"] = schedules.learning_rate(at, settings.lr, settings.lr_warmup, settings.lr_decay)
 
             torch.manual_seed(_mix(seed, step, 3))
+            optimiser.zero_grad(set_to_none=True)  # before the forward pass: CUDA graphs may reuse the gradients' memory
             with autocast(settings.precision, place):
                 loss, terms = compute(frames, ship(mask, place), ship(torch.tensor(weight), place))
-            optimiser.zero_grad(set_to_none=True)
             loss.backward()
             team.mean_([p.grad for p in parameters if p.grad is not None])
             if settings.clip:
@@ -370,7 +391,7 @@ def train(
             if average is not None:
                 move_average(average, model, 1 - min(settings.ema, (1 + step) / (10 + step)))
             state.step += 1
-            for name, value in terms.items():
+            for name, value in terms.items():  # a sum is a new tensor, which no replay of a CUDA graph overwrites
                 sums[name] = sums.get(name, 0) + value
             summed += 1
 
