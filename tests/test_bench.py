@@ -197,17 +197,14 @@ def test_counting_folds_as_the_device_does(monkeypatch):
     assert bench.depth_folding.AUTO_MAX_DEPTH == before
 
 
-def arguments(*options: str) -> argparse.Namespace:
-    return argparse.Namespace(
+def test_a_gpu_has_rows_for_compiling_and_for_graphs():
+    args = argparse.Namespace(
         models=["vrnn3d"], against=[], threads=1, batch=1, size=128, length=20, context=10, repeats=1, samples=1,
         precision="auto", options="{}", sweep=False,
     )  # fmt: skip
-
-
-def test_a_gpu_has_rows_for_compiling_and_for_graphs():
-    forms = {form: job for _, form, job in bench._jobs(arguments(), "cuda")}
+    forms = {form: job for _, form, job in bench._jobs(args, "cuda")}
     assert [forms[form]["compile"] for form in ("fast", "compiled", "compiled, CUDA graphs")] == ["no", "yes", "graphs"]
-    assert not any(form.startswith("compiled") for _, form, _ in bench._jobs(arguments(), "cpu"))
+    assert not any(form.startswith("compiled") for _, form, _ in bench._jobs(args, "cpu"))
 
 
 @pytest.mark.parametrize("model", ["vrnn3d", "vrnn2d", "convlstm2d", "e3d_lstm"])
