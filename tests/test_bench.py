@@ -242,8 +242,9 @@ def test_nothing_measured_is_a_failure(tmp_path, capsys, quick):
 @pytest.mark.parametrize(("kind", "key"), [("matmul", "tflops"), ("copy", "gigabytes_per_second")])
 def test_ceilings_in_a_process(kind, key):
     found = bench._in_a_process({"kind": kind, "device": "cpu", "threads": 1})
-    work = 2 * 2048**3 / 1e12 if kind == "matmul" else 2 * 4 * 2**26 / 1e9
-    assert found[key] == pytest.approx(work / found["seconds"])
+    # Of the two products, BLAS's and oneDNN's, it is the faster one's.
+    works = [2 * 2048**3 / 1e12, 2 * 8 * 32**2 * 256**2 * 9 / 1e12] if kind == "matmul" else [2 * 4 * 2**26 / 1e9]
+    assert found[key] * found["seconds"] in [pytest.approx(work) for work in works]
 
 
 def test_a_process_that_dies_has_failed(tmp_path, monkeypatch):
