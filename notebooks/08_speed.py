@@ -61,6 +61,8 @@ if not any("H200" in names[name] for name in order):
 OTHERS = ("convlstm2d", "vrnn2d", "predrnnpp", "e3d_lstm", "improved_vrnn")
 TITLES = {name: results.PAPER[name]["title"] for name in OTHERS}
 TITLES["vrnn3d"] = "3D VRNN (ours), M = H = 2"
+OUTSIDE = {r["model"]: r["model"].split(":")[1] for name in order for r in found[name]["rows"] if ":" in r["model"]}
+TITLES |= {name: f"{factory} (outside code)" for name, factory in OUTSIDE.items()}
 STOCHASTIC = ("vrnn3d", "vrnn2d", "improved_vrnn")  # the others need one prediction per sequence
 FAST = ("fast", "compiled", "compiled, CUDA graphs")
 
@@ -173,14 +175,24 @@ said = [
     for row, what, target in compared
     if row and "fast" in ours
 ]
+said += [
+    f"{row['seconds'] / ours['fast']['seconds']:.2f} times as fast as the outside {OUTSIDE[name]} ({row['parameters'] / 1e6:.1f}M)"
+    for name, row in fastest(cpu).items()
+    if name in OUTSIDE and "fast" in ours
+]
 text = f"In the same run the fast form was {', '.join(said)}." if said else "*This record compares no two forms.*"
+if OUTSIDE:
+    text += (
+        " The outside models are those of [OpenSTL](https://github.com/chengtan9907/OpenSTL), its cells and default sizes as they "
+        "are, stepped through our time loop by an adapter that is no part of this repository."
+    )
 if "fast" in ours and "plain" in ours:
     text += f" Its peak memory was {ours['fast']['peak_mib'] / ours['plain']['peak_mib']:.2f} of the plain form's."
 display(Markdown(text))
 
 # %% [markdown]
-# On a processor the gain is the folding. Batching over time and hoisting save launches, which cost nothing here; the 2D
-# models, which have no depth to fold, gain nothing and pay a little for them.
+# On a processor the gain is the folding. Batching over time and hoisting save launches, which cost little here; the 2D
+# models have no depth to fold, and stay about where they were.
 #
 # ## How far from the machine's limit
 #
