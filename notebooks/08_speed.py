@@ -92,7 +92,7 @@ def seconds_of(row):
 def caption_of(name, record):
     s, commit = record["settings"], record["code"]["commit"]
     measured = record.get("rounds_measured", s["rounds"])  # the first records do not count them: they hold all
-    rounds = f"{s['rounds']} rounds" if measured == s["rounds"] else f"{measured} of {s['rounds']} complete rounds"
+    rounds = f"{s['rounds']} rounds" if measured == s["rounds"] else f"{s['rounds']} rounds, cut by a time budget after {measured},"
     return (
         f"{names[name]}, {s['threads']} threads; batch {s['batch']}, medians of {rounds}"
         f" of {s['repeats']} calls; commit {commit[:10] if commit else 'unknown'}, {record['date']}"
