@@ -25,7 +25,7 @@ def title(record: Mapping) -> str:
 
 
 def model_name(record: Mapping) -> str:
-    """The experiment without "kth_": the name under which the other chapters give this model its colour."""
+    """The experiment without its ``kth_``: the name under which the other chapters give this model its colour."""
     return record["experiment"].removeprefix("kth_")
 
 
