@@ -92,10 +92,12 @@ def seconds_of(row):
 def caption_of(name, record):
     s, commit = record["settings"], record["code"]["commit"]
     measured = record.get("rounds_measured", s["rounds"])  # the first records do not count them: they hold all
-    rounds = f"{s['rounds']} rounds" if measured == s["rounds"] else f"{s['rounds']} rounds, cut by a time budget after {measured},"
+    rounds = f"{s['rounds']} round{'s' if s['rounds'] > 1 else ''} of {s['repeats']} call{'s' if s['repeats'] > 1 else ''}"
+    if measured < s["rounds"]:
+        rounds = f"up to {rounds}, stopped by a time budget"
     return (
-        f"{names[name]}, {s['threads']} threads; batch {s['batch']}, medians of {rounds}"
-        f" of {s['repeats']} calls; commit {commit[:10] if commit else 'unknown'}, {record['date']}"
+        f"{names[name]}, {s['threads']} threads; batch {s['batch']}, medians of {rounds};"
+        f" commit {commit[:10] if commit else 'unknown'}, {record['date']}"
     )
 
 
