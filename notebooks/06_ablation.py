@@ -250,7 +250,7 @@ table = pd.DataFrame(
 display(figures.table_html(table.set_index("model"), caption=f"The rows of Table 3 at the {scale} profile: mean ± standard deviation over seeds"))
 drawn = [(s["what"], s["difference"], s["after"]) for s in steps if s["difference"]]
 if drawn:
-    display(pictures.differences(drawn, "MSE of a frame, after minus before, 10 → 10"))
+    display(pictures.differences({"": drawn}, "MSE of a frame, after minus before, 10 → 10"))
 
 # %% [markdown]
 # ## The verdicts at this scale

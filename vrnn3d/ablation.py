@@ -66,10 +66,10 @@ def mean_over_seeds(
     found: Runs, experiment: str, metric: str, statistic: str = "average", protocol: str = "10->10", pool: str = "test"
 ) -> tuple[float, float | None]:
     """(mean, sample standard deviation over seeds) of a score; the second is None for one seed. NaN where not run."""
-    values = [results.value(r, pool, protocol, metric, statistic) for r in found.get(experiment, [])]
-    if not values:
-        return math.nan, None
-    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None
+    spread = results.seed_spread(found.get(experiment, []), protocol, metric, pool, statistic)
+    for entry in spread.values():  # of one experiment and profile there is one at most
+        return entry["mean"], entry["std"]
+    return math.nan, None
 
 
 def seed_interval(values: Iterable[float]) -> list[float] | None:

@@ -10,7 +10,7 @@ import numpy as np
 from vrnn3d import results
 from vrnn3d.ablation import SCORES, WIRINGS, Runs, mean_over_seeds, sweep
 from vrnn3d.experiments import LATENT_VARIANTS, SWEPT_VARIANTS
-from vrnn3d.figures import DASHES, GREY, _released, colour
+from vrnn3d.figures import DASHES, GREY, released, colour
 from vrnn3d.loss_figures import NAMES, WIRING_NAMES
 
 _MARKERS = {"z_p": "o", "z_q": "s"}
@@ -24,20 +24,19 @@ def _difference_line(axes, y: float, outcome: Mapping, shade: str) -> None:
     axes.plot([outcome["estimate"]], [y], "o", color=shade, ms=6)
 
 
-def differences(rows: Sequence[tuple[str, Mapping, str]], xlabel: str, titles: Mapping[str, Sequence] | None = None):
+def differences(panels: Mapping[str, Sequence[tuple[str, Mapping, str]]], xlabel: str):
     """Differences with both of their intervals, one line each; a matplotlib Figure.
 
     Args:
-        rows: (label, outcome of ``vrnn3d.ablation.difference``, name for the colour).
+        panels: {title: rows}, side by side, sharing their labels and scale. A row is (label, outcome of
+            ``vrnn3d.ablation.difference``, name for the colour).
         xlabel: of what, in which unit.
-        titles: {title: rows} for panels side by side in place of `rows`, sharing their labels and scale.
 
     Thick: 95% over test sequences, of the mean over seeds. Thin: Student's 95% over seeds. Ticks: single seeds. A thin line
     that would dwarf the panel runs out of it.
     """
     import matplotlib.pyplot as plt
 
-    panels = titles or {"": rows}
     tall = max(len(panel) for panel in panels.values())
     figure, grid = plt.subplots(
         1, len(panels), figsize=(5.0 + 3.2 * (len(panels) - 1), 0.8 + 0.42 * tall), sharex=True, squeeze=False, layout="constrained"
@@ -59,7 +58,7 @@ def differences(rows: Sequence[tuple[str, Mapping, str]], xlabel: str, titles: M
     for axes in grid.flat[1:]:
         axes.set_yticklabels([])
     figure.supxlabel(xlabel, fontsize=10.5)
-    return _released(figure)
+    return released(figure)
 
 
 def forest(rows: Sequence[Mapping]):
@@ -70,7 +69,7 @@ def forest(rows: Sequence[Mapping]):
         ]
         for wiring in WIRINGS
     }
-    return differences((), "MSE of a frame minus that with KL(p‖q), average of samples, 10 → 10", panels)
+    return differences(panels, "MSE of a frame minus that with KL(p‖q), average of samples, 10 → 10")
 
 
 def traces(found: Runs):
@@ -106,7 +105,7 @@ def traces(found: Runs):
         handles.update({label: handle for handle, label in zip(*axes.get_legend_handles_labels())})
     figure.supxlabel("training sequences seen", fontsize=10.5)
     figure.legend(handles.values(), handles, loc="outside upper center", ncols=4, fontsize=9.5)
-    return _released(figure)
+    return released(figure)
 
 
 def pareto(rows: Sequence[Mapping], reference: tuple[str, float] | None = None):
@@ -145,7 +144,7 @@ def pareto(rows: Sequence[Mapping], reference: tuple[str, float] | None = None):
         for w in WIRINGS
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=9.5)
-    return _released(figure)
+    return released(figure)
 
 
 def sweeps(found: Runs, reference: tuple[str, float] | None = None, pool: str = "test"):
@@ -172,7 +171,7 @@ def sweeps(found: Runs, reference: tuple[str, float] | None = None, pool: str = 
         axes.title.set_fontsize(9.5)
     grid[0].set_ylabel("MSE of a frame, 10 → 10")
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=9.5)
-    return _released(figure)
+    return released(figure)
 
 
 def ranks(rows: Sequence[Mapping]):
@@ -199,7 +198,7 @@ def ranks(rows: Sequence[Mapping]):
     axes.set_yticks(range(1, len(rows) + 1))
     axes.set(ylim=(len(rows) + 0.5, 0.5), xlim=(-0.15, len(scores) - 0.9), ylabel="rank")
     axes.grid(axis="x", visible=False)
-    return _released(figure)
+    return released(figure)
 
 
 def score_table(rows: Sequence[Mapping], found: Runs, pool: str = "test"):

@@ -126,9 +126,10 @@ def _list(args) -> None:
         for name in experiments.names(profile):
             print(f"{name:32} {experiments.get(name, profile).title}")
     print(f"\nprofiles: {', '.join(experiments.PROFILES)}")
+    recorded = results.read_records()
     for which in experiments.QUEUES:
         queue = experiments.queue(which)
-        left = {(e.name, e.profile, seed) for e, seed in unfinished(args.out, results.read_records(), which)}
+        left = {(e.name, e.profile, seed) for e, seed in unfinished(args.out, recorded, which)}
         print(f"\nqueue {which} ({len(left)} of {len(queue)} runs to do):")
         for key in queue:
             print(f"  {'to do' if key in left else 'done ':6} {key[0]:32} {key[1]:9} seed {key[2]}")
@@ -181,8 +182,6 @@ def _train(args) -> None:
     if not args.next:
         one(experiments.get(args.name, args.profile), args.seed)
         return
-    if args.next not in experiments.QUEUES:
-        raise ValueError(f"no queue {args.next!r}; there are: {', '.join(experiments.QUEUES)}")
     left = unfinished(args.out, results.read_records(), args.next)
     if not left:
         print("the queue is done")

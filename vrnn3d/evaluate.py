@@ -11,7 +11,7 @@ from vrnn3d import config, metrics
 from vrnn3d.data import build
 from vrnn3d.models.base import VideoModel
 from vrnn3d.rollout import rollout
-from vrnn3d.train import autocast, pick_device
+from vrnn3d.train import autocast, pick_device, spread
 
 EXAMPLE_PIXELS = 1 << 21  # of predictions kept to look at, about a megabyte in a file
 
@@ -64,11 +64,11 @@ def evaluate(
         split = pool if data.name == "kth" else "test"
         source = build(data, split, pool=pool, length=length, device=place)
         count = min(settings.sequences, len(source))
-        spread = torch.arange(count) * len(source) // count if split == "train" else torch.arange(count)
+        chosen = spread(count, len(source)) if split == "train" else torch.arange(count)
         parts: dict[tuple[int, int], list] = {p: [] for p in settings.protocols if p[0] in furthest}
         for context, ahead in furthest.items():
             for start in range(0, count, settings.batch):
-                indices = spread[start : start + settings.batch]
+                indices = chosen[start : start + settings.batch]
                 frames = source.batch(indices).to(place).float() / 255
                 torch.manual_seed(settings.seed * 1_000_003 + start * 101 + context)
                 with autocast(experiment.train.precision, place):

@@ -311,8 +311,8 @@ def queue(which: str = "full") -> list[tuple[str, str, int]]:
     """(experiment, profile, seed) of every run of the study, in the order in which they are run.
 
     "full" is what needs a GPU. "small" is the same study where a processor can answer it: losses, wirings, weights and
-    floors of three seeds, the rows of Table 3, KTH. "tune" is what to run before "full", a few minutes on a GPU. "kth" is all of
-    Table 2 at the paper's length.
+    floors of three seeds, the rows of Table 3, KTH. "tune" is what to run before "full", a few minutes on a GPU. "kth"
+    is all of Table 2 at the paper's length.
 
     Raises:
         ValueError: for another queue.

@@ -132,7 +132,7 @@ def use_style() -> None:
         set_matplotlib_formats("retina")
 
 
-def _released(figure):
+def released(figure):
     """The figure, no longer pyplot's: a notebook shows it once (as the cell's value), and none pile up in memory."""
     import matplotlib.pyplot as plt
 
@@ -232,7 +232,7 @@ def strip(
             axes.set_ylim(canvas.shape[0], 0)
     if title:
         axes.set_title(title, pad=8)
-    return _released(figure)
+    return released(figure)
 
 
 def _montage(
@@ -464,7 +464,7 @@ def per_frame(
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(x=0.02)
     _legend(axes)
-    return _released(figure)
+    return released(figure)
 
 
 def _legend(axes) -> None:
@@ -515,7 +515,7 @@ def loss_curves(records, panels: Sequence[str] | None = None):
             [handles[n] for n in names if n in handles], [n for n in names if n in handles],
             loc="outside upper center", ncols=min(len(names), 3),
         )  # fmt: skip
-    return _released(figure)
+    return released(figure)
 
 
 def forest(rows: Sequence[Mapping[str, Any]], xlabel: str = "", reference: float | None = None):
@@ -559,7 +559,7 @@ def forest(rows: Sequence[Mapping[str, Any]], xlabel: str = "", reference: float
             Line2D([], [], mec=GREY, mfc="none", marker="D", ls="", ms=5.5, mew=1.4, label="the paper"),
         ]
         figure.legend(handles=keys, loc="lower right", bbox_to_anchor=(0.9, 0.88), ncols=2)
-    return _released(figure)
+    return released(figure)
 
 
 # --- tables ---------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Iterable, Mapping, Sequence
 import numpy as np
 
 from vrnn3d import results
-from vrnn3d.figures import DASHES, GREY, METRIC_LABELS, colour
+from vrnn3d.figures import DASHES, GREY, METRIC_LABELS, colour, released
 
 FULL = "KTH"  # what results on all clips are called
 PROTOCOLS = ("10->20", "10->40", "10->60")  # of Table 2
@@ -111,8 +111,7 @@ def curves(records: Iterable[Mapping], protocol: str = "10->60", metrics: Sequen
         axes.margins(x=0.02)
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, handlelength=2.4)
-    plt.close(figure)
-    return figure
+    return released(figure)
 
 
 def decay_fit(values: Sequence[float], form: str, frames: int | None = None) -> tuple[np.ndarray, float | None]:
@@ -195,8 +194,7 @@ def heart(records: Iterable[Mapping]):
     keys = [Line2D([], [], color=GREY, lw=1.6, label="training windows"),
             Line2D([], [], color=GREY, lw=1.6, ls=(0, (4, 1.5)), label="validation: persons held out")]  # fmt: skip
     figure.legend(handles=keys, loc="outside upper center", ncols=2)
-    plt.close(figure)
-    return figure
+    return released(figure)
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ def run(
         model, _ = checkpoint.load_run(folder, pick_device(device))
         record["evaluation"] = evaluate(model, experiment, device=device, progress=progress)
         # A sweep is ranked, not looked at; and a copied frame would be one of real people.
-        people = experiment.data.name == "video" or experiment.name == "kth_copy_last"
+        people = experiment.data.name == "video" or (experiment.data.name, experiment.model.name) == ("kth", "copy_last")
         if not people and experiment.profile != "tune":
             results.write_arrays(examples(model, experiment, record["evaluation"], device=device), folder / CLIPS)
     results.write_json(record, folder / RECORD)

@@ -226,6 +226,11 @@ def objective(model: VideoModel, experiment: config.Experiment, length: int):
     return compute
 
 
+def spread(count: int, available: int) -> Tensor:
+    """`count` sequence numbers at equal distances in a data set of `available`."""
+    return torch.arange(count) * available // count
+
+
 @torch.no_grad()
 def validation_mse(model: VideoModel, experiment: config.Experiment, data, device: torch.device) -> float:
     """Frame MSE of one free-running prediction after the longest context, on up to 200 sequences spread over `data`."""
@@ -236,7 +241,7 @@ def validation_mse(model: VideoModel, experiment: config.Experiment, data, devic
     count, size = min(VALIDATION_SEQUENCES, len(data)), min(50, experiment.train.batch * 2)
     total = torch.zeros((), device=device)
     torch.manual_seed(0)
-    for indices in (torch.arange(count) * len(data) // count).split(size):
+    for indices in spread(count, len(data)).split(size):
         frames = data.batch(indices).to(device).float() / 255
         with autocast(experiment.train.precision, device):
             prediction, _ = rollout(model, frames, context, length)
