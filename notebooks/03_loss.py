@@ -49,10 +49,12 @@ from myst_nb import glue
 from torch.distributions import Normal, kl_divergence
 from torch.nn.functional import gaussian_nll_loss
 
-from vrnn3d import figures, loss_figures, losses, results, toy
+from vrnn3d.study.figures import common, loss
+from vrnn3d import losses
+from vrnn3d.study import results, toy
 from vrnn3d.layers.gaussian import SIGMA_MIN, Gaussian
 
-figures.use_style()
+common.use_style()
 
 
 def show(text):
@@ -79,7 +81,7 @@ def check(left, right, what):
 # downhill on each loss.
 
 # %% tags=["hide-input"]
-loss_figures.drift_animation(
+loss.drift_animation(
     "Seven panels, one per latent loss, each with two bell curves that start apart. Under the two KL divergences "
     "and the mean-pull variant they meet and stop. Under the balanced variant they meet and stop, the prior wider. "
     "Under equation 13, its corrected form and its mirror image they meet and then shrink into an ever thinner spike."
@@ -89,7 +91,7 @@ loss_figures.drift_animation(
 # The same as still pictures, with the time of the gradient flow on top:
 
 # %% tags=["hide-input"]
-figure = loss_figures.drift_strip()
+figure = loss.drift_strip()
 # %% [markdown]
 # Prior and posterior find each other under all seven. Under three of them, the paper's among them, they do not stop
 # there: both go on shrinking. This page explains why that happens.
@@ -112,7 +114,7 @@ rows = [
 ]
 for name, k in losses.VARIANTS.items():
     rows.append(
-        f"| `{name}` | {loss_figures.NAMES[name]} | {k.a} | {k.b} | {k.c} | {k.w} "
+        f"| `{name}` | {loss.NAMES[name]} | {k.a} | {k.b} | {k.c} | {k.w} "
         f"| {'exchanged' if k.mirrored else 'as printed'} | {k.constant:.3g} |"
     )
 show("\n".join(rows))
@@ -286,14 +288,14 @@ show("\n".join(rows))
 # Where they cross, both are.
 
 # %% tags=["hide-input"]
-figure = loss_figures.surfaces(0.5)
+figure = loss.surfaces(0.5)
 # %% [markdown]
 # With the means apart, equation 13 has a proper minimum (yellow), and the others have a valley towards wide
 # Gaussians, where half a unit no longer counts. But the means do not stay apart: nothing but this loss holds them.
 # So let them meet, $\delta = 0$:
 
 # %% tags=["hide-input"]
-figure = loss_figures.surfaces(0.0, ("kl_pq", "kl_ll", "kl_ll_balanced"), columns=3)
+figure = loss.surfaces(0.0, ("kl_pq", "kl_ll", "kl_ll_balanced"), columns=3)
 # %% [markdown]
 # For the KL divergence solid and dashed curve have become one: a valley floor at height zero, level from end to
 # end. For equation 13 they have come apart and never cross. Between them the ground slopes to the lower left
@@ -342,7 +344,7 @@ print("and it is a minimum, with value", sp.simplify(L13.subs(stationary[0])))
 # adapt.
 
 # %% tags=["hide-input"]
-figure = loss_figures.minima()
+figure = loss.minima()
 # %% [markdown]
 # *Curves that coincide are drawn over each other with falling thickness. In the right panel the three losses at
 # zero are the two KL divergences and the mean-pull variant; equation 13 and its mirror image share the falling
@@ -389,12 +391,12 @@ for name, k in losses.VARIANTS.items():
         assert sp.simplify(sp.diff(expression, free, 2).subs(free, solution)).is_positive  # a minimum, not a saddle
         best[free] = sp.expand(solution)
     check_at = {V_p: 0.7, V_q: 1.9, D: 0.36}  # the figures above draw closed forms: they must be these
-    assert math.isclose(best[V_p].subs(check_at), loss_figures.best_prior_variance(name, 1.9, 0.6))
-    assert math.isclose(best[V_q].subs(check_at), loss_figures.best_posterior_variance(name, 0.7, 0.6))
+    assert math.isclose(best[V_p].subs(check_at), loss.best_prior_variance(name, 1.9, 0.6))
+    assert math.isclose(best[V_q].subs(check_at), loss.best_posterior_variance(name, 0.7, 0.6))
     lowest = infimum(k)
     tex = [sp.latex(best[v], symbol_names={V_p: "s_p^2", V_q: "s_q^2", D: r"\delta^2"}) for v in (V_p, V_q)]
     rows.append(
-        f"| {loss_figures.NAMES[name]} | {k.a}, {k.b}, {k.c}, {k.w} {'(p ↔ q)' if k.mirrored else ''}"
+        f"| {loss.NAMES[name]} | {k.a}, {k.b}, {k.c}, {k.w} {'(p ↔ q)' if k.mirrored else ''}"
         f"| {'yes' if lowest.is_finite else '**no**'} | ${tex[0]}$ | ${tex[1]}$ | ${sp.latex(lowest)}$ |"
     )
 show("\n".join(rows))
@@ -581,13 +583,13 @@ for variant, wiring in (
     ("kl_qp", "z_p"),
     ("kl_ll", "z_p"),
 ):
-    panels[f"{loss_figures.NAMES[variant]}, {wiring}"] = paths[index[toy.Run(variant, wiring, 0)], pick]
-figure = loss_figures.ball(test.frames[pick], panels, toy.CONTEXT)
+    panels[f"{loss.NAMES[variant]}, {wiring}"] = paths[index[toy.Run(variant, wiring, 0)], pick]
+figure = loss.ball(test.frames[pick], panels, toy.CONTEXT)
 # %% [markdown]
 # Next, the widths over training, averaged over latent dimensions, one line per seed.
 
 # %% tags=["hide-input"]
-figure = loss_figures.toy_log_std(live)
+figure = loss.toy_log_std(live)
 
 # %% [markdown]
 # Under equation 13, its corrected form and its mirror image $\log s$ keeps falling, as finding 3 says it can. Under
@@ -609,7 +611,7 @@ predictions = {"kl_pq": "0", "kl_ll": f"{-math.log(2) / 2:.3f} to 0", "kl_ll_bal
 rows = ["| loss | predicted, means equal | found, $z_p$ decoded | found, $z_q$ decoded |", "|---|---|---|---|"]
 for variant, predicted in predictions.items():
     found = (", ".join(f"{g:.3f}" for g in gap(live, variant, wiring)) for wiring in toy.WIRINGS)
-    rows.append(f"| {loss_figures.NAMES[variant]} | {predicted} | " + " | ".join(found) + " |")
+    rows.append(f"| {loss.NAMES[variant]} | {predicted} | " + " | ".join(found) + " |")
 show("\n".join(rows))
 
 # %% [markdown]
@@ -643,7 +645,7 @@ assert moved < 1e-3
 # sequences answer different questions, so they are not mixed.
 
 # %% tags=["hide-input"]
-figure = loss_figures.toy_scores(live)
+figure = loss.toy_scores(live)
 for wiring in toy.WIRINGS:
     largest = max(run["scores"]["variance"]["mean"] for run in live["runs"].values() if run["wiring"] == wiring)
     share = 100 * largest / live["references"]["true sampler"]["variance"]["mean"]
@@ -667,15 +669,15 @@ def by_seed(record, variant, wiring, score, sigma_min=0.0):
 
 def counts(record, first, second, floors=(0.0,)):
     """A table: in how many seeds the first variant scores lower than the second."""
-    titles = list(loss_figures.SCORE_NAMES.values())
+    titles = list(loss.SCORE_NAMES.values())
     rows = ["| wiring | floor | " + " | ".join(titles) + " |", "|---" * (2 + len(titles)) + "|"]
     for sigma_min in floors:
         for wiring in toy.WIRINGS:
             cells = []
-            for score in loss_figures.SCORE_NAMES:
+            for score in loss.SCORE_NAMES:
                 one, two = (by_seed(record, variant, wiring, score, sigma_min) for variant in (first, second))
                 cells.append(f"{sum(one[k] < two[k] for k in one)} of {len(one)}")
-            rows.append(f"| {loss_figures.WIRING_NAMES[wiring]} | {sigma_min or 'none'} | " + " | ".join(cells) + " |")
+            rows.append(f"| {loss.WIRING_NAMES[wiring]} | {sigma_min or 'none'} | " + " | ".join(cells) + " |")
     return "\n".join(rows)
 
 
@@ -689,7 +691,7 @@ show(
 #
 # Two minutes are short. The same experiment has been run longer, with more seeds and test sequences, and with a
 # floor under the widths as a second arm: $s \ge$ {glue:text}`floor:.1f`, this book's default for video. `python -m
-# vrnn3d.toy --out results/toy/ball.json` repeats it.
+# vrnn3d.study.toy --out results/toy/ball.json` repeats it.
 
 # %% mystnb={"markdown_format": "myst"} tags=["hide-input"]
 glue("floor", SIGMA_MIN, display=False)
@@ -713,9 +715,9 @@ else:
 # Without the floor, first the widths and then the scores:
 
 # %% tags=["hide-input"]
-figure = loss_figures.toy_log_std(long_run)
+figure = loss.toy_log_std(long_run)
 # %% tags=["hide-input"]
-figure = loss_figures.toy_scores(long_run)
+figure = loss.toy_scores(long_run)
 # %% [markdown]
 # Without the floor the widths shrink for as long as the training lasts. Where equation 13 then loses even by the
 # average, a likely cause is that the slope of the latent loss grows as $1/s^2$ and, with gradients clipped, drowns
@@ -723,7 +725,7 @@ figure = loss_figures.toy_scores(long_run)
 # the loss:
 
 # %% tags=["hide-input"]
-figure = loss_figures.toy_scores(long_run, arm)
+figure = loss.toy_scores(long_run, arm)
 
 
 # %% mystnb={"markdown_format": "myst"} tags=["hide-input"]
@@ -731,8 +733,8 @@ def mean_of(variant, wiring, score):
     return float(np.mean(list(by_seed(long_run, variant, wiring, score, arm).values())))
 
 
-rows = [("true sampler", {k: long_run["references"]["true sampler"][k]["mean"] for k in loss_figures.SCORE_NAMES})]
-rows += [(loss_figures.NAMES[v], {k: mean_of(v, "z_q", k) for k in loss_figures.SCORE_NAMES}) for v in losses.VARIANTS]
+rows = [("true sampler", {k: long_run["references"]["true sampler"][k]["mean"] for k in loss.SCORE_NAMES})]
+rows += [(loss.NAMES[v], {k: mean_of(v, "z_q", k) for k in loss.SCORE_NAMES}) for v in losses.VARIANTS]
 rows.sort(key=lambda row: row[1]["average"])
 
 
@@ -740,9 +742,9 @@ def ranked(score, value):
     return 1 + sum(other[score] < value for _, other in rows)
 
 
-lines = ["| | " + " | ".join(loss_figures.SCORE_NAMES.values()) + " |", "|---" * 6 + "|"]
+lines = ["| | " + " | ".join(loss.SCORE_NAMES.values()) + " |", "|---" * 6 + "|"]
 for name, row in rows:
-    cells = [f"{row[k]:.3f}" + ("" if k == "variance" else f" ({ranked(k, row[k])})") for k in loss_figures.SCORE_NAMES]
+    cells = [f"{row[k]:.3f}" + ("" if k == "variance" else f" ({ranked(k, row[k])})") for k in loss.SCORE_NAMES]
     lines.append(f"| {name} | " + " | ".join(cells) + " |")
 show(
     "*The same networks, $z_q$ decoded, " + (f"floor {arm}" if arm else "no floor") + ", means over seeds, ranks in "
@@ -810,7 +812,7 @@ glue("pays", ratio, display=False)
 # Hatched: what is charged for having samples that differ.
 
 # %% tags=["hide-input"]
-figure = loss_figures.toy_budget(long_run, arm)
+figure = loss.toy_budget(long_run, arm)
 # %% [markdown]
 # A score under which the truth does not win is not *proper*. Any pressure towards narrower samples lowers it,
 # whether or not the forecast improves. So a lower average over 50 samples, the number of the paper's tables, cannot
@@ -886,7 +888,7 @@ check(
 
 # %% tags=["hide-input"]
 if recorded:
-    loss_figures.toy_floor(recorded, SIGMA_MIN)
+    loss.toy_floor(recorded, SIGMA_MIN)
 else:
     print("no recorded run with the floor in this checkout")
 

@@ -28,13 +28,17 @@ import pandas as pd
 import torch
 from myst_nb import glue
 
-from vrnn3d import checkpoint, config, experiments, figures, metrics, schedules
+from vrnn3d import checkpoint, config
+from vrnn3d.study import catalogue
+from vrnn3d.study.figures import common
+from vrnn3d.evaluation import metrics
+from vrnn3d.training import schedules
 from vrnn3d.data import build
-from vrnn3d.evaluate import predict
+from vrnn3d.evaluation.evaluate import predict
 from vrnn3d.rollout import rollout
-from vrnn3d.train import train
+from vrnn3d.training.loop import train
 
-figures.use_style()
+common.use_style()
 
 # %% [markdown]
 # ## What is minimised
@@ -49,7 +53,7 @@ figures.use_style()
 # gradually; scheduled sampling replaces true input frames by the model's own predictions, until it lives on its own.
 
 # %% tags=["hide-input"]
-experiment = experiments.get("live", profile)
+experiment = catalogue.get("live", profile)
 progress = np.linspace(0, 1, 400)
 t, loss = experiment.train, experiment.loss
 figure, axes = plt.subplots(1, 3, figsize=(9, 2.3), sharex=True)
@@ -69,7 +73,7 @@ figure
 # ## A live training
 #
 # One digit in 32 x 32 pixels and a narrow copy of the network; the settings are one entry of the catalogue,
-# `experiments.get("live", profile)`, as every run of the study is.
+# `catalogue.get("live", profile)`, as every run of the study is.
 
 # %%
 run = tempfile.mkdtemp()
@@ -87,7 +91,7 @@ glue("live_first", first, display=False)
 glue("live_last", last, display=False)
 glue("live_parameters", f"{done['parameters']['total']:,}", display=False)
 record = {"experiment": "live", "profile": profile, "seed": 0, "title": "live training", "training": trained}
-figure = figures.loss_curves(record, ["l2", "latent", "validation_mse"])
+figure = common.loss_curves(record, ["l2", "latent", "validation_mse"])
 figure.axes[1].set_yscale("symlog", linthresh=0.01)
 figure.axes[1].set_ylim(bottom=0)
 figure
@@ -115,7 +119,7 @@ rows = {}
 for i in range(3):
     rows[f"truth {i}"] = frames[i, :, 0]
     rows[f"one sample, {i}"] = samples[i, 0, :, 0]
-strip = figures.strip(rows, context=context)
+strip = common.strip(rows, context=context)
 glue("live_strip", strip, display=False)
 strip
 
@@ -135,14 +139,14 @@ guesses = {
 scores = {name: metrics.mse(guess, truth).mean().item() for name, guess in guesses.items()}
 assert scores["the model, one sample"] < min(scores["last frame repeated"], scores["black"])
 table = pd.DataFrame({"forecast": scores.keys(), "MSE of a frame": [f"{v:.2f}" for v in scores.values()]})
-figures.table_html(table.set_index("forecast"), caption="Smoke run: 200 held-out test sequences, 6 frames ahead")
+common.table_html(table.set_index("forecast"), caption="Smoke run: 200 held-out test sequences, 6 frames ahead")
 
 # %% tags=["hide-input"]
 moving = {}
 for i in range(2):
     moving[f"truth {i}"] = frames[i, :, 0]
     moving[f"predicted {i}"] = torch.cat([frames[i, :context, 0], samples[i].mean(0)[:, 0]])
-picture = figures.animation(
+picture = common.animation(
     moving,
     alt="Two test sequences of a moving digit, each beside what a model trained for minutes predicts: the digit "
     "moves on in both; the prediction has its place but only a blurred shape.",

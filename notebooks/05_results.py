@@ -27,15 +27,18 @@ import torch
 from IPython.display import HTML, Markdown, display
 from myst_nb import glue
 
-from vrnn3d import config, experiments, figures, metrics, results, tune
+from vrnn3d import config
+from vrnn3d.study import catalogue, results, tuning
+from vrnn3d.study.figures import common
+from vrnn3d.evaluation import metrics
 from vrnn3d.models import build_model
 
-figures.use_style()
+common.use_style()
 records = results.read_records()
 paper = [r for r in records if r["profile"] == "paper"]
 with torch.device("meta"):
     counts = {
-        name: build_model(experiments.get(name).model.name).parameter_breakdown()["total"] for name in results.TABLE1
+        name: build_model(catalogue.get(name).model.name).parameter_breakdown()["total"] for name in results.TABLE1
     }
 counts["vrnn3d_kl"] = counts["vrnn3d_kl_ll"]
 if not any(r["status"] == "finished" for r in paper):
@@ -50,7 +53,7 @@ if not any(r["status"] == "finished" for r in paper):
 # %% [markdown]
 # ## Verdicts on the paper's claims
 #
-# The rules are code (`vrnn3d.results.verdicts`): one model beats another where the 95% interval of their paired difference
+# The rules are code (`vrnn3d.study.results.verdicts`): one model beats another where the 95% interval of their paired difference
 # over the test sequences leaves out zero.
 
 # %% tags=["hide-input"]
@@ -58,7 +61,7 @@ verdicts = results.verdicts(records, counts)
 table = pd.DataFrame(
     [{"claim": v["claim"], "what the paper says": v["text"], "verdict": v["verdict"], "why": v["why"]} for v in verdicts]
 )
-shown = figures.table_html(table.set_index("claim"), caption="The claims of the paper and what became of them so far")
+shown = common.table_html(table.set_index("claim"), caption="The claims of the paper and what became of them so far")
 glue("verdicts_table", shown, display=False)
 glue("verdicts_open", sum(v["verdict"].startswith("not tested") for v in verdicts), display=False)
 display(shown)
@@ -72,20 +75,20 @@ display(shown)
 # %% tags=["hide-input"]
 for pool, words in (("train", "test sequences of training digits, as in the paper"), ("test", "held-out test digits")):
     frame = results.table1(paper, pool=pool, counts=counts)
-    display(figures.comparison_html(frame, caption=f"Table 1, {words}"))
+    display(common.comparison_html(frame, caption=f"Table 1, {words}"))
 
 # %% [markdown]
 # ## Table 3: the ablation
 
 # %% tags=["hide-input"]
 frame = results.table1(paper, experiments=results.TABLE3, counts=counts)
-display(figures.comparison_html(frame, caption="Table 3, test sequences of training digits"))
+display(common.comparison_html(frame, caption="Table 3, test sequences of training digits"))
 
 # %% tags=["hide-input"]
 finished = [r for r in paper if r["status"] == "finished" and r["experiment"] in results.PAPER and r["evaluation"]]
 if finished:
-    display(figures.per_frame(finished, "mse", "10->20"))
-    display(figures.per_frame(finished, "ssim", "10->20"))
+    display(common.per_frame(finished, "mse", "10->20"))
+    display(common.per_frame(finished, "ssim", "10->20"))
 
 # %% [markdown]
 # ## What the models predict
@@ -102,7 +105,7 @@ SAME = {"loss_kl_pq_z_p": "vrnn3d_kl", "loss_kl_ll_z_p": "vrnn3d_kl_ll"}
 def as_row(record):
     """A small-scale run under the name of the row of Table 3 that it is."""
     name = SAME.get(record["experiment"]) if record["profile"] == "small" else None
-    title = name and experiments.get(name).title.removesuffix(" (the paper's)")
+    title = name and catalogue.get(name).title.removesuffix(" (the paper's)")
     return {**record, "experiment": name, "title": title} if name else record
 
 
@@ -113,17 +116,17 @@ def with_clips(records):
 
 
 def show_predictions(shown):
-    """Three strips and a moving picture; figures.predictions makes sure that all models saw the same sequence."""
+    """Three strips and a moving picture; common.predictions makes sure that all models saw the same sequence."""
     runs, clips = zip(*shown)
     first, context = int(clips[0]["first"]), int(clips[0]["context"])
     numbers = [int(n) for n in clips[0]["indices"][:first]]
     for number in numbers:
-        rows = figures.predictions(runs, clips, number, means=(FOCUS,))
-        display(figures.strip(rows, context=context, every=2, title=f"Test sequence {number}"))
-    moving = figures.predictions(runs, clips, numbers[0], means=(FOCUS,), given=True)
+        rows = common.predictions(runs, clips, number, means=(FOCUS,))
+        display(common.strip(rows, context=context, every=2, title=f"Test sequence {number}"))
+    moving = common.predictions(runs, clips, numbers[0], means=(FOCUS,), given=True)
     titles = ", ".join(r["title"] for r in runs)
     alt = f"Test sequence {numbers[0]}, moving: the truth, then one prediction each of {titles}."
-    display(figures.animation(moving, alt=alt, context=context))
+    display(common.animation(moving, alt=alt, context=context))
 
 
 def show_failures(shown):
@@ -133,10 +136,10 @@ def show_failures(shown):
     entry = run["evaluation"][pool][f"{context}->{clip['sample'].shape[1]}"]
     worst = [int(n) for n in clip["indices"][int(clip["first"]) :]]
     for number in worst:
-        videos = figures.predictions([run], [clip], number, means=(FOCUS,)).values()
+        videos = common.predictions([run], [clip], number, means=(FOCUS,)).values()
         rows = dict(zip(("truth", "one sample", "mean of all samples"), videos, strict=True))
         title = f"Test sequence {number}: MSE of a frame {entry['mse']['per_sequence'][number]:.1f}"
-        display(figures.strip(rows, context=context, every=2, title=title))
+        display(common.strip(rows, context=context, every=2, title=title))
     display(
         Markdown(
             f"*{run['title']}, {run['profile']} profile: the {len(worst)} of {entry['sequences']} test sequences with the "
@@ -149,7 +152,7 @@ def show_failures(shown):
 large = with_clips(paper)
 if large:
     show_predictions(large)
-    lacking = [experiments.get(name).title for name in SHOWN if name not in [r["experiment"] for r, _ in large]]
+    lacking = [catalogue.get(name).title for name in SHOWN if name not in [r["experiment"] for r, _ in large]]
     display(Markdown(f"*Full size. Not run, or without pictures: {', '.join(lacking) or 'none'}.*"))
 else:
     display(Markdown("*Not run at full size.* The small-scale form stands [below](results-small)."))
@@ -171,45 +174,45 @@ else:
 
 # %% tags=["hide-input"]
 done = [r for r in paper if r["status"] == "finished"]
-worse = tune.worse(done)
+worse = tuning.worse(done)
 compared = {r["experiment"] for r in done if r["experiment"] in results.PAPER and r["evaluation"]}
 for name, cells in worse.items():
     trained = [r for r in done if r["experiment"] == name]
     numbers = "; ".join(f"{results.arrow(p)}: {ours:.1f} against {theirs:g}" for p, (ours, theirs) in cells.items())
-    frame = pd.DataFrame(tune.reasons(trained[0]["config"], records, trained)).set_index("possible reason")
-    display(figures.table_html(frame, caption=f"{trained[0]['title']}, MSE, ours against the paper's: {numbers}"))
+    frame = pd.DataFrame(tuning.reasons(trained[0]["config"], records, trained)).set_index("possible reason")
+    display(common.table_html(frame, caption=f"{trained[0]['title']}, MSE, ours against the paper's: {numbers}"))
 if compared and not worse:
     display(Markdown(f"No MSE of the {len(compared)} models that were run is worse than the paper's."))
 if not compared:
-    values = config.to_dict(experiments.get(FOCUS))
-    told = [(reason.name, tune.telling(values, reason)[0]) for reason in tune.REASONS]
-    lines = "\n".join(f"- {name}: {tune.runs_text(runs) or 'no run of the queues'}" for name, runs in told)
+    values = config.to_dict(catalogue.get(FOCUS))
+    told = [(reason.name, tuning.telling(values, reason)[0]) for reason in tuning.REASONS]
+    lines = "\n".join(f"- {name}: {tuning.runs_text(runs) or 'no run of the queues'}" for name, runs in told)
     display(
         Markdown(
             ":::{admonition} Nothing to compare yet\n:class: note\nNo run of the `paper` profile has been finished and "
-            f"measured. What these runs of the queues would tell about *{experiments.get(FOCUS).title}*:\n\n{lines}\n:::"
+            f"measured. What these runs of the queues would tell about *{catalogue.get(FOCUS).title}*:\n\n{lines}\n:::"
         )
     )
 
 # %% tags=["hide-input"]
-tuned = tune.ranking(records)
+tuned = tuning.ranking(records)
 if tuned:
-    length = experiments.get(experiments.names("tune")[0], "tune").train.sequences
+    length = catalogue.get(catalogue.names("tune")[0], "tune").train.sequences
     caption = f"Tuning: the paper's model at full size, best first after {length:,} sequences; validation MSE, one seed"
-    display(figures.table_html(pd.DataFrame(tuned).set_index("settings"), caption=caption))
-long = [r for r in records if r["profile"] in results.COMPARABLE and tune.last_fifth(r)]
+    display(common.table_html(pd.DataFrame(tuned).set_index("settings"), caption=caption))
+long = [r for r in records if r["profile"] in results.COMPARABLE and tuning.last_fifth(r)]
 if long:
     rows = [
         {
             "run": f"{r['profile']}/{r['experiment']}/seed{r['seed']}",
             "sequences": f"{r['training']['sequences']:,}",
-            "validation MSE at the end": tune.last_fifth(r)["level"],
-            "the end": tune.falling(r),
+            "validation MSE at the end": tuning.last_fifth(r)["level"],
+            "the end": tuning.falling(r),
         }
         for r in long
     ]
     caption = "Does the validation error still fall at the end of a training?"
-    display(figures.table_html(pd.DataFrame(rows).set_index("run"), caption=caption))
+    display(common.table_html(pd.DataFrame(rows).set_index("run"), caption=caption))
 
 # %% [markdown]
 # ## Where these numbers would stand today
@@ -220,7 +223,7 @@ if long:
 # %% tags=["hide-input"]
 anchors = pd.DataFrame(results.ANCHORS)
 anchors["parameters"] = [f"{count / 1e6:.1f}M" for count in anchors["parameters"]]
-display(figures.table_html(anchors.set_index(anchors.columns[0]), caption=results.ANCHOR_NOTE))
+display(common.table_html(anchors.set_index(anchors.columns[0]), caption=results.ANCHOR_NOTE))
 
 # %% [markdown]
 # (results-small)=
@@ -276,7 +279,7 @@ if small:
         "where stochastic. MSE is averaged over samples; means over seeds. Two uncertainties, never mixed: the standard "
         f"deviation over seeds, and the 95% interval over test sequences of the mean over seeds. {devices}"
     )
-    display(figures.table_html(table.set_index("model"), caption=caption))
+    display(common.table_html(table.set_index("model"), caption=caption))
     if "pixel_mean" in groups:
         mean = spreads["small", "pixel_mean"]["mean"]
         early = [groups[n][0]["title"] for n in ranked if n != "pixel_mean" and test_interval(groups[n])[1] > mean]
@@ -296,7 +299,7 @@ else:
 # %% tags=["hide-input"]
 seed0 = [r for r in small if r["seed"] == 0]
 if seed0:
-    display(figures.per_frame(seed0, "mse", "10->20", pool="test"))
+    display(common.per_frame(seed0, "mse", "10->20", pool="test"))
 
 # %% [markdown]
 # *Small-scale runs, seed 0: squared error per predicted frame with 95% bands over test sequences.*
@@ -304,7 +307,7 @@ if seed0:
 # %% tags=["hide-input"]
 curved = [r for r in seed0 if r["training"]["sequences"]]
 if curved:
-    display(figures.loss_curves(curved, ["reconstruction", "validation_mse"]))
+    display(common.loss_curves(curved, ["reconstruction", "validation_mse"]))
 
 # %% [markdown]
 # *Small-scale runs, seed 0: training curves.*
@@ -353,7 +356,7 @@ listing = pd.DataFrame(
     [
         {
             "run": name,
-            "seeds": tune.seeds_text(r["seed"] for r in runs).split(" ", 1)[1],
+            "seeds": tuning.seeds_text(r["seed"] for r in runs).split(" ", 1)[1],
             "status": joined(r["status"] for r in runs),
             "sequences": joined(f"{r['training']['sequences']:,}" for r in runs),
             "sequences / s": joined(f"{r['training']['sequences_per_second']:.1f}" for r in runs),
@@ -365,15 +368,15 @@ listing = pd.DataFrame(
     ]
 )
 if len(listing):
-    folded = figures.table_html(listing.set_index("run")).data
+    folded = common.table_html(listing.set_index("run")).data
     summary = f"{len(records)} records of {len(grouped)} experiments and profiles"
     scrolled = f'<div style="max-height:32em;overflow:auto">{folded}</div>'
     display(HTML(f"<details><summary>{summary}</summary>{scrolled}</details>"))
 else:
     display(Markdown("*No records.*"))
-left = [q for q in experiments.queue() if results.find(q[0], q[1], q[2]) is None]
+left = [q for q in catalogue.queue() if results.find(q[0], q[1], q[2]) is None]
 glue("queue_left", len(left), display=False)
-glue("queue_all", len(experiments.queue()), display=False)
+glue("queue_all", len(catalogue.queue()), display=False)
 
 # %% [markdown]
 # Of the {glue:text}`queue_all` full-size runs in the study's queue, {glue:text}`queue_left` are still to be done

@@ -26,11 +26,12 @@ import numpy as np
 from IPython.display import Markdown, display
 from myst_nb import glue
 
-from vrnn3d import ablation, experiments, figures, results
-from vrnn3d import ablation_figures as pictures
-from vrnn3d.loss_figures import NAMES, WIRING_NAMES
+from vrnn3d.study import ablation, catalogue, results
+from vrnn3d.study.figures import common
+from vrnn3d.study.figures import ablation as pictures
+from vrnn3d.study.figures.loss import NAMES, WIRING_NAMES
 
-figures.use_style()
+common.use_style()
 records = results.read_records()
 scale = ablation.scale(records)
 found = ablation.runs(records, scale)
@@ -40,7 +41,7 @@ one = found[rows[0]["experiment"]][0]
 seeds = sorted({r["seed"] for name, rs in found.items() if name.startswith("loss_") for r in rs})
 count = sum(len(rs) for name, rs in found.items() if name.startswith(("loss_", "sweep_")))
 t, d, e = one["config"]["train"], one["config"]["data"], one["evaluation"]["test"]["10->10"]
-missing = [q for q in experiments.queue("small" if scale == "small" else "full") if q[1] == scale and q[0].startswith(("loss_", "sweep_"))]
+missing = [q for q in catalogue.queue("small" if scale == "small" else "full") if q[1] == scale and q[0].startswith(("loss_", "sweep_"))]
 missing = [q for q in missing if q[2] not in [r["seed"] for r in found.get(q[0], [])]]
 glue("ablation_runs", count, display=False)
 glue("paper_kl", results.PAPER["vrnn3d_kl"]["10->10"]["mse"], display=False)
@@ -89,7 +90,7 @@ for wiring in ablation.WIRINGS:
         f"worse: **{'; '.join(worse) or 'none'}**; undecided: the other {len(outcomes) - len(better) - len(worse)}."
     )
 display(Markdown("\n\n".join(told)))
-names = figures.table_html(
+names = common.table_html(
     pictures.score_table(rows, found),
     caption="Every loss and wiring: mean over seeds ± standard deviation over seeds; MSE and SSIM are averages over samples",
 )
@@ -113,12 +114,12 @@ if clips:
     for i in range(2):
         strip[f"truth {i}"] = first["truth"][i]
         strip |= {f"{label}, {i}": c["sample"][i] for label, c in clips.items()}
-    display(figures.strip(strip, context=context, every=2))
+    display(common.strip(strip, context=context, every=2))
     moving = {"truth": first["truth"][2]} | {
         label: np.concatenate([first["truth"][2][:context], c["sample"][2]]) for label, c in clips.items()
     }
     display(
-        figures.animation(
+        common.animation(
             moving,
             alt="One test sequence of a moving digit: the truth and one prediction under each of the losses, side by side; "
             "after the ten frames given, every prediction moves on and blurs.",
@@ -198,7 +199,7 @@ display(pictures.sweeps(found, silent))
 # %% tags=["hide-input"]
 told = []
 for wiring in ablation.WIRINGS:
-    best = {v: ablation.best_weight(found, v, wiring) for v in experiments.SWEPT_VARIANTS}
+    best = {v: ablation.best_weight(found, v, wiring) for v in catalogue.SWEPT_LOSSES}
     if None in best.values() or len({len(ablation.sweep(found, v, wiring, "beta")) for v in best}) > 1:
         continue
     (b_kl, kl), (b_ll, ll) = best["kl_pq"], best["kl_ll"]
@@ -247,7 +248,7 @@ table = pd.DataFrame(
         if name in found
     ]
 )
-display(figures.table_html(table.set_index("model"), caption=f"The rows of Table 3 at the {scale} profile: mean ± standard deviation over seeds"))
+display(common.table_html(table.set_index("model"), caption=f"The rows of Table 3 at the {scale} profile: mean ± standard deviation over seeds"))
 drawn = [(s["what"], s["difference"], s["after"]) for s in steps if s["difference"]]
 if drawn:
     display(pictures.differences({"": drawn}, "MSE of a frame, after minus before, 10 → 10"))

@@ -29,10 +29,10 @@ import pandas as pd
 import torch
 from myst_nb import glue
 
-from vrnn3d.diagrams import embed, parameter_bars, picture
+from vrnn3d.study.figures.diagrams import embed, parameter_bars, picture
 from vrnn3d.models import build_model
 from vrnn3d.models.improved_vrnn import dead_weights
-from vrnn3d.results import PAPER
+from vrnn3d.study.results import PAPER
 
 # The row of the paper's tables that each network of the registry stands for
 ROWS = {

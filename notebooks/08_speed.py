@@ -31,9 +31,11 @@ from IPython.display import Markdown, display
 from matplotlib.ticker import LogLocator, NullFormatter
 from myst_nb import glue
 
-from vrnn3d import bench, experiments, figures, results
+from vrnn3d.study.bench import suite
+from vrnn3d.study import catalogue, results
+from vrnn3d.study.figures import common
 
-figures.use_style()
+common.use_style()
 found = {p.stem: results.read_json(p) for p in sorted((results.folder() / "bench").glob("*.json"))}
 sweep_records = {name: found.pop(name) for name in list(found) if name.endswith("_sweep")}
 large_records = {name: found.pop(name) for name in list(found) if name.endswith("_128")}
@@ -137,7 +139,7 @@ def show_failures(record):
 
 
 for name in order:
-    display(figures.table_html(overview(found[name]), caption=caption_of(name, found[name])))
+    display(common.table_html(overview(found[name]), caption=caption_of(name, found[name])))
     show_failures(found[name])
 
 # %% [markdown]
@@ -361,7 +363,7 @@ if not large_records:
         )
     )
 for name, record in large_records.items():
-    display(figures.table_html(at_128(record), caption=caption_of(name, record)))
+    display(common.table_html(at_128(record), caption=caption_of(name, record)))
     show_failures(record)
 
 # %% [markdown]
@@ -375,7 +377,7 @@ for name, record in large_records.items():
 # %% tags=["hide-input"]
 TARGET = 1_000  # training sequences per second of ours on one H200, at 64 x 64, 10 -> 10, M = H = 2
 #: M and H that a model is measured with: those of its experiment
-WINDOWS = {n: (m.window, m.horizon) for n, m in ((n, experiments.get(n).model) for n in OTHERS)} | {"vrnn3d": (2, 2)}
+WINDOWS = {n: (m.window, m.horizon) for n, m in ((n, catalogue.get(n).model) for n in OTHERS)} | {"vrnn3d": (2, 2)}
 TABLE3 = ("vrnn3d_kl_ll", "vrnn3d_kl", "convlstm2d", "vrnn2d")
 GROUPS = {
     "Table 3": lambda name, profile, seed: name in TABLE3 and seed == 0,
@@ -398,9 +400,9 @@ def operations(model, window, horizon, size, length, latent):
     job = {"model": model, "window": window, "horizon": horizon, "size": size, "length": length, "context": window}
     job["options"] = {} if latent is None else {"latent": latent}
     if model != "vrnn3d":
-        return bench.gigaflops(job)
+        return suite.gigaflops(job)
     # Every step of ours costs the same, so that one step and two, quickly counted, tell the cost of many.
-    one, two = (bench.gigaflops({**job, "length": window + steps * horizon}) for steps in (1, 2))
+    one, two = (suite.gigaflops({**job, "length": window + steps * horizon}) for steps in (1, 2))
     return one + ((length - window) // horizon - 1) * (two - one)
 
 
@@ -452,8 +454,8 @@ def amount(value, absent="not measured"):
 
 
 queue = {}  # (group, whose model): its runs that are trained; copying the last frame is not
-for key in experiments.queue():
-    group, run = next(label for label, holds in GROUPS.items() if holds(*key)), experiments.get(*key[:2])
+for key in catalogue.queue():
+    group, run = next(label for label, holds in GROUPS.items() if holds(*key)), catalogue.get(*key[:2])
     if run.model.name != "copy_last":
         queue.setdefault((group, "ours" if run.model.name == "vrnn3d" else "others"), []).append(run)
 everything = [run for runs in queue.values() for run in runs]
@@ -470,7 +472,7 @@ def costs(label, whose, runs):
 rows = [costs(*key, runs) for key, runs in sorted(queue.items(), key=lambda item: list(GROUPS).index(item[0][0]))]
 rows.append(costs("all", "ours", [run for run in everything if run.model.name == "vrnn3d"]))
 rows.append(costs("all", "all", everything))
-study_costs = figures.table_html(
+study_costs = common.table_html(
     pd.DataFrame(rows).set_index("runs of"), caption="The full queue: training on one device, from the measured rates"
 )
 glue("study_costs", study_costs, display=False)
@@ -481,7 +483,7 @@ study_costs
 # measured here. The column of the target knows our runs only, since there is none for the other models.
 
 # %% tags=["hide-input"]
-one_run = [experiments.get("vrnn3d_kl_ll", "paper")]
+one_run = [catalogue.get("vrnn3d_kl_ll", "paper")]
 mine = [run for run in everything if run.model.name == "vrnn3d"]
 COMMANDS = [
     ("vrnn3d train vrnn3d_kl_ll --profile paper", "one full run, one device", 1, one_run, one_run),
@@ -503,7 +505,7 @@ for command, what, devices, runs, ours_only in COMMANDS:
         minutes(hours_at_target(ours_only), devices)
     )
     rows.append(row)
-study_commands = figures.table_html(pd.DataFrame(rows).set_index("command"), caption="Training time by command")
+study_commands = common.table_html(pd.DataFrame(rows).set_index("command"), caption="Training time by command")
 glue("study_commands", study_commands, display=False)
 study_commands
 

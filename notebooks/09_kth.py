@@ -27,15 +27,17 @@ import torch
 from IPython.display import Markdown, display
 from myst_nb import glue
 
-from vrnn3d import experiments, figures, kth_figures, metrics, results
-from vrnn3d.data import kth
+from vrnn3d.study import catalogue, results
+from vrnn3d.study.figures import common, kth
+from vrnn3d.evaluation import metrics
+from vrnn3d.data.kth import dataset
 
-figures.use_style()
-data = experiments.get("kth_vrnn3d_kl", "small").data
+common.use_style()
+data = catalogue.get("kth_vrnn3d_kl", "small").data
 try:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", kth.KTHWarning)  # the table below names what is missing
-        sets = {split: kth.build_kth(data, split, length=20) for split in ("train", "validation", "test")}
+        warnings.simplefilter("ignore", dataset.KTHWarning)  # the table below names what is missing
+        sets = {split: dataset.build_kth(data, split, length=20) for split in ("train", "validation", "test")}
 except (OSError, ValueError) as reason:
     sets = {}
     display(
@@ -61,7 +63,7 @@ if sets:
         rows.append(row | actions.to_dict())
     table = pd.DataFrame(rows).set_index("split").fillna(0)
     table[table.columns[1:]] = table[table.columns[1:]].astype(int).astype(str)
-    display(figures.table_html(table, caption=sets["train"].description.split(":")[0]))
+    display(common.table_html(table, caption=sets["train"].description.split(":")[0]))
 
 # %% tags=["hide-input"]
 if sets:
@@ -69,7 +71,7 @@ if sets:
     for action in sorted(set(sets["train"].actions)):
         index = sets["train"].actions.index(action)
         chosen[action] = sets["train"].batch(torch.tensor([index]))[0]
-    display(figures.strip(chosen, every=2))
+    display(common.strip(chosen, every=2))
 
 # %% [markdown]
 # *The first training window of each action, every second frame, decoded at 64 x 64 pixels.*
@@ -77,7 +79,7 @@ if sets:
 # %% tags=["hide-input"]
 if sets:
     display(
-        figures.animation(
+        common.animation(
             {name: video[:, 0] for name, video in chosen.items()},
             alt="Six grey videos of single persons: boxing, hand clapping, hand waving, jogging, running and walking.",
             scale=2,
@@ -94,7 +96,7 @@ if sets:
 # %% tags=["hide-input"]
 if sets:
     lengths = (20, 30, 50, 70)
-    longer = {n: {s: kth.build_kth(data, s, length=n) for s in ("train", "test")} for n in lengths}
+    longer = {n: {s: dataset.build_kth(data, s, length=n) for s in ("train", "test")} for n in lengths}
     table = pd.DataFrame(
         [
             {"frames": n, "training windows": str(len(found["train"])), "test windows": str(len(found["test"]))}
@@ -102,7 +104,7 @@ if sets:
             for n, found in longer.items()
         ]
     )
-    display(figures.table_html(table.set_index("frames"), caption="Windows by length"))
+    display(common.table_html(table.set_index("frames"), caption="Windows by length"))
 
 # %% [markdown]
 # ## Results: KTH, 20-clip subset
@@ -124,11 +126,11 @@ if sets:
 # :::
 
 # %% tags=["hide-input"]
-SUBSET, LONGEST = "KTH, 20-clip subset", kth_figures.PROTOCOLS[-1]
+SUBSET, LONGEST = "KTH, 20-clip subset", kth.PROTOCOLS[-1]
 everything = [r for r in results.read_records() if r["experiment"].startswith("kth_") and r["status"] == "finished"]
 small = [r for r in everything if (results.data_name(r), r["profile"], r["seed"]) == (SUBSET, "small", 0)]
 small.sort(key=lambda r: -results.value(r, "test", LONGEST, "psnr"))
-models = {kth_figures.model_name(r): r for r in small}
+models = {kth.model_name(r): r for r in small}
 copied, e3d = models.get("copy_last"), models.get("e3d_lstm")
 ours = [models[name] for name in ("vrnn3d_kl_ll", "vrnn3d_kl") if name in models]
 not_run = Markdown("*Not run.*")
@@ -149,13 +151,13 @@ if not small:
     )
 
 # %% tags=["hide-input"]
-for protocol in kth_figures.PROTOCOLS if small else ():
+for protocol in kth.PROTOCOLS if small else ():
     rows = []
     for r in small:
-        row = {("model", ""): kth_figures.title(r)}
+        row = {("model", ""): kth.title(r)}
         for pool, persons in (("test", "persons not seen"), ("train", "persons seen")):
             for metric, label, digits in (("psnr", "PSNR (dB)", 2), ("ssim", "SSIM", 3)):
-                row[persons, label] = kth_figures.measured(r, pool, protocol, metric, digits)
+                row[persons, label] = kth.measured(r, pool, protocol, metric, digits)
         row["training", "sequences"] = f"{r['training']['sequences']:,}"
         row["training", "profile"] = r["profile"]
         rows.append(row)
@@ -166,7 +168,7 @@ for protocol in kth_figures.PROTOCOLS if small else ():
         f"of persons not seen and {windows['train']} of persons seen; {small[0]['config']['eval']['samples']} samples "
         "where stochastic"
     )
-    display(figures.table_html(table, caption=caption))
+    display(common.table_html(table, caption=caption))
 
 # %% [markdown]
 # The two halves of a table show different people and actions. Each is to be compared within itself; *Learning by heart*
@@ -177,16 +179,16 @@ for protocol in kth_figures.PROTOCOLS if small else ():
 # %% tags=["hide-input"]
 if copied and len(small) > 1:
     outcome = {}
-    for protocol in kth_figures.PROTOCOLS:
+    for protocol in kth.PROTOCOLS:
         for metric in ("psnr", "ssim", "mse"):
             better, worse = ("above", "below") if metrics.LARGER_IS_BETTER[metric] else ("below", "above")
-            found = kth_figures.sides(kth_figures.against(small, copied, protocol, metric))
+            found = kth.sides(kth.against(small, copied, protocol, metric))
             for side, word in ((better, "better"), ("undecided", "not told apart"), (worse, "worse")):
                 for name in found[side]:
                     outcome.setdefault(name, {})[results.arrow(protocol), metric.upper()] = word
     table = pd.DataFrame.from_dict(outcome, orient="index").fillna("not kept by window").rename_axis("model")
     caption = f"{SUBSET}: against copying the last frame, paired over the test windows"
-    display(figures.table_html(table.sort_index(axis=1, level=0, sort_remaining=False), caption=caption))
+    display(common.table_html(table.sort_index(axis=1, level=0, sort_remaining=False), caption=caption))
     ever = [name for name, words in outcome.items() if "better" in words.values()]
     draws = [name for name, words in outcome.items() if name not in ever and "not told apart" in words.values()]
     never = [name for name in outcome if name not in ever + draws]
@@ -194,14 +196,14 @@ if copied and len(small) > 1:
     display(
         Markdown(
             "Better or worse where the 95% interval of the paired difference leaves out zero. Better than copying the "
-            f"last frame in some measure: {kth_figures.in_words(ever) or 'none'}. Better in none, but not told apart "
-            f"from it in some: {kth_figures.in_words(draws) or 'none'}. Worse in all that was compared: "
-            f"{kth_figures.in_words(never) or 'none'}."
+            f"last frame in some measure: {kth.in_words(ever) or 'none'}. Better in none, but not told apart "
+            f"from it in some: {kth.in_words(draws) or 'none'}. Worse in all that was compared: "
+            f"{kth.in_words(never) or 'none'}."
         )
     )
-    rows = kth_figures.against(small, copied, LONGEST, "psnr")
+    rows = kth.against(small, copied, LONGEST, "psnr")
     if rows:
-        display(figures.forest(rows, f"PSNR minus that of copying, dB ({results.arrow(LONGEST)})", reference=0))
+        display(common.forest(rows, f"PSNR minus that of copying, dB ({results.arrow(LONGEST)})", reference=0))
 else:
     glue("kth_beat", "none (not run)", display=False)
     display(not_run)
@@ -215,7 +217,7 @@ else:
 
 # %% tags=["hide-input"]
 if small:
-    display(kth_figures.curves(small, LONGEST))
+    display(kth.curves(small, LONGEST))
 else:
     display(not_run)
 
@@ -229,10 +231,10 @@ else:
 # one sample is shown, the first.
 
 # %% tags=["hide-input"]
-clips = {kth_figures.title(r): kept for r in small if (kept := results.read_clips(r)) is not None}
+clips = {kth.title(r): kept for r in small if (kept := results.read_clips(r)) is not None}
 test = None
 if sets and sets["test"].description.split(":")[0] == SUBSET:  # window numbers mean something on these clips only
-    test = kth.build_kth(data, "test", length=70)
+    test = dataset.build_kth(data, "test", length=70)
 if clips and test is None:
     display(Markdown("*The truth is missing below: this book was built without the clips of the subset.*"))
 
@@ -248,20 +250,20 @@ def described(window):
 
 
 def show(window, why=""):
-    rows = kth_figures.window_rows(clips, window, truth(window), frames=40)
-    display(figures.strip(rows, start=11, every=2, title=described(window) + why))
+    rows = kth.window_rows(clips, window, truth(window), frames=40)
+    display(common.strip(rows, start=11, every=2, title=described(window) + why))
 
 
 for window in (0, 1) if clips else ():
     show(window)
-focus = next((r for r in ours if kth_figures.title(r) in clips), None)
+focus = next((r for r in ours if kth.title(r) in clips), None)
 if focus:
-    kept = clips[kth_figures.title(focus)]
+    kept = clips[kth.title(focus)]
     worst = int(kept["indices"][kept["first"]])
-    show(worst, f": the worst of {kth_figures.title(focus)}")
+    show(worst, f": the worst of {kth.title(focus)}")
     without = [name for name, kept in clips.items() if worst not in kept["indices"]]
     if without:
-        names = kth_figures.in_words(without)
+        names = kth.in_words(without)
         display(Markdown(f"*Each model keeps the first windows and its own worst ones. Not kept by {names}.*"))
 if not clips:
     display(Markdown("*No predictions to show.*"))
@@ -270,13 +272,13 @@ if not clips:
 if clips and test is not None:
     first = {action: test.actions.index(action) for action in sorted(set(test.actions))}
     for action, window in first.items():
-        rows = kth_figures.window_rows(clips, window, truth(window), frames=40)
+        rows = kth.window_rows(clips, window, truth(window), frames=40)
         if len(rows) > 1:
             display(
-                figures.animation(
+                common.animation(
                     {name: video[::2] for name, video in rows.items()},
                     alt=f"Frames 11 to 50 of a person not seen in training, {action}: the true frames beside the "
-                    f"predictions of {kth_figures.in_words(list(rows)[1:])}.",
+                    f"predictions of {kth.in_words(list(rows)[1:])}.",
                     fps=6,
                     scale=2,
                 )
@@ -292,16 +294,16 @@ if clips and test is not None:
 rows = []
 for name, kept in clips.items() if test is not None else ():
     first = range(int(kept["first"]))
-    parts = [kth_figures.error_by_motion(kept["sample"][n], truth(kept["indices"][n])) for n in first]
+    parts = [kth.error_by_motion(kept["sample"][n], truth(kept["indices"][n])) for n in first]
     still, moving, part = (sum(one[key] for one in parts) / len(parts) for key in ("still", "moving", "part"))
     row = {"still pixels": f"{still:.2f}", "moving pixels": f"{moving:.2f}", "all": f"{still + moving:.2f}"}
     rows.append({"model": name} | row)
 if rows:
     caption = (
         f"{SUBSET}, {results.arrow(LONGEST)}: squared error of a frame in the first {len(parts)} test windows, one "
-        f"sample; {100 * part:.0f}% of the pixels stand still (standard deviation in time up to {kth_figures.MOVES})"
+        f"sample; {100 * part:.0f}% of the pixels stand still (standard deviation in time up to {kth.MOVES})"
     )
-    display(figures.table_html(pd.DataFrame(rows).set_index("model"), caption=caption))
+    display(common.table_html(pd.DataFrame(rows).set_index("model"), caption=caption))
 else:
     display(Markdown("*Needs the predictions and the clips.*"))
 
@@ -321,50 +323,50 @@ for r in small:
     mean = sum(entry["per_sequence_slope"]) / len(entry["per_sequence_slope"])
     rows.append(
         {
-            "model": kth_figures.title(r),
+            "model": kth.title(r),
             "first 10 frames (dB)": f"{sum(entry['per_frame'][:10]) / 10:.2f}",
             "last 10 frames (dB)": f"{sum(entry['per_frame'][-10:]) / 10:.2f}",
             "slope (dB in 10 frames)": signed({"estimate": 10 * mean, "interval": (10 * low, 10 * high)}),
         }
     )
 caption = f"{SUBSET}, {results.arrow(LONGEST)}: PSNR"
-display(figures.table_html(pd.DataFrame(rows).set_index("model"), caption=caption) if rows else not_run)
+display(common.table_html(pd.DataFrame(rows).set_index("model"), caption=caption) if rows else not_run)
 
 # %% tags=["hide-input"]
 fade = []
 for r in ours if e3d else ():
-    (row,) = kth_figures.against([r], e3d, LONGEST, "psnr", values="per_sequence_slope")
-    (level,) = kth_figures.against([r], e3d, LONGEST, "psnr")
+    (row,) = kth.against([r], e3d, LONGEST, "psnr", values="per_sequence_slope")
+    (level,) = kth.against([r], e3d, LONGEST, "psnr")
     low, high = row["interval"]
     word = "more slowly than" if low > 0 else "faster than" if high < 0 else "neither clearly faster nor slower than"
-    fade.append(f"{kth_figures.title(r)} degrades {word} E3D-LSTM")
+    fade.append(f"{kth.title(r)} degrades {word} E3D-LSTM")
     text = (
-        f"{kth_figures.title(r)} degrades {word} E3D-LSTM on this subset: the slopes differ by {signed(row, 4)} dB a "
+        f"{kth.title(r)} degrades {word} E3D-LSTM on this subset: the slopes differ by {signed(row, 4)} dB a "
         f"frame, and the PSNR over all {LONGEST.split('->')[1]} frames by {signed(level)} dB."
     )
     if test is not None:
         slopes = [one["evaluation"]["test"][LONGEST]["psnr"]["per_sequence_slope"] for one in (r, e3d)]
         names = [name for name, _ in test.windows[: len(slopes[0])]]
-        parts = kth_figures.mean_by([a - b for a, b in zip(*slopes)], names)
+        parts = kth.mean_by([a - b for a, b in zip(*slopes)], names)
         text += " Clip by clip: " + "; ".join(f"{name} {part:+.4f}" for name, part in parts.items()) + "."
     display(Markdown(text))
 for r in ours:
-    rows = kth_figures.against(small, r, LONGEST, "psnr", values="per_sequence_slope")
+    rows = kth.against(small, r, LONGEST, "psnr", values="per_sequence_slope")
     # `against` takes the record minus the reference; here ours stands first
     rows = [
         row | {"estimate": -row["estimate"], "interval": [-end for end in row["interval"][::-1]]} for row in rows[::-1]
     ]
     if rows:
-        found = kth_figures.sides(rows)
+        found = kth.sides(rows)
         order = ("above", "undecided", "below")
-        slower, level, faster = (kth_figures.in_words(found[side]) or "none" for side in order)
+        slower, level, faster = (kth.in_words(found[side]) or "none" for side in order)
         display(
             Markdown(
-                f"**{kth_figures.title(r)}** falls more slowly than: {slower}. Not told apart from: {level}. "
+                f"**{kth.title(r)}** falls more slowly than: {slower}. Not told apart from: {level}. "
                 f"Faster than: {faster}."
             )
         )
-        display(figures.forest(rows, "slope minus that of the model named, dB a frame", reference=0))
+        display(common.forest(rows, "slope minus that of the model named, dB a frame", reference=0))
 glue("kth_fade", "; ".join(fade) or "how fast the models degrade was not run", display=False)
 if not (ours and e3d):
     display(Markdown("*Not run: both the 3D VRNN and E3D-LSTM are needed.*"))
@@ -383,25 +385,25 @@ if not (ours and e3d):
 # %% tags=["hide-input"]
 rows, better = [], {"residual": [], "foretold": []}
 for r in small:
-    form = kth_figures.decay_form(r["evaluation"]["test"][LONGEST]["psnr"]["per_frame"])
-    row = {("model", ""): kth_figures.title(r)}
+    form = kth.decay_form(r["evaluation"]["test"][LONGEST]["psnr"]["per_frame"])
+    row = {("model", ""): kth.title(r)}
     for key, head in (("residual", "fitted to all frames"), ("foretold", "foretold, last 20")):
         for shape in ("linear", "exponential"):
             row[head, shape] = f"{form[shape][key]:.3f}"
         if form["exponential"][key] < form["linear"][key]:
-            better[key].append(kth_figures.title(r))
+            better[key].append(kth.title(r))
     tau = form["time_constant"]
-    row["exponential", "time constant"] = f"{tau:.1f} frames" if tau < kth_figures.STRAIGHT else "none: a line"
+    row["exponential", "time constant"] = f"{tau:.1f} frames" if tau < kth.STRAIGHT else "none: a line"
     rows.append(row)
 if rows:
     table = pd.DataFrame(rows).set_index(("model", "")).rename_axis("model")
     caption = f"{SUBSET}, {results.arrow(LONGEST)}: root mean square distance from the average PSNR, dB"
-    display(figures.table_html(table, caption=caption))
+    display(common.table_html(table, caption=caption))
     display(
         Markdown(
             f"The exponential lies closer to all 60 frames for {len(better['residual'])} of {len(rows)} models, and it "
             f"foretells the last 20 better for {len(better['foretold'])} of {len(rows)}: "
-            f"{kth_figures.in_words(better['foretold']) or 'none'}."
+            f"{kth.in_words(better['foretold']) or 'none'}."
         )
     )
 else:
@@ -415,16 +417,16 @@ else:
 # counts is whether they part as the training goes on.
 
 # %% tags=["hide-input"]
-both = [r for r in small if kth_figures.has_both(r)]
+both = [r for r in small if kth.has_both(r)]
 if both:
-    display(kth_figures.heart(both))
+    display(kth.heart(both))
     rows = []
     for r in both:
         kept = r["training"]["curves"]
         seen, held_out = pd.Series(kept["seen_mse"]), pd.Series(kept["validation_mse"])
         rows.append(
             {
-                "model": kth_figures.title(r),
+                "model": kth.title(r),
                 "training windows": f"{seen.iloc[-1]:.1f}",
                 "validation": f"{held_out.iloc[-1]:.1f}",
                 "ratio, first": f"{held_out.iloc[0] / seen.iloc[0]:.2f}",
@@ -434,7 +436,7 @@ if both:
             }
         )
     caption = f"{SUBSET}: free-running MSE of a frame at the end of the training, and validation over training windows"
-    display(figures.table_html(pd.DataFrame(rows).set_index("model"), caption=caption))
+    display(common.table_html(pd.DataFrame(rows).set_index("model"), caption=caption))
 else:
     display(not_run)
 
@@ -449,7 +451,7 @@ if sets:
         frames = sets[split].batch(torch.arange(len(sets[split]))).float() / 255
         copying[split] = float(metrics.mse(frames[:, 9:10].expand(-1, 10, -1, -1, -1), frames[:, 10:]).mean())
         names = [name for name, _ in sets[split].windows]
-        grey[split] = kth_figures.mean_by(frames.mean((1, 2, 3, 4)).tolist(), names)
+        grey[split] = kth.mean_by(frames.mean((1, 2, 3, 4)).tolist(), names)
     brightness = ", ".join(f"{name} {value:.2f}" for name, value in grey["validation"].items())
     display(
         Markdown(
@@ -470,8 +472,8 @@ else:
 # %% tags=["hide-input"]
 rows = []
 if copied:
-    seen = {row["label"]: row for row in kth_figures.against(small, copied, LONGEST, "psnr", "train")}
-    for row in kth_figures.against(small, copied, LONGEST, "psnr"):
+    seen = {row["label"]: row for row in kth.against(small, copied, LONGEST, "psnr", "train")}
+    for row in kth.against(small, copied, LONGEST, "psnr"):
         known = seen[row["label"]]
         rows.append(
             {
@@ -482,7 +484,7 @@ if copied:
             }
         )
 caption = f"{SUBSET}, {results.arrow(LONGEST)}: PSNR minus that of copying the last frame, dB, 95% intervals"
-display(figures.table_html(pd.DataFrame(rows).set_index("model"), caption=caption) if rows else not_run)
+display(common.table_html(pd.DataFrame(rows).set_index("model"), caption=caption) if rows else not_run)
 
 # %% [markdown]
 # ### What augmentation changes
@@ -496,14 +498,14 @@ rows = []
 for metric, label, digits in (("psnr", "PSNR (dB)", 2), ("ssim", "SSIM", 3)):
     for pool, persons in (("test", "persons not seen"), ("train", "persons seen")):
         cells = {}
-        for protocol in kth_figures.PROTOCOLS if plain and augmented else ():
-            found = kth_figures.against([augmented], plain, protocol, metric, pool)
+        for protocol in kth.PROTOCOLS if plain and augmented else ():
+            found = kth.against([augmented], plain, protocol, metric, pool)
             cells[results.arrow(protocol)] = signed(found[0], digits) if found else "not kept by window"
         if cells:
             rows.append({"augmented minus plain": f"{label}, {persons}"} | cells)
 if rows:
     table = pd.DataFrame(rows).set_index("augmented minus plain")
-    display(figures.table_html(table, caption=f"{SUBSET}: {kth_figures.title(augmented)}"))
+    display(common.table_html(table, caption=f"{SUBSET}: {kth.title(augmented)}"))
 else:
     display(not_run)
 
@@ -515,7 +517,7 @@ else:
 # %% tags=["hide-input"]
 anchors = pd.DataFrame(results.KTH_ANCHORS)
 anchors["protocol"] = anchors["protocol"].map(results.arrow)
-display(figures.table_html(anchors.set_index(anchors.columns[0]), caption="Published on KTH: SSIM and PSNR"))
+display(common.table_html(anchors.set_index(anchors.columns[0]), caption="Published on KTH: SSIM and PSNR"))
 
 # %% [markdown]
 # ## Table 2 on the full data set
@@ -524,7 +526,7 @@ display(figures.table_html(anchors.set_index(anchors.columns[0]), caption="Publi
 # into `results/`, and the next `make book` shows it. A run that was stopped goes on when its command is given again.
 
 # %% tags=["hide-input"]
-kth_runs = [name for name, _, _ in experiments.queue() if name.startswith("kth_")]
+kth_runs = [name for name, _, _ in catalogue.queue() if name.startswith("kth_")]
 display(
     Markdown(
         "```bash\n"
@@ -541,9 +543,9 @@ display(
 )
 
 # %% tags=["hide-input"]
-titles = {name: experiments.get(name).title.removeprefix("KTH: ") for name in kth_figures.TABLE2}
-display(figures.table_html(kth_figures.table2(everything, titles), caption="Table 2, full data: all 599 clips"))
-others = [r for r in everything if r not in small and results.data_name(r) != kth_figures.FULL]
+titles = {name: catalogue.get(name).title.removeprefix("KTH: ") for name in kth.TABLE2}
+display(common.table_html(kth.table2(everything, titles), caption="Table 2, full data: all 599 clips"))
+others = [r for r in everything if r not in small and results.data_name(r) != kth.FULL]
 if others:
     named = [f"{r['profile']}/{r['experiment']}/seed{r['seed']} ({results.data_name(r)})" for r in others]
     display(Markdown("Recorded too, but on a part of the data or at another scale: " + "; ".join(named) + "."))

@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from vrnn3d import ablation, ablation_figures, experiments
-from vrnn3d.results import NOT_TESTED, PROTOCOLS
+from vrnn3d.study import ablation, catalogue
+from vrnn3d.study.figures import ablation as pictures
+from vrnn3d.study.results import NOT_TESTED, PROTOCOLS
 
 SEQUENCES = 40
 BASE = 10 + np.random.default_rng(0).normal(size=SEQUENCES)  # how hard each test sequence is, the same for all models
@@ -99,11 +100,11 @@ def test_the_weight_is_chosen_on_the_validation_set():
 
 @pytest.mark.parametrize("which, profile", [("small", "small"), ("full", "ablation")])
 def test_what_the_chapter_asks_for_is_in_the_queues(which, profile):
-    queued = {name for name, p, _ in experiments.queue(which) if p == profile}
-    for variant in experiments.SWEPT_VARIANTS:
+    queued = {name for name, p, _ in catalogue.queue(which) if p == profile}
+    for variant in catalogue.SWEPT_LOSSES:
         for what, wirings in (("beta", ablation.WIRINGS), ("floor", ("z_p",))):
             for wiring in wirings:
-                values = {"beta": experiments.SWEPT_BETAS, "floor": experiments.SWEPT_FLOORS}[what]
+                values = {"beta": catalogue.SWEPT_BETAS, "floor": catalogue.SWEPT_FLOORS}[what]
                 assert {f"sweep_{variant}_{wiring}_{what}{v:g}" for v in values} <= queued
     needed = {name for name, _ in ablation.TABLE3 if name.startswith(("loss_", "convlstm3d"))}
     assert needed <= queued
@@ -154,7 +155,7 @@ def test_words_hold_both_intervals():
 
 
 def everything():
-    records = [r for name, _, seed in experiments.queue("small") if name.startswith(("loss_", "sweep_")) for r in [record(name, 3.0 + seed, seed)]]
+    records = [r for name, _, seed in catalogue.queue("small") if name.startswith(("loss_", "sweep_")) for r in [record(name, 3.0 + seed, seed)]]
     return ablation.runs(records + steps(9, 7, 6, 5, 4)[:9], "small")
 
 
@@ -162,13 +163,13 @@ def test_pictures_show_every_run():
     found = everything()
     rows = ablation.grid(found)
     assert len(rows) == 14 and sum(r["difference"] is None for r in rows) == 2
-    forest = ablation_figures.forest(rows)
+    forest = pictures.forest(rows)
     assert [len(axes.get_yticks()) for axes in forest.axes] == [6, 6]
-    traces = ablation_figures.traces(found)
+    traces = pictures.traces(found)
     assert all(len(axes.lines) == 21 for axes in traces.axes)
-    assert len(ablation_figures.ranks(rows).axes[0].lines) == 14
-    ablation_figures.pareto(rows, ("no latent", 16.0))
-    sweeps = ablation_figures.sweeps(found)
+    assert len(pictures.ranks(rows).axes[0].lines) == 14
+    pictures.pareto(rows, ("no latent", 16.0))
+    sweeps = pictures.sweeps(found)
     assert [list(axes.lines[0].get_xdata()) for axes in sweeps.axes] == [[0.01, 0.1, 1.0]] * 2 + [[0.01, 0.1, 1.0]]
-    table = ablation_figures.score_table(rows, found)
+    table = pictures.score_table(rows, found)
     assert len(table) == 14 and not (table == "not run").any(axis=None)

@@ -74,7 +74,7 @@ def test_training_needs_only_the_light_dependencies():
     code = (
         "import sys\n"
         f"for name in {blocked!r}: sys.modules[name] = None\n"
-        "import vrnn3d.cli, vrnn3d.run, vrnn3d.experiments, vrnn3d.evaluate, vrnn3d.results, vrnn3d.figures\n"
+        "import vrnn3d.cli, vrnn3d.study.run, vrnn3d.study.catalogue, vrnn3d.evaluation.evaluate, vrnn3d.study.results, vrnn3d.study.figures.common\n"
         "from vrnn3d.models import REGISTRY, build_model\n"
         "for name in REGISTRY:\n"
         "    build_model(name, **({'size': 64} if name == 'pixel_mean' else {}))\n"

@@ -8,9 +8,10 @@ import json
 import pytest
 import torch
 
-from vrnn3d import bench, experiments
+from vrnn3d.study.bench import suite
+from vrnn3d.study import catalogue
 from vrnn3d.models import build_model
-from vrnn3d.train import compiled
+from vrnn3d.training.loop import compiled
 
 MADE_UP = {"matmul": {"tflops": 3.0}, "copy": {"gigabytes_per_second": 5.0}}
 TINY = {"convlstm2d": {"widths": [4, 4], "hidden": 4}}
@@ -26,9 +27,9 @@ def job(**changes):
 
 def test_operations_of_a_layer_counted_by_hand():
     """Doubling height and width makes a fully convolutional network four times as costly; M = H = 2 as DESIGN has it."""
-    small, large = (bench.gigaflops(job(size=size)) for size in (16, 32))
+    small, large = (suite.gigaflops(job(size=size)) for size in (16, 32))
     assert large == pytest.approx(4 * small, rel=1e-6)
-    full = bench.gigaflops(dict(model="vrnn3d", window=2, horizon=2, length=20, context=10, size=64))
+    full = suite.gigaflops(dict(model="vrnn3d", window=2, horizon=2, length=20, context=10, size=64))
     assert full == pytest.approx(167, rel=0.02)
 
 
@@ -45,7 +46,7 @@ def test_operations_of_one_convolution():
 @pytest.mark.parametrize("kind", ["train", "predict"])
 @pytest.mark.parametrize("form", [dict(plain=True, batched=False, folding="never"), {}])
 def test_a_measurement(kind, form):
-    found = bench.measure(job(kind=kind, samples=1, **form))
+    found = suite.measure(job(kind=kind, samples=1, **form))
     assert found["seconds"] > 0 and found["peak_mib"] > 50 and found["sequences"] == 1
     assert found["parameters"] == build_model("convlstm2d", widths=(4, 4), hidden=4).parameter_breakdown()["total"]
 
@@ -54,7 +55,7 @@ def test_a_measurement(kind, form):
 def quick(tmp_path, monkeypatch):
     """The arguments of a benchmark of a second in `tmp_path`: measured in this process, with made-up ceilings."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(bench, "_in_a_process", lambda job: MADE_UP.get(job["kind"]) or bench.attempt(job))
+    monkeypatch.setattr(suite, "_in_a_process", lambda job: MADE_UP.get(job["kind"]) or suite.attempt(job))
     options = ["--size", "16", "--length", "4", "--context", "2", "--repeats", "1", "--rounds", "1", "--samples", "1"]
     options += ["--batch", "1", "--threads", "1", "--device", "cpu", "--options", json.dumps(TINY), "--quiet"]
     return [*options, "--out", "bench.json"]
@@ -64,8 +65,8 @@ def quick(tmp_path, monkeypatch):
 def instant(monkeypatch, quick):
     """`quick`, with measurements made up: whoever counts calls, rounds or failures need not wait for them."""
     row = {"seconds": 2.0, "sequences": 1, "peak_mib": 100.0, "parameters": 7}
-    monkeypatch.setattr(bench, "_in_a_process", lambda job: MADE_UP.get(job["kind"], row))
-    monkeypatch.setattr(bench, "_counts", lambda job: {})
+    monkeypatch.setattr(suite, "_in_a_process", lambda job: MADE_UP.get(job["kind"], row))
+    monkeypatch.setattr(suite, "_counts", lambda job: {})
     return quick
 
 
@@ -81,7 +82,7 @@ def by_form(record: dict, model: str) -> dict[str, dict]:
 
 def test_the_command_measures_ours_and_an_outside_model(tmp_path, capsys, quick):
     make = outside(tmp_path, "outside_good", "    return build_model('convlstm2d', widths=(4, 4), hidden=4)")
-    assert bench.main(["--models", "convlstm2d", "--against", make, *quick]) == 0
+    assert suite.main(["--models", "convlstm2d", "--against", make, *quick]) == 0
     record = json.loads((tmp_path / "bench.json").read_text())
     ours, theirs = by_form(record, "convlstm2d"), by_form(record, make)
     assert set(ours) == {"plain", "fast", "plain, prediction", "fast, prediction"}
@@ -94,7 +95,7 @@ def test_the_command_measures_ours_and_an_outside_model(tmp_path, capsys, quick)
 
 def test_a_measurement_that_fails_loses_no_other(tmp_path, capsys, quick):
     make = outside(tmp_path, "outside_bad", "    raise MemoryError('too large\\nby far')")
-    assert bench.main(["--models", "convlstm2d", "--against", make, *quick]) == 0
+    assert suite.main(["--models", "convlstm2d", "--against", make, *quick]) == 0
     record = json.loads((tmp_path / "bench.json").read_text())
     failed = by_form(record, make)
     assert failed and all(row["failed"] == "MemoryError: too large by far" for row in failed.values())
@@ -110,8 +111,8 @@ def test_one_round_that_fails_leaves_the_others(instant, tmp_path, monkeypatch):
         calls.append(job)
         return {"failed": "once"} if len(calls) == 9 else {"seconds": 1.0, "peak_mib": 1.0, "parameters": 1}
 
-    monkeypatch.setattr(bench, "_in_a_process", second_fails)  # 2 ceilings and 4 rows a round: call 9 is a "plain"
-    assert bench.main(["--models", "convlstm2d", *instant, "--rounds", "2"]) == 0
+    monkeypatch.setattr(suite, "_in_a_process", second_fails)  # 2 ceilings and 4 rows a round: call 9 is a "plain"
+    assert suite.main(["--models", "convlstm2d", *instant, "--rounds", "2"]) == 0
     record = json.loads((tmp_path / "bench.json").read_text())
     assert {form: row["rounds"] for form, row in by_form(record, "convlstm2d").items()} == {
         "plain": 1, "fast": 2, "plain, prediction": 2, "fast, prediction": 2,
@@ -122,7 +123,7 @@ def test_a_model_that_cannot_be_counted_is_timed(tmp_path, capsys, quick):
     body = "    model = build_model('convlstm2d', widths=(4, 4), hidden=4)\n"
     body += "    float(next(model.parameters()).detach().sum())  # the meta device has no values\n    return model"
     make = outside(tmp_path, "outside_values", body)
-    assert bench.main(["--models", "--against", make, *quick]) == 0
+    assert suite.main(["--models", "--against", make, *quick]) == 0
     row = by_form(json.loads((tmp_path / "bench.json").read_text()), make)["fast"]
     assert row["seconds"] > 0 and "useful_gflop_per_sequence" not in row and "gigabytes_per_sequence" not in row
     assert "useful_gflop_per_sequence not counted" in capsys.readouterr().err
@@ -130,8 +131,8 @@ def test_a_model_that_cannot_be_counted_is_timed(tmp_path, capsys, quick):
 
 def test_the_record_is_written_after_every_round(instant, tmp_path, monkeypatch):
     written = []
-    monkeypatch.setattr(bench.results, "write_json", lambda record, path: written.append(record))
-    assert bench.main(["--models", "convlstm2d", *instant, "--rounds", "3"]) == 0
+    monkeypatch.setattr(suite.results, "write_json", lambda record, path: written.append(record))
+    assert suite.main(["--models", "convlstm2d", *instant, "--rounds", "3"]) == 0
     assert [record["rounds_measured"] for record in written] == [1, 2, 3]
     assert [record["rows"][0]["rounds"] for record in written] == [1, 2, 3]
     assert {record["settings"]["rounds"] for record in written} == {3}
@@ -142,13 +143,13 @@ def test_minutes_stop_after_the_measurement_that_passes_them(instant, tmp_path, 
     """2 ceilings and 4 rows a round, each a minute long; the budget ends within measurement `clock` + 1."""
     minutes = [0]
 
-    def slow(job, fast=bench._in_a_process):
+    def slow(job, fast=suite._in_a_process):
         minutes[0] += 1
         return fast(job)
 
-    monkeypatch.setattr(bench, "_in_a_process", slow)
-    monkeypatch.setattr(bench.time, "monotonic", lambda: 60.0 * minutes[0])
-    assert bench.main(["--models", "convlstm2d", *instant, "--rounds", "5", "--minutes", str(clock + 0.5)]) == 0
+    monkeypatch.setattr(suite, "_in_a_process", slow)
+    monkeypatch.setattr(suite.time, "monotonic", lambda: 60.0 * minutes[0])
+    assert suite.main(["--models", "convlstm2d", *instant, "--rounds", "5", "--minutes", str(clock + 0.5)]) == 0
     assert minutes[0] == clock + 1
     record = json.loads((tmp_path / "bench.json").read_text())
     assert (len(record["rows"]), record["rounds_measured"]) == (rows, rounds)
@@ -156,7 +157,7 @@ def test_minutes_stop_after_the_measurement_that_passes_them(instant, tmp_path, 
 
 def test_traffic_counted_by_hand():
     """A product reads two matrices and writes one, a sum in place likewise; views and allocations move nothing."""
-    with bench._Traffic() as counter:
+    with suite._Traffic() as counter:
         a, b = torch.empty(2, 3), torch.empty(3, 5)
         assert counter.bytes == 0
         product = a @ b
@@ -167,34 +168,34 @@ def test_traffic_counted_by_hand():
 
 def test_traffic_of_a_training_sequence():
     def batch(count):
-        return bench.gigabytes(job(batch=count)) * count
+        return suite.gigabytes(job(batch=count)) * count
 
     weights = sum(p.numel() for p in build_model("convlstm2d", widths=(4, 4), hidden=4).parameters())
     assert batch(1) * 1e9 > 8 * 4 * weights, "Adam alone reads weights, gradients and moments, and writes three of them"
     assert batch(3) - batch(2) == pytest.approx(batch(2) - batch(1), rel=0.02), "a part per batch, a part per sequence"
-    assert 0.5 < bench.gigabytes(job(precision="bfloat16")) / bench.gigabytes(job(precision="float32")) < 1
+    assert 0.5 < suite.gigabytes(job(precision="bfloat16")) / suite.gigabytes(job(precision="float32")) < 1
 
 
 def test_folding_saves_traffic():
     """Of the full-size network, most of whose weights at depth 1 would be read at every step for nothing."""
     full = job(model="vrnn3d", options={}, length=20, context=10, size=32)
-    assert bench.gigabytes(full) < 0.6 * bench.gigabytes({**full, "plain": True, "batched": False, "folding": "never"})
+    assert suite.gigabytes(full) < 0.6 * suite.gigabytes({**full, "plain": True, "batched": False, "folding": "never"})
 
 
 @pytest.mark.parametrize("model", ["vrnn2d", "predrnnpp", "e3d_lstm", "improved_vrnn"])
 def test_every_model_can_be_counted(model):
-    options = experiments.get(model, "smoke").model.options
-    assert bench.gigabytes(job(model=model, options=options, size=32, length=5, context=3)) > 0
+    options = catalogue.get(model, "smoke").model.options
+    assert suite.gigabytes(job(model=model, options=options, size=32, length=5, context=3)) > 0
 
 
 def test_counting_folds_as_the_device_does(monkeypatch):
     """A count for a GPU folds as deep as a GPU does, without one; the setting of this device is as before."""
     small = dict(model="vrnn3d", options=dict(widths=(8, 8), hidden=8, latent=2, head=8), size=16, length=12)
     deep = dict(small, window=4, horizon=4, context=4, precision="float32")  # depths 4, 2: above 2 a CPU folds nothing
-    before = dict(bench.depth_folding.AUTO_MAX_DEPTH)
-    gpu, cpu = bench.gigabytes(job(**deep, device="cuda")), bench.gigabytes(job(**deep))
-    assert gpu == bench.gigabytes(job(**deep, deepest=4)) != cpu
-    assert bench.depth_folding.AUTO_MAX_DEPTH == before
+    before = dict(suite.depth_folding.AUTO_MAX_DEPTH)
+    gpu, cpu = suite.gigabytes(job(**deep, device="cuda")), suite.gigabytes(job(**deep))
+    assert gpu == suite.gigabytes(job(**deep, deepest=4)) != cpu
+    assert suite.depth_folding.AUTO_MAX_DEPTH == before
 
 
 def test_a_gpu_has_rows_for_compiling_and_for_graphs():
@@ -202,15 +203,15 @@ def test_a_gpu_has_rows_for_compiling_and_for_graphs():
         models=["vrnn3d"], against=[], threads=1, batch=1, size=128, length=20, context=10, repeats=1, samples=1,
         precision="auto", options="{}", sweep=False,
     )  # fmt: skip
-    forms = {form: job for _, form, job in bench._jobs(args, "cuda")}
+    forms = {form: job for _, form, job in suite._jobs(args, "cuda")}
     assert [forms[form]["compile"] for form in ("fast", "compiled", "compiled, CUDA graphs")] == ["no", "yes", "graphs"]
-    assert not any(form.startswith("compiled") for _, form, _ in bench._jobs(args, "cpu"))
+    assert not any(form.startswith("compiled") for _, form, _ in suite._jobs(args, "cpu"))
 
 
 @pytest.mark.parametrize("model", ["vrnn3d", "vrnn2d", "convlstm2d", "e3d_lstm"])
 def test_the_models_of_table_2_take_its_size(model):
     """128 x 128 costs ours and the 2D ones four times as much as 64 x 64; E3D-LSTM's attention grows faster."""
-    sizes = [bench.gigaflops(dict(model=model, length=4, context=2, size=size)) for size in (64, 128)]
+    sizes = [suite.gigaflops(dict(model=model, length=4, context=2, size=size)) for size in (64, 128)]
     assert sizes[1] / sizes[0] == pytest.approx(4, rel=1e-3) or model == "e3d_lstm" and sizes[1] > 4 * sizes[0]
 
 
@@ -232,7 +233,7 @@ def test_settings_of_compile(monkeypatch):
 
 
 def test_nothing_measured_is_a_failure(tmp_path, capsys, quick):
-    assert bench.main(["--models", "--against", "no_such_module:make", *quick]) == 1
+    assert suite.main(["--models", "--against", "no_such_module:make", *quick]) == 1
     record = json.loads((tmp_path / "bench.json").read_text())
     assert record["rows"] and all("no_such_module" in row["failed"] for row in record["rows"])
     written = capsys.readouterr()
@@ -241,7 +242,7 @@ def test_nothing_measured_is_a_failure(tmp_path, capsys, quick):
 
 @pytest.mark.parametrize(("kind", "key"), [("matmul", "tflops"), ("copy", "gigabytes_per_second")])
 def test_ceilings_in_a_process(kind, key):
-    found = bench._in_a_process({"kind": kind, "device": "cpu", "threads": 1})
+    found = suite._in_a_process({"kind": kind, "device": "cpu", "threads": 1})
     # Of the two products, BLAS's and oneDNN's, it is the faster one's.
     works = [2 * 2048**3 / 1e12, 2 * 8 * 32**2 * 256**2 * 9 / 1e12] if kind == "matmul" else [2 * 4 * 2**26 / 1e9]
     assert found[key] * found["seconds"] in [pytest.approx(work) for work in works]
@@ -250,4 +251,4 @@ def test_ceilings_in_a_process(kind, key):
 def test_a_process_that_dies_has_failed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make = outside(tmp_path, "outside_dies", "    import os\n    os._exit(9)")
-    assert bench._in_a_process(job(model=make)) == {"failed": "the process ended with code 9: it wrote nothing"}
+    assert suite._in_a_process(job(model=make)) == {"failed": "the process ended with code 9: it wrote nothing"}

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vrnn3d import checkpoint, config, experiments
+from vrnn3d import checkpoint, config
+from vrnn3d.study import catalogue
 
 
 def record(name="vrnn3d_kl_ll", profile="paper", **changes) -> dict:
     """A record as far as a model card shows it."""
-    experiment = experiments.get(name, profile)
+    experiment = catalogue.get(name, profile)
     score = {"average": 45.678, "interval": [44.0, 47.25], "mean_frame": 40.125, "best": 39.0}
     entry = {"sequences": 1000, "samples": 50, "mse": score, "ssim": {"average": 0.8764}, "psnr": {"average": 20.5}}
     return {
@@ -78,7 +79,7 @@ def test_a_card_is_written_whole_or_not_at_all(tmp_path):
 
 
 def test_publishing_again_leaves_no_parts_of_a_larger_model(tmp_path, monkeypatch):
-    experiment = experiments.get("vrnn3d_kl_ll", "smoke")
+    experiment = catalogue.get("vrnn3d_kl_ll", "smoke")
     torch.manual_seed(0)
     model = checkpoint.model_of(experiment)
     with monkeypatch.context() as patch:

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from vrnn3d import results
+from vrnn3d.study import results
 from vrnn3d.cli import main
 
 FEW = ["train.sequences=8", "train.batch=4", "data.sequences=[8,4,4]", "eval.sequences=2", "eval.samples=2", "eval.batch=2"]
@@ -121,13 +121,14 @@ def test_mistakes_get_one_sentence(arguments, message, capsys, tmp_path, monkeyp
 
 def test_the_next_of_the_queue(tmp_path, monkeypatch, capsys):
     """--next takes the first run that has no finished record, and then the next."""
-    from vrnn3d import config, experiments
+    from vrnn3d import config
+    from vrnn3d.study import catalogue
 
-    get = experiments.get
+    get = catalogue.get
     short = {n: v for n, _, v in (pair.partition("=") for pair in FEW)}
     short = {n: config.as_tuples(json.loads(v)) for n, v in short.items()} | {"train.sequences": 400}
-    monkeypatch.setattr(experiments, "get", lambda name, profile: config.override(get(name, profile), short))
-    monkeypatch.setattr(experiments, "queue", lambda which="full": [("copy_last", "smoke", 0), ("convlstm2d", "smoke", 1)])
+    monkeypatch.setattr(catalogue, "get", lambda name, profile: config.override(get(name, profile), short))
+    monkeypatch.setattr(catalogue, "queue", lambda which="full": [("copy_last", "smoke", 0), ("convlstm2d", "smoke", 1)])
     monkeypatch.setenv("VRNN3D_RESULTS", str(tmp_path / "results"))
     arguments = ["train", "--next", "--quiet", "--out", str(tmp_path / "runs"), "--record"]
     assert main([*arguments, "--max-minutes", "0.001"]) == 0
@@ -147,15 +148,15 @@ def test_processes_share_a_queue(tmp_path, monkeypatch, capsys):
     import subprocess
     import sys
 
-    from vrnn3d import experiments
-    from vrnn3d.run import claim
+    from vrnn3d.study import catalogue
+    from vrnn3d.study.run import claim
 
-    monkeypatch.setattr(experiments, "queue", lambda which: [("copy_last", "smoke", 0)])
+    monkeypatch.setattr(catalogue, "queue", lambda which: [("copy_last", "smoke", 0)])
     monkeypatch.setenv("VRNN3D_RESULTS", str(tmp_path / "results"))
-    root, experiment = tmp_path / "runs", experiments.get("copy_last", "smoke")
+    root, experiment = tmp_path / "runs", catalogue.get("copy_last", "smoke")
     code = (
-        "import sys; from vrnn3d import experiments; from vrnn3d.run import claim\n"
-        "with claim(sys.argv[1], experiments.get('copy_last', 'smoke'), 0) as mine:\n"
+        "import sys; from vrnn3d import experiments; from vrnn3d.study.run import claim\n"
+        "with claim(sys.argv[1], catalogue.get('copy_last', 'smoke'), 0) as mine:\n"
         "    print(mine, flush=True); sys.stdin.read()"
     )
     other = subprocess.Popen(
@@ -181,17 +182,18 @@ def test_an_unknown_queue_is_named(capsys):
 
 def test_the_sweep_leaves_records_and_no_pictures(tmp_path, monkeypatch):
     """`--next tune` is one command for all of it; its runs are ranked, not looked at."""
-    from vrnn3d import config, experiments, tune
+    from vrnn3d import config
+    from vrnn3d.study import catalogue, tuning
 
-    get = experiments.get
+    get = catalogue.get
     changes = {n: config.as_tuples(json.loads(v)) for n, _, v in (pair.partition("=") for pair in FEW)}
     small = get("vrnn3d_kl_ll", "smoke")
     changes |= {"data.size": 32, "data.digit_size": 14, "train.validate_every": 0.1, "train.sequences": 80}
     changes |= {f"model.options.{name}": value for name, value in small.model.options.items()}
-    monkeypatch.setattr(experiments, "get", lambda name, profile: config.override(get(name, profile), changes))
-    monkeypatch.setattr(experiments, "queue", lambda which: [("tune_l2", "tune", 0)] if which == "tune" else [])
+    monkeypatch.setattr(catalogue, "get", lambda name, profile: config.override(get(name, profile), changes))
+    monkeypatch.setattr(catalogue, "queue", lambda which: [("tune_l2", "tune", 0)] if which == "tune" else [])
     monkeypatch.setenv("VRNN3D_RESULTS", str(tmp_path / "results"))
     assert main(["train", "--next", "tune", "--quiet", "--record", "--out", str(tmp_path / "runs")]) == 0
     record = results.find("tune_l2", "tune", 0, tmp_path / "results")
-    assert record["status"] == "finished" and len(tune.ranking([record])) == 1
+    assert record["status"] == "finished" and len(tuning.ranking([record])) == 1
     assert not list(tmp_path.rglob("*.npz"))

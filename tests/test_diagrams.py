@@ -8,7 +8,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.patches import FancyBboxPatch
 
-from vrnn3d.diagrams import DRAWINGS, draw, parameter_bars, picture
+from vrnn3d.study.figures.diagrams import DRAWINGS, draw, parameter_bars, picture
 from vrnn3d.models import REGISTRY
 
 EVERY = [(name, part) for name, parts in DRAWINGS.items() for part in range(len(parts))]

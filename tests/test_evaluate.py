@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from vrnn3d import config, experiments, metrics
+from vrnn3d import config
+from vrnn3d.study import catalogue
+from vrnn3d.evaluation import metrics
 from vrnn3d.checkpoint import model_of
 from vrnn3d.data import build
-from vrnn3d.evaluate import evaluate, examples, predict
-from vrnn3d.predict import predict_video
+from vrnn3d.evaluation.evaluate import evaluate, examples, predict
+from vrnn3d.evaluation.predict import predict_video
 
 
 def small_test(name, **changes):
     settings = {"eval.sequences": 5, "eval.batch": 2, "eval.samples": 4, "data.sequences": (8, 4, 6)}
-    return config.override(experiments.get(name, "smoke"), settings | changes)
+    return config.override(catalogue.get(name, "smoke"), settings | changes)
 
 
 def test_copy_last_frame_scores_what_copying_scores():
@@ -108,5 +110,5 @@ def test_examples_stay_small(monkeypatch):
     entry = evaluate(model, experiment, progress=False)
     worst = int(np.argmax(entry["test"]["10->20"]["mse"]["per_sequence"]))
     for sequences, indices in ((2, [0, worst]), (1, [0]), (0.5, [0])):
-        monkeypatch.setattr("vrnn3d.evaluate.EXAMPLE_PIXELS", int(sequences * 20 * 32 * 32))
+        monkeypatch.setattr("vrnn3d.evaluation.evaluate.EXAMPLE_PIXELS", int(sequences * 20 * 32 * 32))
         assert examples(model, experiment, entry)["indices"].tolist() == indices

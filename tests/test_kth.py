@@ -20,11 +20,12 @@ import torch
 import torch.nn.functional as F
 
 from vrnn3d import config
-from vrnn3d.data import build, kth, kth_cache, kth_fetch, kth_list
+from vrnn3d.data import build
+from vrnn3d.data.kth import dataset, cache, fetch, clips
 from vrnn3d.data.video import read_video
 
 REAL = Path(os.environ.get("VRNN3D_DATA") or "absent") / "kth"
-HAS_CLIPS = (REAL / kth_list.LIST).is_file() and any(REAL.rglob("person*_boxing_d*_uncomp.avi"))
+HAS_CLIPS = (REAL / clips.LIST).is_file() and any(REAL.rglob("person*_boxing_d*_uncomp.avi"))
 real = pytest.mark.skipif(not HAS_CLIPS, reason="needs real KTH clips in $VRNN3D_DATA/kth")
 
 # person 1 boxes and runs (train), person 11 waves (validation), person 20 walks (test)
@@ -54,7 +55,7 @@ def write_clip(path: Path, frames: int, codec: str = "ffv1", base: int = 40) -> 
 def write_list(folder: Path, listing=LISTING) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     text = "".join(f"{name}\t\tframes\t{intervals}\r\n" for name, intervals in listing.items())
-    (folder / kth_list.LIST).write_bytes(f"{text}\r\nperson13_handclapping_d3\t*missing*\r\n".encode())
+    (folder / clips.LIST).write_bytes(f"{text}\r\nperson13_handclapping_d3\t*missing*\r\n".encode())
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +85,7 @@ def settings(size: int = 16) -> config.Data:
 
 
 def test_list_with_its_quirks():
-    found = kth_list.parse_sequences(
+    found = clips.parse_sequences(
         "person15_boxing_d4\t\tframes\t1-90, 91-200, 201-294\r\n\r\n"
         "person21_boxing_d2\t\tframes\t1-112, 113-162, 153-254, 255-408\r\n"
         "  person01_jogging_d1  frames  120 - 170,1-50\n"
@@ -109,23 +110,23 @@ def test_list_with_its_quirks():
 def test_a_list_of_something_else_is_refused(tmp_path):
     (tmp_path / "list.txt").write_text("<html>404</html>")
     with pytest.raises(ValueError, match="lists no clip of KTH Actions"):
-        kth_list.read_sequences(tmp_path / "list.txt")
+        clips.read_sequences(tmp_path / "list.txt")
 
 
 @pytest.mark.parametrize(
     "stem", ["person1_boxing_d1", "person00_boxing_d1", "person26_boxing_d1", "person01_boxing_d5", "person01_box_d1"]
 )
 def test_names_that_are_none(stem):
-    assert kth_list.parse_name(stem) is None
-    assert kth_list.parse_name("person01_boxing_d1") == (1, "boxing", 1)
-    assert kth_list.parse_name("person01_boxing_d1", "_uncomp") is None
-    assert kth_list.parse_name("person25_handwaving_d4_uncomp", "_uncomp").name == "person25_handwaving_d4"
+    assert clips.parse_name(stem) is None
+    assert clips.parse_name("person01_boxing_d1") == (1, "boxing", 1)
+    assert clips.parse_name("person01_boxing_d1", "_uncomp") is None
+    assert clips.parse_name("person25_handwaving_d4_uncomp", "_uncomp").name == "person25_handwaving_d4"
 
 
 @real
 def test_the_official_list_has_599_clips():
-    found = kth_list.read_sequences(REAL / kth_list.LIST)
-    assert len(found.intervals) == kth_list.TOTAL and not found.problems
+    found = clips.read_sequences(REAL / clips.LIST)
+    assert len(found.intervals) == clips.TOTAL and not found.problems
     assert found.missing == ("person13_handclapping_d3",)
     assert {len(intervals) for intervals in found.intervals.values()} <= {3, 4}
 
@@ -136,7 +137,7 @@ def test_the_official_list_has_599_clips():
 @pytest.mark.parametrize("length", [5, 10, 20, 30])
 def test_windows_stay_in_one_interval_and_hold_its_frames(data, length):
     for split in ("train", "validation", "test"):
-        source = kth.build_kth(settings(), split, length)
+        source = dataset.build_kth(settings(), split, length)
         assert len(source) == len(source.windows) == len(source.actions) and not source.online
         frames = source.batch(torch.arange(len(source)))
         assert frames.dtype == torch.uint8 and frames.shape == (len(source), length, 1, 16, 16)
@@ -151,7 +152,7 @@ def test_windows_stay_in_one_interval_and_hold_its_frames(data, length):
 
 def test_strides_are_predrnns(data):
     starts = {}
-    for name, start in kth.build_kth(settings(), "train", 20).windows:
+    for name, start in dataset.build_kth(settings(), "train", 20).windows:
         starts.setdefault(name, []).append(start)
     assert starts == {
         "person01_boxing_d1": [0, 20, 45, 59],  # 1-45: 0, 20; 46-70: 45; 60-95: 59
@@ -161,16 +162,16 @@ def test_strides_are_predrnns(data):
 
 def test_no_person_is_in_two_splits():
     for present in ({1, 2, 11, 15, 19}, {3, 4, 20}, {11, 15, 17}, {11}, {5}, {17}, set(range(1, 26))):
-        split = kth_list.split_persons(present)
+        split = clips.split_persons(present)
         parts = list(split.values())
         assert set().union(*parts) == present and sum(map(len, parts)) == len(present)
         assert split["train"] | split["validation"] <= set(range(1, 17)) and split["test"] <= set(range(17, 26))
         assert bool(split["validation"]) == (len(present & set(range(1, 17))) > 1)
-    assert kth_list.split_persons(set(range(1, 26)))["validation"] == {11, 15}
+    assert clips.split_persons(set(range(1, 26)))["validation"] == {11, 15}
 
 
 def test_splits_of_the_data_set(data):
-    parts = {split: kth.build_kth(settings(), split) for split in ("train", "validation", "test")}
+    parts = {split: dataset.build_kth(settings(), split) for split in ("train", "validation", "test")}
     names = {split: {name for name, _ in part.windows} for split, part in parts.items()}
     assert names == {
         "train": {"person01_boxing_d1", "person01_running_d2"},
@@ -179,13 +180,13 @@ def test_splits_of_the_data_set(data):
     }
     assert all(part.description.startswith("KTH, 4-clip subset: ") for part in parts.values())
     assert all(part.source == "VRNN3D_DATA" for part in parts.values())
-    assert kth.subset_name(599) == "KTH"
+    assert dataset.subset_name(599) == "KTH"
 
 
 def test_test_windows_are_shuffled_alike_each_time(data, monkeypatch):
-    monkeypatch.setattr(kth, "STRIDE", 1)
-    windows = kth.build_kth(settings(), "test", 10).windows
-    assert windows == kth.build_kth(settings(), "test", 10).windows
+    monkeypatch.setattr(dataset, "STRIDE", 1)
+    windows = dataset.build_kth(settings(), "test", 10).windows
+    assert windows == dataset.build_kth(settings(), "test", 10).windows
     assert windows != sorted(windows) and len(set(windows)) == len(windows) == 42
 
 
@@ -198,7 +199,7 @@ def test_build_goes_through_the_front_door(data):
 def test_a_split_without_persons_is_named(data):
     shutil.rmtree(data / "clips" / "walking")
     with pytest.raises(ValueError, match="test split needs clips of persons 17-25"):
-        kth.build_kth(settings(), "test")
+        dataset.build_kth(settings(), "test")
 
 
 # ---- clips that are missing or bad ----------------------------------------------------------------------------------
@@ -207,16 +208,16 @@ def test_a_split_without_persons_is_named(data):
 def test_no_clips_is_one_sentence_with_the_cure(tmp_path, monkeypatch):
     monkeypatch.setenv("VRNN3D_DATA", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    for call in (lambda: kth.build_kth(settings(), "train"), lambda: kth.prepare_kth(16, False, download=False)):
+    for call in (lambda: dataset.build_kth(settings(), "train"), lambda: dataset.prepare_kth(16, False, download=False)):
         with pytest.raises(FileNotFoundError, match="no KTH clips in .*`vrnn3d data kth`.*VRNN3D_DATA") as info:
             call()
         assert "\n" not in str(info.value)
 
 
 def test_a_missing_list_is_named(data):
-    (data / kth_list.LIST).unlink()
+    (data / clips.LIST).unlink()
     with pytest.raises(FileNotFoundError, match="00sequences.txt is missing"):
-        kth.build_kth(settings(), "train")
+        dataset.build_kth(settings(), "train")
 
 
 def test_bad_clips_are_named_and_skipped(data):
@@ -240,8 +241,8 @@ def test_bad_clips_are_named_and_skipped(data):
     shutil.copy(source, clips / "person03_boxing_d1_uncomp.avi")
     shutil.copy(source, clips / "person13_handclapping_d3_uncomp.avi")
     write_clip(clips / "boxing" / "person01_boxing_d1_uncomp.mp4", 3, "mpeg4")
-    with pytest.warns(kth.KTHWarning) as caught:
-        report = kth.prepare_kth(16, progress=False, download=False)
+    with pytest.warns(dataset.KTHWarning) as caught:
+        report = dataset.prepare_kth(16, progress=False, download=False)
     reasons = dict((Path(file).name, reason) for file, reason in report.skipped)
     expected = {
         "person02_boxing_d1_uncomp.avi": "cannot be read",
@@ -260,8 +261,8 @@ def test_bad_clips_are_named_and_skipped(data):
     assert len(cut) == 2 and "21-80" in cut[0] and "cut at frame 30" in cut[0] and "dropped" in cut[1]
     assert all(note in told for note in cut)
     assert report.clips == 5 and report.by_action["boxing"] == 2 and report.by_person == {1: 2, 2: 1, 11: 1, 20: 1}
-    with pytest.warns(kth.KTHWarning) as again:  # said again when the cache is read
-        windows = kth.build_kth(settings(), "train", 10).windows
+    with pytest.warns(dataset.KTHWarning) as again:  # said again when the cache is read
+        windows = dataset.build_kth(settings(), "train", 10).windows
     assert {str(warning.message) for warning in again} == {str(warning.message) for warning in caught}
     assert [start for name, start in windows if name == "person02_boxing_d3"] == [0, 20]
 
@@ -269,8 +270,8 @@ def test_bad_clips_are_named_and_skipped(data):
 def test_a_truncated_clip_is_never_silent(data):
     path = data / "clips" / "boxing" / "person01_boxing_d1_uncomp.avi"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.warns(kth.KTHWarning, match="person01_boxing_d1"):
-        kth.build_kth(settings(), "train")
+    with pytest.warns(dataset.KTHWarning, match="person01_boxing_d1"):
+        dataset.build_kth(settings(), "train")
 
 
 # ---- the cache ------------------------------------------------------------------------------------------------------
@@ -281,7 +282,7 @@ def test_decoded_once_and_the_data_folder_stays_as_it_is(data, monkeypatch):
         return {path: path.stat().st_mtime_ns for path in data.rglob("*")}
 
     before = everything()
-    first = kth.prepare_kth(16, progress=False, download=False)
+    first = dataset.prepare_kth(16, progress=False, download=False)
     frames = np.load(first.cache, mmap_mode="r")
     assert frames.shape == (first.frames, 16, 16) and frames.dtype == np.uint8
     assert first.frames == 95 + 26 + 21 + 48 + 60  # the shared frames of overlapping intervals once, the rest not
@@ -293,15 +294,15 @@ def test_decoded_once_and_the_data_folder_stays_as_it_is(data, monkeypatch):
 
     for path in data.rglob("*.avi"):
         os.utime(path, (0, 0))  # a copy with other times is the same data
-    monkeypatch.setattr(kth_cache, "read_video", never)
-    assert kth.prepare_kth(16, progress=False, download=False).cache == first.cache
+    monkeypatch.setattr(cache, "read_video", never)
+    assert dataset.prepare_kth(16, progress=False, download=False).cache == first.cache
     monkeypatch.undo()
     assert set(everything()) == set(before)
 
 
 def test_the_cache_follows_size_files_and_list(data, monkeypatch):
     def path(size=16):
-        return kth.prepare_kth(size, progress=False, download=False).cache
+        return dataset.prepare_kth(size, progress=False, download=False).cache
 
     paths = [path(), path(8)]
     write_list(data, LISTING | {"person20_walking_d4": "1-30"})
@@ -315,7 +316,7 @@ def test_the_cache_follows_size_files_and_list(data, monkeypatch):
 
 @pytest.mark.parametrize("damage", ["npy", "json", "no index"])
 def test_a_broken_cache_is_made_anew(data, damage):
-    path = kth.prepare_kth(16, progress=False, download=False).cache
+    path = dataset.prepare_kth(16, progress=False, download=False).cache
     good = path.read_bytes()
     if damage == "npy":
         path.write_bytes(good[: len(good) // 2])
@@ -323,7 +324,7 @@ def test_a_broken_cache_is_made_anew(data, damage):
         path.with_suffix(".json").write_text('{"frames": 3')
     else:
         path.with_suffix(".json").unlink()
-    assert kth.prepare_kth(16, progress=False, download=False).cache == path
+    assert dataset.prepare_kth(16, progress=False, download=False).cache == path
     assert path.read_bytes() == good and json.loads(path.with_suffix(".json").read_text())["frames"] == 250
 
 
@@ -336,27 +337,27 @@ def test_an_interrupted_decoding_leaves_nothing(data, monkeypatch):
             raise KeyboardInterrupt
         return read_video(*args)
 
-    monkeypatch.setattr(kth_cache, "read_video", interrupted)
+    monkeypatch.setattr(cache, "read_video", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        kth.build_kth(settings(), "train")
+        dataset.build_kth(settings(), "train")
     assert list((Path(os.environ["XDG_CACHE_HOME"]) / "vrnn3d" / "kth-decoded").iterdir()) == []
 
 
 def test_sides_that_shrink_are_resized_by_area():
     video = torch.rand(3, 1, 12, 16)
-    assert torch.allclose(kth_cache.resize(video, 4), F.avg_pool2d(video, (3, 4)), atol=1e-6)
+    assert torch.allclose(cache.resize(video, 4), F.avg_pool2d(video, (3, 4)), atol=1e-6)
     # 12 to 8: a new pixel covers one and a half old ones
     row = torch.tensor([0.0, 0.3, 0.6, 0.9, 0.2, 0.1] * 2)
-    shrunk = kth_cache.resize(row.expand(1, 1, 8, 12), 8)[0, 0, 0]
+    shrunk = cache.resize(row.expand(1, 1, 8, 12), 8)[0, 0, 0]
     expected = [(row[0] + row[1] / 2) / 1.5, (row[1] / 2 + row[2]) / 1.5]
     assert torch.allclose(shrunk[:2], torch.stack(expected), atol=1e-6)
-    assert torch.allclose(kth_cache.resize(video, 7).mean((-2, -1)), video.mean((-2, -1)), atol=1e-6)
+    assert torch.allclose(cache.resize(video, 7).mean((-2, -1)), video.mean((-2, -1)), atol=1e-6)
     # 120 x 160 to 128 x 128: the height grows; a slope stays a slope
     slope = torch.linspace(0, 1, 120)[:, None].expand(1, 1, 120, 160)
-    grown = kth_cache.resize(slope, 128)
+    grown = cache.resize(slope, 128)
     assert grown.shape == (1, 1, 128, 128) and bool((grown.diff(dim=-2) >= 0).all())
     assert torch.allclose(grown[..., 4:-4, :].diff(dim=-2), torch.tensor(1 / 119 * 120 / 128), atol=1e-5)
-    assert torch.equal(kth_cache.resize(video[..., :12], 12), video[..., :12])
+    assert torch.equal(cache.resize(video[..., :12], 12), video[..., :12])
 
 
 def test_every_kept_frame_is_where_its_interval_says():
@@ -365,7 +366,7 @@ def test_every_kept_frame_is_where_its_interval_says():
         count = int(generator.integers(5, 60))
         starts = np.sort(generator.integers(0, count, 4))
         listed = [(int(start), int(start + generator.integers(1, 25))) for start in starts]
-        kept, intervals, notes = kth_cache._cut("clip", listed, count, 1000)
+        kept, intervals, notes = cache._cut("clip", listed, count, 1000)
         assert len(notes) == sum(stop > count for _, stop in listed)
         for (first, last), (start, stop, offset) in zip(listed, intervals):
             assert (start, stop) == (first, min(last, count))
@@ -393,15 +394,15 @@ GOOD = "person01_boxing_d1_uncomp.avi"
 def test_a_zip_that_leads_out_is_refused_whole(tmp_path, name):
     archive = make_zip(tmp_path / "boxing.zip", {GOOD: b"good", name: b"/etc/passwd"}, links=("link",))
     before = set(tmp_path.rglob("*"))
-    with pytest.raises(kth_fetch.UnsafeZipError, match="leads out of the folder"):
-        kth_fetch.unpack(archive, tmp_path / "deep" / "er")
+    with pytest.raises(fetch.UnsafeZipError, match="leads out of the folder"):
+        fetch.unpack(archive, tmp_path / "deep" / "er")
     assert set(tmp_path.rglob("*")) == before
 
 
 def test_a_zip_is_unpacked_flat_and_strangers_are_named(tmp_path):
     members = {f"boxing/{GOOD}": b"one", "readme.txt": b"x", "person01_boxing_d1_uncomp.exe": b"x"}
     with pytest.warns(UserWarning, match="no KTH clips, skipped: readme.txt, person01_boxing_d1_uncomp.exe"):
-        assert kth_fetch.unpack(make_zip(tmp_path / "a.zip", members), tmp_path / "out") == 1
+        assert fetch.unpack(make_zip(tmp_path / "a.zip", members), tmp_path / "out") == 1
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == {GOOD: b"one"}
 
 
@@ -413,7 +414,7 @@ def test_a_damaged_zip_yields_no_damaged_clip(tmp_path, damage):
         content[200] ^= 1
     archive.write_bytes({"crc": content, "truncated": content[:-30], "no zip": b"<html>"}[damage])
     with pytest.raises(ValueError, match="a.zip is damaged or truncated"):
-        kth_fetch.unpack(archive, tmp_path / "out")
+        fetch.unpack(archive, tmp_path / "out")
     assert not list((tmp_path / "out").glob("*")) and not archive.exists()
 
 
@@ -462,7 +463,7 @@ def serve(monkeypatch, tmp_path):
         server = Server(files, broken)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         servers.append(server)
-        monkeypatch.setattr(kth_fetch, "ADDRESSES", (f"http://127.0.0.1:{server.server_port}/",))
+        monkeypatch.setattr(fetch, "ADDRESSES", (f"http://127.0.0.1:{server.server_port}/",))
         return server
 
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
@@ -478,8 +479,8 @@ def serve(monkeypatch, tmp_path):
 
 def official(written: Path, tmp_path: Path) -> dict[str, bytes]:
     """The six zips and the list as the address would serve them; two actions have no clip here."""
-    files = {kth_list.LIST: (written / kth_list.LIST).read_bytes()}
-    for action in kth_list.ACTIONS:
+    files = {clips.LIST: (written / clips.LIST).read_bytes()}
+    for action in clips.ACTIONS:
         members = {path.name: path.read_bytes() for path in written.glob(f"clips/{action}/*")}
         files[f"{action}.zip"] = make_zip(tmp_path / f"{action}.zip", members).read_bytes()
     return files
@@ -488,7 +489,7 @@ def official(written: Path, tmp_path: Path) -> dict[str, bytes]:
 def test_download_breaks_is_continued_and_is_not_repeated(serve, written, tmp_path):
     files = official(written, tmp_path)
     server = serve(files, broken=("boxing.zip",))
-    report = kth.prepare_kth(16, progress=False)
+    report = dataset.prepare_kth(16, progress=False)
     assert report.clips == 4 and report.source == "cache" and not report.download
     half = len(files["boxing.zip"]) // 2 // 4096 * 4096  # whole chunks are kept
     assert half
@@ -496,15 +497,15 @@ def test_download_breaks_is_continued_and_is_not_repeated(serve, written, tmp_pa
     folder = tmp_path / "cache" / "vrnn3d" / "kth"
     for path in written.rglob("*.avi"):
         assert (folder / path.relative_to(written)).read_bytes() == path.read_bytes()
-    notes = json.loads((folder / kth_fetch.NOTES).read_text())
-    assert set(notes) == {kth_list.LIST, "boxing.zip", "running.zip", "handwaving.zip", "walking.zip"}
+    notes = json.loads((folder / fetch.NOTES).read_text())
+    assert set(notes) == {clips.LIST, "boxing.zip", "running.zip", "handwaving.zip", "walking.zip"}
     assert notes["boxing.zip"]["sha256"] == hashlib.sha256(files["boxing.zip"]).hexdigest()
     assert {path.suffix for path in folder.rglob("*") if path.is_file()} == {".txt", ".json", ".avi"}
     server.log.clear()
-    kth.prepare_kth(16, progress=False)
+    dataset.prepare_kth(16, progress=False)
     assert server.log == []
     (folder / "clips" / "walking" / "person20_walking_d4_uncomp.avi").unlink()
-    kth_fetch.fetch_kth(folder, progress=False)
+    fetch.fetch_kth(folder, progress=False)
     assert [name for name, _ in server.log] == ["walking.zip"]
 
 
@@ -514,7 +515,7 @@ def test_a_part_of_an_earlier_session_is_continued(serve, written, tmp_path):
     folder.mkdir()
     (folder / "walking.zip.part").write_bytes(files["walking.zip"][:100])
     (folder / "boxing.zip.part").write_bytes(b"x" * 100)  # a wrong beginning: found out by the CRC, fetched anew
-    kth_fetch.fetch_kth(folder, progress=False)
+    fetch.fetch_kth(folder, progress=False)
     assert [asked for name, asked in server.log if name == "walking.zip"] == ["bytes=100-"]
     assert [asked for name, asked in server.log if name == "boxing.zip"] == ["bytes=100-", None]
     assert len(list(folder.rglob("*.avi"))) == 4
@@ -524,12 +525,12 @@ def test_what_cannot_be_had_is_told(serve, written, tmp_path):
     files = official(written, tmp_path)
     del files["boxing.zip"]  # walking, jogging and running come before it
     serve(files)
-    report = kth.prepare_kth(16, progress=False)
+    report = dataset.prepare_kth(16, progress=False)
     assert report.clips == 2 and "404" in report.download and "not downloaded: " in str(report)
     serve({})
     shutil.rmtree(tmp_path / "cache")
     with pytest.raises(ConnectionError, match="could not be downloaded .*404"):
-        kth.prepare_kth(16, progress=False)
+        dataset.prepare_kth(16, progress=False)
 
 
 def test_the_second_address_goes_on_where_the_first_broke_off(serve, written, tmp_path, monkeypatch):
@@ -537,10 +538,10 @@ def test_the_second_address_goes_on_where_the_first_broke_off(serve, written, tm
     second = serve(files)
     first = serve({name: content for name, content in files.items() if name != "boxing.zip"})
     ports = (first.server_port, second.server_port)
-    monkeypatch.setattr(kth_fetch, "ADDRESSES", tuple(f"http://127.0.0.1:{port}/" for port in ports))
+    monkeypatch.setattr(fetch, "ADDRESSES", tuple(f"http://127.0.0.1:{port}/" for port in ports))
     (tmp_path / "kth").mkdir()
     (tmp_path / "kth" / "boxing.zip.part").write_bytes(files["boxing.zip"][:100])
-    kth_fetch.fetch_kth(tmp_path / "kth", progress=False)
+    fetch.fetch_kth(tmp_path / "kth", progress=False)
     assert ("boxing.zip", "bytes=100-") in first.log and second.log == [("boxing.zip", "bytes=100-")]
     assert len(list((tmp_path / "kth").rglob("*.avi"))) == 4
 
@@ -549,14 +550,14 @@ def test_offline_is_obeyed(serve, tmp_path, monkeypatch):
     server = serve({})
     monkeypatch.setenv("VRNN3D_OFFLINE", "1")
     with pytest.raises(ConnectionError, match="VRNN3D_OFFLINE is set"):
-        kth_fetch.fetch_kth(tmp_path / "kth", progress=False)
+        fetch.fetch_kth(tmp_path / "kth", progress=False)
     assert server.log == []
 
 
 def test_the_users_folder_is_used_alone(serve, data, monkeypatch):
     server = serve({})
     monkeypatch.setenv("VRNN3D_DATA", str(data.parent))
-    report = kth.prepare_kth(16, progress=False)
+    report = dataset.prepare_kth(16, progress=False)
     assert report.source == "VRNN3D_DATA" and "unset VRNN3D_DATA" in report.download and server.log == []
     lines = str(report).splitlines()
     assert lines[0].startswith("KTH, 4-clip subset: 4 of 599 clips, from ")
@@ -570,50 +571,50 @@ def test_augmentation_depends_on_seed_and_index_alone():
     batch = torch.randint(0, 256, (1, 4, 1, 12, 10), dtype=torch.uint8).expand(64, -1, -1, -1, -1)
     indices = torch.arange(64)
     options = dict(flip=0.5, crop=0.3, reverse=0.5, actions=["handwaving"] * 64)
-    whole = kth.augmented(batch, indices, seed=3, **options)
+    whole = dataset.augmented(batch, indices, seed=3, **options)
     assert whole.shape == batch.shape and whole.dtype == torch.uint8
     order = torch.randperm(64, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(kth.augmented(batch, order, seed=3, **options), whole[order])
-    assert not torch.equal(kth.augmented(batch, indices, seed=4, **options), whole)
-    last = [kth.augmented(batch, indices, seed=seed, **options) for seed in (-1, -2)]
+    assert torch.equal(dataset.augmented(batch, order, seed=3, **options), whole[order])
+    assert not torch.equal(dataset.augmented(batch, indices, seed=4, **options), whole)
+    last = [dataset.augmented(batch, indices, seed=seed, **options) for seed in (-1, -2)]
     assert not torch.equal(*last)
-    assert not torch.equal(kth.augmented(batch, indices, seed=3, epoch=1, **options), whole)
+    assert not torch.equal(dataset.augmented(batch, indices, seed=3, epoch=1, **options), whole)
 
 
 def test_augmentation_is_an_option_of_a_training_batch(data, monkeypatch):
-    monkeypatch.setattr(kth, "STRIDE", 1)
-    source = kth.build_kth(settings(), "train", 10)
+    monkeypatch.setattr(dataset, "STRIDE", 1)
+    source = dataset.build_kth(settings(), "train", 10)
     indices = torch.arange(len(source))
     plain = source.batch(indices)
     assert torch.equal(source.batch(indices), plain) and torch.equal(source.batch(indices, ("reverse",)), plain)
     both = source.batch(indices, ("flip", "crop"))
     assert both.shape == plain.shape and both.dtype == torch.uint8
-    expected = kth.augmented(plain, indices, flip=0.5, crop=0.2)
+    expected = dataset.augmented(plain, indices, flip=0.5, crop=0.2)
     assert torch.equal(both, expected) and torch.equal(source.batch(indices[3:5], ("flip", "crop")), both[3:5])
     later = source.batch(indices, ("flip", "crop"), epoch=1)
-    assert torch.equal(later, kth.augmented(plain, indices, flip=0.5, crop=0.2, epoch=1))
+    assert torch.equal(later, dataset.augmented(plain, indices, flip=0.5, crop=0.2, epoch=1))
     with pytest.raises(ValueError, match="no augmentation blur; known are: flip, crop, reverse"):
         source.batch(indices, ("flip", "blur"))
     with pytest.raises(ValueError, match="augment the train split only"):
-        kth.build_kth(settings(), "test", 10).batch(torch.arange(1), ("flip",))
+        dataset.build_kth(settings(), "test", 10).batch(torch.arange(1), ("flip",))
 
 
 def test_flips_crops_and_reversals_are_what_they_say():
     batch = torch.rand(400, 3, 1, 6, 8)
     indices = torch.arange(400)
-    assert torch.equal(kth.augmented(batch, indices, flip=0), batch)
-    assert torch.equal(kth.augmented(batch, indices, flip=1), batch.flip(-1))
-    half = kth.augmented(batch, indices, flip=0.5)
+    assert torch.equal(dataset.augmented(batch, indices, flip=0), batch)
+    assert torch.equal(dataset.augmented(batch, indices, flip=1), batch.flip(-1))
+    half = dataset.augmented(batch, indices, flip=0.5)
     flipped = torch.tensor([torch.equal(new, old.flip(-1)) for new, old in zip(half, batch)])
     same = torch.tensor([torch.equal(new, old) for new, old in zip(half, batch)])
     assert bool((flipped ^ same).all()) and 150 < int(flipped.sum()) < 250
-    actions = list(kth.ACTIONS) * 70
-    back = kth.augmented(batch, indices, flip=0, reverse=1, actions=actions[:400])
+    actions = list(dataset.ACTIONS) * 70
+    back = dataset.augmented(batch, indices, flip=0, reverse=1, actions=actions[:400])
     for old, new, action in zip(batch, back, actions):
         assert torch.equal(new, old.flip(0) if action in ("handwaving", "handclapping") else old)
     # every frame is cropped alike, and what is seen is a part of the picture: a ramp stays a ramp in its range
     ramp = torch.linspace(0, 1, 20).expand(400, 2, 1, 20, 20)
-    cut = kth.augmented(ramp, indices, flip=0, crop=0.4)
+    cut = dataset.augmented(ramp, indices, flip=0, crop=0.4)
     assert torch.equal(cut[:, 0], cut[:, 1]) and cut.min() >= 0 and cut.max() <= 1
     span = (cut[:, 0, 0, 0, -1] - cut[:, 0, 0, 0, 0]) * 19 + 1  # columns seen
     assert span.min() < 14 and span.min() > 11.9 and span.max() > 19 and bool((cut.diff(dim=-1) >= 0).all())
@@ -622,9 +623,9 @@ def test_flips_crops_and_reversals_are_what_they_say():
 @pytest.mark.parametrize("wrong", [dict(flip=1.5), dict(crop=1.0), dict(reverse=-0.1), dict(reverse=0.5)])
 def test_augmentation_refuses_nonsense(wrong):
     with pytest.raises(ValueError):
-        kth.augmented(torch.rand(2, 3, 1, 4, 4), torch.arange(2), **wrong)
+        dataset.augmented(torch.rand(2, 3, 1, 4, 4), torch.arange(2), **wrong)
     with pytest.raises(ValueError, match="B indices"):
-        kth.augmented(torch.rand(2, 3, 1, 4, 4), torch.arange(3))
+        dataset.augmented(torch.rand(2, 3, 1, 4, 4), torch.arange(3))
 
 
 # ---- real clips -----------------------------------------------------------------------------------------------------
@@ -636,22 +637,22 @@ def test_a_real_clip(tmp_path, monkeypatch):
     folder = tmp_path / "data" / "kth"
     folder.mkdir(parents=True)
     shutil.copy(source, folder)
-    shutil.copy(REAL / kth_list.LIST, folder)
+    shutil.copy(REAL / clips.LIST, folder)
     monkeypatch.setenv("VRNN3D_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a whole clip needs no warning
-        report = kth.prepare_kth(32, progress=False, download=False)
-        cache = kth_cache.load(32, progress=False)
+        report = dataset.prepare_kth(32, progress=False, download=False)
+        loaded = cache.load(32, progress=False)
     name = source.stem.removesuffix("_uncomp")
-    listed = kth_list.read_sequences(REAL / kth_list.LIST).intervals[name]
-    (clip,) = cache.clips
+    listed = clips.read_sequences(REAL / clips.LIST).intervals[name]
+    (clip,) = loaded.clips
     assert report.clips == 1 and str(report).startswith("KTH, 1-clip subset")
     assert clip.name == name and clip.frames >= listed[-1][1]
     assert [(interval.start, interval.stop) for interval in clip.intervals] == list(listed)
     whole = read_video(source, max_frames=listed[0][1])
     assert whole.shape[1:] == (1, 120, 160)
-    frames = (kth_cache.resize(whole, 32)[:, 0] * 255).round().byte()
+    frames = (cache.resize(whole, 32)[:, 0] * 255).round().byte()
     first = clip.intervals[0]
-    assert np.array_equal(cache.frames[first.offset : first.offset + len(frames)], frames.numpy())
+    assert np.array_equal(loaded.frames[first.offset : first.offset + len(frames)], frames.numpy())
     assert frames.float().std() > 10 and (frames[:-1] != frames[1:]).any()

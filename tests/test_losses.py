@@ -12,7 +12,7 @@ from scipy.optimize import minimize, minimize_scalar
 from torch.distributions import Normal, kl_divergence
 from torch.nn.functional import gaussian_nll_loss
 
-from vrnn3d import loss_figures
+from vrnn3d.study.figures import loss
 from vrnn3d.layers.gaussian import SIGMA_MIN, Gaussian, gaussian_from_raw
 from vrnn3d.losses import VARIANTS, latent_loss, latent_total, reconstruction_loss, sequence_loss
 
@@ -119,9 +119,9 @@ def value(variant, delta, u, v):
 @pytest.mark.parametrize("delta", [0.0, 0.4, 2.0])
 def test_numerical_optimisation_finds_the_tabled_minimisers(variant, delta):
     best = minimize_scalar(lambda v: value(variant, delta, math.log(0.8), v), bounds=(-5, 5), options={"xatol": 1e-8})
-    assert math.exp(2 * best.x) == pytest.approx(loss_figures.best_prior_variance(variant, 0.64, delta), rel=1e-5)
+    assert math.exp(2 * best.x) == pytest.approx(loss.best_prior_variance(variant, 0.64, delta), rel=1e-5)
     best = minimize_scalar(lambda u: value(variant, delta, u, math.log(0.8)), bounds=(-5, 5), options={"xatol": 1e-8})
-    assert math.exp(2 * best.x) == pytest.approx(loss_figures.best_posterior_variance(variant, 0.64, delta), rel=1e-5)
+    assert math.exp(2 * best.x) == pytest.approx(loss.best_posterior_variance(variant, 0.64, delta), rel=1e-5)
 
 
 def test_the_table_as_the_audit_prints_it():
@@ -137,15 +137,15 @@ def test_the_table_as_the_audit_prints_it():
     }
     assert set(table) == set(VARIANTS)
     for variant, (prior, posterior) in table.items():
-        assert loss_figures.best_prior_variance(variant, s_q2, d) == pytest.approx(prior)
-        assert loss_figures.best_posterior_variance(variant, s_p2, d) == pytest.approx(posterior)
+        assert loss.best_prior_variance(variant, s_q2, d) == pytest.approx(prior)
+        assert loss.best_posterior_variance(variant, s_p2, d) == pytest.approx(posterior)
 
 
 @pytest.mark.parametrize("variant", NAMES)
 def test_joint_minimum_for_fixed_delta(variant):
-    joint = loss_figures.joint_minimum(variant, 0.5)
+    joint = loss.joint_minimum(variant, 0.5)
     assert (joint is not None) == (variant in UNBOUNDED)
-    assert loss_figures.joint_minimum(variant, 0.0) is None
+    assert loss.joint_minimum(variant, 0.0) is None
     if joint:
         found = minimize(lambda x: value(variant, 0.5, x[0], x[1]), [0.3, -0.2], method="Nelder-Mead",
                          options={"xatol": 1e-7, "fatol": 1e-12})  # fmt: skip
@@ -158,7 +158,7 @@ def test_joint_minimum_for_fixed_delta(variant):
     "variant, infimum", [("kl_pq", 0), ("kl_qp", 0), ("kl_ll_mean", 0), ("kl_ll_balanced", 0.5 - math.log(2))]
 )
 def test_bounded_variants_reach_their_infimum_and_go_no_lower(pair, variant, infimum):
-    ratio = math.sqrt(loss_figures.best_prior_variance(variant, 1.0))
+    ratio = math.sqrt(loss.best_prior_variance(variant, 1.0))
     for log_s in (-8.0, 0.0, 5.0):
         assert value(variant, 0.0, log_s, log_s + math.log(ratio)) == pytest.approx(infimum, abs=1e-9)
     assert latent_loss(*pair, variant).min() >= infimum - 1e-12
@@ -212,7 +212,7 @@ def test_gradients_against_finite_differences_and_the_analytic_form(variant):
 
 
 def test_slopes_of_the_figures_are_the_gradients():
-    result, slopes = loss_figures.value_and_slopes("kl_ll", 0.0, 0.1, 0.5, -0.2)
+    result, slopes = loss.value_and_slopes("kl_ll", 0.0, 0.1, 0.5, -0.2)
     step = 1e-6
     assert float(result) == pytest.approx(value("kl_ll", 0.5, 0.1, -0.2))
     assert float(slopes[1]) == pytest.approx((value("kl_ll", 0.5, 0.1 + step, -0.2) - float(result)) / step, rel=1e-4)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from vrnn3d import metrics
+from vrnn3d.evaluation import metrics
 
 
 def reference(prediction, truth, data_range=1.0):

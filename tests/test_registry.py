@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vrnn3d import checkpoint, experiments
+from vrnn3d import checkpoint
+from vrnn3d.study import catalogue
 from vrnn3d.losses import sequence_loss
 from vrnn3d.models import REGISTRY, build_model
 from vrnn3d.rollout import rollout, usable_length
@@ -16,7 +17,7 @@ TRAINED = [name for name in REGISTRY if name != "copy_last"]
 
 def experiment_of(name):
     return next(
-        e for e in (experiments.get(n, "smoke") for n in experiments.names()) if e.model.name == name
+        e for e in (catalogue.get(n, "smoke") for n in catalogue.names()) if e.model.name == name
     )
 
 

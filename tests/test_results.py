@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from vrnn3d import config, metrics, results
+from vrnn3d import config
+from vrnn3d.evaluation import metrics
+from vrnn3d.study import results
 from vrnn3d.config import Data, Experiment, Loss, Model
 
 FRAMES = {"5->10": 10, "5->15": 15, "10->10": 10, "10->20": 20}

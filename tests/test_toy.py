@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from vrnn3d import loss_figures, results, toy
+from vrnn3d.study.figures import loss
+from vrnn3d.study import results, toy
 from vrnn3d.layers.gaussian import SIGMA_MIN
 
 matplotlib.use("Agg")
@@ -256,13 +257,13 @@ def test_every_figure_draws(record):
     import matplotlib.pyplot as plt
 
     draws = {
-        "log_std": loss_figures.toy_log_std(record),
-        "scores": loss_figures.toy_scores(record, SIGMA_MIN),
-        "budget": loss_figures.toy_budget(record),
-        "floor": loss_figures.toy_floor(record, SIGMA_MIN),
-        "minima": loss_figures.minima(),
-        "surfaces": loss_figures.surfaces(0.5, ("kl_pq", "kl_ll"), 2),
-        "ball": loss_figures.ball(torch.rand(20, 2), {"one": torch.rand(5, 12, 2), "two": torch.rand(5, 12, 2)}, 8),
+        "log_std": loss.toy_log_std(record),
+        "scores": loss.toy_scores(record, SIGMA_MIN),
+        "budget": loss.toy_budget(record),
+        "floor": loss.toy_floor(record, SIGMA_MIN),
+        "minima": loss.minima(),
+        "surfaces": loss.surfaces(0.5, ("kl_pq", "kl_ll"), 2),
+        "ball": loss.ball(torch.rand(20, 2), {"one": torch.rand(5, 12, 2), "two": torch.rand(5, 12, 2)}, 8),
     }
     lines = {name: sum(len(axes.lines) for axes in figure.axes) for name, figure in draws.items()}
     plt.close("all")
@@ -273,7 +274,7 @@ def test_every_figure_draws(record):
 
 
 def test_gradient_flow_collapses_under_equation_13_only_where_predicted():
-    narrow = {variant: loss_figures.drift(variant, [0, 8])[-1] for variant in loss_figures.VARIANTS}
+    narrow = {variant: loss.drift(variant, [0, 8])[-1] for variant in loss.VARIANTS}
     for variant, (mean_q, _, mean_p, log_p) in narrow.items():
         assert abs(mean_p - mean_q) < 0.05
         assert (log_p < -3) == (variant in ("kl_ll", "kl_ll_half", "kl_ll_mirror"))
@@ -281,11 +282,11 @@ def test_gradient_flow_collapses_under_equation_13_only_where_predicted():
 
 
 def test_the_animation_has_alt_text_and_a_still():
-    page = loss_figures.drift_animation('two "bells"', ("kl_pq", "kl_ll"), frames=3).data
+    page = loss.drift_animation('two "bells"', ("kl_pq", "kl_ll"), frames=3).data
     assert 'alt="two &quot;bells&quot;"' in page and page.count("data:image/webp;base64,") == 2
     assert "prefers-reduced-motion" in page
     with pytest.raises(ValueError, match="alt is empty"):
-        loss_figures.drift_animation(" ")
+        loss.drift_animation(" ")
 
 
 def test_bootstrap_intervals_hold_the_mean(record):

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from vrnn3d import checkpoint, config, experiments
-from vrnn3d.train import TrainingDiverged, batch_indices, forcing_mask, total_steps, train
+from vrnn3d import checkpoint, config
+from vrnn3d.study import catalogue
+from vrnn3d.training.loop import TrainingDiverged, batch_indices, forcing_mask, total_steps, train
 
 
 def tiny(name="vrnn3d_kl_ll", **changes) -> config.Experiment:
@@ -28,7 +29,7 @@ def tiny(name="vrnn3d_kl_ll", **changes) -> config.Experiment:
         "train.context": (5, 6),
         "data.sequences": (10, 4, 4),
     }
-    return config.override(experiments.get(name, "smoke"), settings | changes)
+    return config.override(catalogue.get(name, "smoke"), settings | changes)
 
 
 def weights(folder) -> dict[str, torch.Tensor]:
@@ -180,16 +181,16 @@ def test_a_killed_process_ends_the_run_and_the_command_resumes_it(tmp_path):
 
 
 def test_batch_must_be_shareable(monkeypatch, tmp_path):
-    from vrnn3d import train as module
+    from vrnn3d.training import loop as module
 
     monkeypatch.setattr(module.Team, "join", staticmethod(lambda device: module.Team(0, 3)))
     with pytest.raises(ValueError, match="cannot be shared by 3 processes"):
         train(tiny(), 0, tmp_path, progress=False)
 
 
-@pytest.mark.parametrize("name", [n for n in experiments.names() if not n.startswith("kth_")])
+@pytest.mark.parametrize("name", [n for n in catalogue.names() if not n.startswith("kth_")])
 def test_every_experiment_takes_a_step(tmp_path, name):
-    experiment = experiments.get(name, "smoke")
+    experiment = catalogue.get(name, "smoke")
     experiment = replace(experiment, train=replace(experiment.train, batch=2, sequences=4, validate_every=0.0))
     done = train(experiment, 0, tmp_path, max_steps=1, progress=False)
     assert done["training"]["steps"] == (0 if name == "copy_last" else 1)
@@ -212,7 +213,7 @@ def test_bf16_training_ends_where_float32_does(tmp_path):
 @pytest.mark.parametrize("half", [False, True])
 def test_the_objective_is_one_graph(half):
     """Nothing in a training step branches on values: torch.compile takes it whole, also under autocast."""
-    from vrnn3d.train import objective
+    from vrnn3d.training.loop import objective
 
     experiment = tiny()
     torch.manual_seed(0)

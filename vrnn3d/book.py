@@ -336,7 +336,8 @@ def _chosen(root: Path, only: list[str]) -> list[Path]:
 
 def _data() -> str:
     """Fetch MNIST where it is not there yet; says which data the notebooks will find."""
-    from vrnn3d.data import cache_folder, given_folder, mnist
+    from vrnn3d.data import mnist
+    from vrnn3d.data.folders import cache_folder, given_folder
 
     fetched = mnist.fetch(progress=True)
     print(f"digits: {fetched.source} ({fetched.folder})", flush=True)

@@ -113,22 +113,22 @@ def _data(args) -> None:
 
         print(mnist.fetch(progress=True))
     else:
-        from vrnn3d.data import kth
+        from vrnn3d.data.kth import dataset
 
-        print(kth.prepare_kth(size=args.size, progress=True, download=not args.no_download))
+        print(dataset.prepare_kth(size=args.size, progress=True, download=not args.no_download))
 
 
 def _list(args) -> None:
-    from vrnn3d import experiments, results
-    from vrnn3d.run import unfinished
+    from vrnn3d.study import catalogue, results
+    from vrnn3d.study.run import unfinished
 
     for profile in ("paper", "tune"):  # between them they hold every name
-        for name in experiments.names(profile):
-            print(f"{name:32} {experiments.get(name, profile).title}")
-    print(f"\nprofiles: {', '.join(experiments.PROFILES)}")
+        for name in catalogue.names(profile):
+            print(f"{name:32} {catalogue.get(name, profile).title}")
+    print(f"\nprofiles: {', '.join(catalogue.PROFILES)}")
     recorded = results.read_records()
-    for which in experiments.QUEUES:
-        queue = experiments.queue(which)
+    for which in catalogue.QUEUES:
+        queue = catalogue.queue(which)
         left = {(e.name, e.profile, seed) for e, seed in unfinished(args.out, recorded, which)}
         print(f"\nqueue {which} ({len(left)} of {len(queue)} runs to do):")
         for key in queue:
@@ -139,10 +139,11 @@ def _train(args) -> None:
     import shutil
     import time
 
-    from vrnn3d import config, experiments, results
+    from vrnn3d import config
+    from vrnn3d.study import catalogue, results
     from vrnn3d.files import atomic_write
-    from vrnn3d.run import CLIPS, claim, is_finished, run, run_folder, unfinished
-    from vrnn3d.train import Team
+    from vrnn3d.study.run import CLIPS, claim, is_finished, run, run_folder, unfinished
+    from vrnn3d.training.loop import Team
 
     started = time.monotonic()
     settings = _settings(args.set)
@@ -180,7 +181,7 @@ def _train(args) -> None:
         return record["status"] == "finished"
 
     if not args.next:
-        one(experiments.get(args.name, args.profile), args.seed)
+        one(catalogue.get(args.name, args.profile), args.seed)
         return
     left = unfinished(args.out, results.read_records(), args.next)
     if not left:
@@ -204,9 +205,9 @@ def _load(source: str, device):
 def _evaluate(args) -> None:
     import dataclasses
 
-    from vrnn3d import results
-    from vrnn3d.evaluate import evaluate
-    from vrnn3d.train import pick_device
+    from vrnn3d.study import results
+    from vrnn3d.evaluation.evaluate import evaluate
+    from vrnn3d.training.loop import pick_device
 
     model, experiment = _load(args.run, pick_device(args.device))
     changed = {k: v for k, v in (("samples", args.samples), ("sequences", args.sequences)) if v is not None}
@@ -222,9 +223,10 @@ def _evaluate(args) -> None:
 
 
 def _predict(args) -> None:
-    from vrnn3d import checkpoint, figures
-    from vrnn3d.predict import predict_video
-    from vrnn3d.train import pick_device
+    from vrnn3d import checkpoint
+    from vrnn3d.study.figures import common
+    from vrnn3d.evaluation.predict import predict_video
+    from vrnn3d.training.loop import pick_device
 
     source = args.model
     if source is None:
@@ -241,13 +243,14 @@ def _predict(args) -> None:
         size=args.size or experiment.data.size,
         seed=args.seed,
     )
-    figures.save_animation({name: row.numpy() for name, row in rows.items()}, args.out, context=args.context)
+    common.save_animation({name: row.numpy() for name, row in rows.items()}, args.out, context=args.context)
     print(f"{args.out}: {args.context} frames given, {args.frames} predicted by {experiment.title} ({experiment.profile})")
 
 
 def _publish(args) -> None:
-    from vrnn3d import checkpoint, results
-    from vrnn3d.run import RECORD
+    from vrnn3d import checkpoint
+    from vrnn3d.study import results
+    from vrnn3d.study.run import RECORD
 
     model, experiment = checkpoint.load_run(Path(args.run))
     record = results.read_json(Path(args.run) / RECORD)
@@ -263,9 +266,9 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     # These two have command lines of their own.
     if argv[:1] == ["bench"]:
-        from vrnn3d import bench
+        from vrnn3d.study.bench import suite
 
-        return bench.main(argv[1:])
+        return suite.main(argv[1:])
     if argv[:1] == ["book"]:
         from vrnn3d import book
 

@@ -1,7 +1,7 @@
-"""Configuration: one frozen dataclass per concern, joined by :class:`Experiment`.
+"""Configuration: one group of checked settings per concern, joined by :class:`Experiment`.
 
-Nothing here imports PyTorch. A configuration is plain data: it is written into every record and checkpoint as
-JSON, and :func:`config_hash` names it, so that two runs with one hash were asked to do the same thing.
+Nothing here imports PyTorch. A configuration is plain data: it is written into every record and checkpoint as JSON, and
+:func:`config_hash` names it, so that two runs with one hash were asked to do the same thing.
 """
 
 from __future__ import annotations
@@ -9,138 +9,220 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any, ClassVar, Mapping
+
+from vrnn3d.data import settings_of
+from vrnn3d.data.settings import DataSettings, MovingMNISTData
+from vrnn3d.settings import Settings, check, setting
 
 #: (context frames, predicted frames) of the paper's Table 1, in its column order.
 TABLE1_PROTOCOLS = ((5, 10), (5, 15), (10, 10), (10, 20))
 
 
 @dataclass(frozen=True)
-class Data:
-    """What the frames are. Pixel units are pixels of the canvas; speeds are pixels a frame."""
-
-    name: str = "moving_mnist"  # "moving_mnist" | "kth" | "video"
-    path: str = ""  # "video" only: a folder of clips
-    size: int = 64  # canvas: height and width in pixels
-    length: int = 20  # frames of a training sequence
-    digits: int = 2  # digits per sequence
-    digit_size: int = 28  # a digit's height and width in pixels
-    speed: str = "uniform"  # "uniform": a speed drawn from `speed_range`; "fixed": a tenth of the free range
-    speed_range: tuple[float, float] = (3.0, 5.0)
-    train_pool: str = "train"  # which MNIST digits training draws from: "train" | "test"
-    test_pools: tuple[str, ...] = ("train", "test")  # every test is run once per pool
-    augment: tuple[str, ...] = ()  # "kth" only, training only: of "flip", "crop", "reverse"
-    online: bool = False  # True: endless fresh sequences; False: the fixed split of `sequences`
-    sequences: tuple[int, int, int] = (10_000, 1_000, 1_000)  # train, validation, test
-    seed: int = 0  # of the data, apart from the seed of the training
-
-
-@dataclass(frozen=True)
-class Model:
+class Model(Settings):
     """Which network. `options` are keyword arguments of the model's class that this experiment changes."""
 
-    name: str = "vrnn3d"
-    window: int = 2  # M, frames going into one step
-    horizon: int = 2  # H, how many new frames one step predicts
-    options: dict = field(default_factory=dict)
+    GROUP: ClassVar[str] = "model"
+
+    name: str = setting("vrnn3d", "a model of vrnn3d.models.REGISTRY")
+    window: int = setting(2, "M, frames going into one step", low=1)
+    horizon: int = setting(2, "H, how many new frames one step predicts", low=1)
+    options: dict = setting({}, "keyword arguments of the model's class")
 
 
 @dataclass(frozen=True)
-class Loss:
-    """Equation 7. `variant` is a key of ``vrnn3d.losses.VARIANTS``; it is unused by deterministic models."""
+class Loss(Settings):
+    """Equation 7. `variant` names one of ``vrnn3d.losses.LATENT_LOSSES``; deterministic models do not use it."""
 
-    variant: str = "kl_ll"
-    l1: float = 1.0  # weight of the absolute error, summed over the pixels of a frame
-    l2: float = 1.0  # weight of the squared error, summed over the pixels of a frame
-    beta: float = 1.0  # lambda_latent after the warm-up
-    beta_warmup: float = 0.2  # fraction of the training over which beta rises linearly from 0
+    GROUP: ClassVar[str] = "loss"
+
+    variant: str = setting("kl_ll", "the latent loss")
+    l1: float = setting(1.0, "weight of the absolute error, summed over the pixels of a frame", low=0)
+    l2: float = setting(1.0, "weight of the squared error, summed over the pixels of a frame", low=0)
+    beta: float = setting(1.0, "lambda_latent after the warm-up", low=0)
+    beta_warmup: float = setting(0.2, "fraction of the training over which beta rises linearly from 0", low=0, high=1)
 
 
 @dataclass(frozen=True)
-class Train:
+class Train(Settings):
     """How it is trained. Lengths are counted in sequences seen, whatever the batch size."""
 
-    sequences: int = 600_000
-    batch: int = 64
-    lr: float = 1e-3
-    lr_warmup: float = 0.02  # fraction of the training
-    lr_decay: str = "none"  # "none" | "cosine"
-    ema: float = 0.0  # decay of the weight average that is evaluated; 0: none
-    clip: float = 1.0  # bound on the gradient's norm
-    context: tuple[int, ...] = (10,)  # context lengths, drawn anew for each batch
-    forcing_end: float = 0.6  # scheduled sampling: probability of a true input falls 1 -> 0 over this fraction
-    precision: str = "auto"  # "float32" | "bfloat16" | "auto": bfloat16 on a GPU, float32 on a CPU
-    compile: str = "auto"  # "yes" | "no" | "auto": yes on a GPU | "graphs": compiled and replayed as CUDA graphs
-    validate_every: float = 0.1  # fraction of the training between validations
-    checkpoint_minutes: float = 1.0
+    GROUP: ClassVar[str] = "train"
+
+    sequences: int = setting(600_000, "sequences seen in all", low=1)
+    batch: int = setting(64, "sequences of one update", low=1)
+    lr: float = setting(1e-3, "learning rate", above=0)
+    lr_warmup: float = setting(0.02, "fraction of the training over which the rate rises linearly from 0", low=0, high=1)
+    lr_decay: str = setting("none", "what the rate does after the warm-up", choices=("none", "cosine"))
+    ema: float = setting(0.0, "decay of the weight average; 0 keeps none", low=0, below=1)
+    clip: float = setting(1.0, "bound on the gradient's norm; 0 sets none", low=0)
+    context: tuple[int, ...] = setting((10,), "context lengths, one drawn for each sequence", low=1)
+    forcing_end: float = setting(
+        0.6, "scheduled sampling: the probability of a true input falls 1 -> 0 over this fraction", low=0, high=1
+    )
+    precision: str = setting(
+        "auto", "auto is bfloat16 on a GPU and float32 on a CPU", choices=("auto", "float32", "bfloat16")
+    )
+    compile: str = setting(
+        "auto",
+        "torch.compile: auto is yes on a GPU; graphs also replays it as CUDA graphs",
+        choices=("auto", "yes", "no", "graphs"),
+    )
+    validate_every: float = setting(0.1, "fraction of the training between validations; 0: none", low=0, high=1)
+    checkpoint_minutes: float = setting(1.0, "minutes between checkpoints", low=0)
 
 
 @dataclass(frozen=True)
-class Eval:
+class Eval(Settings):
     """How it is measured."""
 
-    protocols: tuple[tuple[int, int], ...] = TABLE1_PROTOCOLS
-    samples: int = 50  # predictions drawn per test sequence (stochastic models)
-    sequences: int = 1_000
-    batch: int = 20  # test sequences at a time
-    seed: int = 0  # of the noise
+    GROUP: ClassVar[str] = "eval"
+
+    protocols: tuple[tuple[int, int], ...] = setting(TABLE1_PROTOCOLS, "(context, predicted) frames", low=1)
+    samples: int = setting(50, "predictions drawn per test sequence (stochastic models)", low=1)
+    sequences: int = setting(1_000, "test sequences", low=1)
+    batch: int = setting(20, "test sequences at a time", low=1)
+    seed: int = setting(0, "seed of the noise")
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One row of a table or one point of an ablation, at one profile."""
+    """One row of a table or one point of an ablation, at one profile.
+
+    `group` says which part of the study it belongs to ("table1", "losses", ...); name, profile, title and group change
+    no result and are not part of the hash.
+
+    Raises:
+        ValueError: where settings contradict each other; the message names them.
+    """
 
     name: str
     profile: str
     title: str = ""
-    data: Data = Data()
+    group: str = ""
+    data: DataSettings = MovingMNISTData()
     model: Model = Model()
     loss: Loss = Loss()
     train: Train = Train()
     eval: Eval = Eval()
 
+    def __post_init__(self) -> None:
+        longest = max(self.train.context)
+        if longest >= self.data.length:
+            raise ValueError(
+                f"train.context is {self.train.context}, but training sequences have {self.data.length} frames"
+                " (data.length): leave at least one frame to predict"
+            )
 
-_PARTS = {"data": Data, "model": Model, "loss": Loss, "train": Train, "eval": Eval}
-
-
-def to_dict(experiment: Experiment) -> dict:
-    """The configuration as JSON types (tuples become lists)."""
-    return json.loads(json.dumps(dataclasses.asdict(experiment)))
-
-
-def as_tuples(value):
-    """Lists, as JSON has them, to tuples, as the dataclasses have them; nested ones too."""
-    if isinstance(value, dict):
-        return {key: as_tuples(v) for key, v in value.items()}
-    return tuple(as_tuples(v) for v in value) if isinstance(value, list) else value
+    @staticmethod
+    def from_json(values: Any) -> Experiment:
+        """What :func:`to_dict` made of one."""
+        return from_dict(values)
 
 
-def from_dict(values: dict) -> Experiment:
-    """Rebuild an :class:`Experiment` from :func:`to_dict`; unknown keys raise ``TypeError`` naming them."""
-    parts = {k: cls(**{n: as_tuples(v) for n, v in values[k].items()}) for k, cls in _PARTS.items() if k in values}
-    rest = {k: v for k, v in values.items() if k not in _PARTS}
-    return Experiment(**rest, **parts)
+_GROUPS: dict[str, type[Settings]] = {"model": Model, "loss": Loss, "train": Train, "eval": Eval}
+#: Settings that change where data lie or how long they take to come, and nothing about the result.
+_NO_RESULT = {"data.path", "train.checkpoint_minutes", "eval.batch"}
+
+
+def to_dict(experiment: Experiment) -> dict[str, Any]:
+    """The configuration as JSON types (tuples become lists); "data" also holds the data set's "name"."""
+    values = json.loads(json.dumps(dataclasses.asdict(experiment)))
+    values["data"] = {"name": experiment.data.NAME, **values["data"]}
+    return values
+
+
+def from_dict(values: Mapping[str, Any]) -> Experiment:
+    """Rebuild an :class:`Experiment` from :func:`to_dict`; settings that are missing have their defaults.
+
+    Raises:
+        ValueError: for an unknown setting or a value that a setting may not have, in one sentence.
+    """
+    if not isinstance(values, Mapping):
+        raise ValueError("a configuration must be a table of names and values")
+    rest = {key: value for key, value in values.items() if key not in (*_GROUPS, "data")}
+    unknown = set(rest) - {"name", "profile", "title", "group"}
+    if unknown:
+        raise ValueError(f"a configuration has no part {sorted(unknown)[0]!r}; its parts are: data, {', '.join(_GROUPS)}")
+    data = dict(values.get("data", {}))
+    groups = {"data": _group(settings_of(data.pop("name", MovingMNISTData.NAME)), data)}
+    groups |= {name: _group(cls, values[name]) for name, cls in _GROUPS.items() if name in values}
+    return Experiment(**rest, **groups)
+
+
+def _group(cls: type[Settings], values: Mapping[str, Any]) -> Any:
+    known = [field.name for field in dataclasses.fields(cls)]
+    for name in values:
+        if name not in known:
+            raise ValueError(f"no setting {cls.GROUP}.{name}; there are: {', '.join(known)}")
+    return cls(**values)
+
+
+def different_from_default(experiment: Experiment) -> dict[str, Any]:
+    """What a configuration changes: {"train.lr": 0.002, ...}, with "data" and "model.name" always there."""
+    changed: dict[str, Any] = {"data": experiment.data.NAME, "model.name": experiment.model.name}
+    for name in ("data", *_GROUPS):
+        part = getattr(experiment, name)
+        default = type(part)()
+        for field in dataclasses.fields(part):
+            value = getattr(part, field.name)
+            if value != getattr(default, field.name):
+                changed[f"{name}.{field.name}"] = value
+    return changed
 
 
 def config_hash(experiment: Experiment) -> str:
-    """Twelve hexadecimal digits naming the configuration (title left out: words change no result)."""
-    values = to_dict(experiment)
-    values.pop("title")
+    """Twelve hexadecimal digits naming what a run is asked to do.
+
+    Made of the settings that differ from their defaults, so that a new setting, whose default is what was done before,
+    leaves old hashes as they are; a default must therefore never change (``tests/library/test_config.py`` holds them).
+    Names and titles, paths, and the seed of the training are left out.
+    """
+    values = {key: value for key, value in different_from_default(experiment).items() if key not in _NO_RESULT}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def override(experiment: Experiment, assignments: dict[str, object]) -> Experiment:
-    """A copy with dotted fields replaced, as ``{"train.lr": 3e-4, "model.window": 4}``.
+def known_settings(data: type[DataSettings] = MovingMNISTData) -> dict[str, str]:
+    """Every setting, as {"train.lr": what it means and may be}."""
+    classes = {"data": data, **_GROUPS}
+    return {f"{name}.{field.name}": cls.help(field.name) for name, cls in classes.items() for field in dataclasses.fields(cls)}
 
-    Raises ``ValueError`` naming the field and the fields that exist, when there is no such field.
+
+def override(experiment: Experiment, assignments: Mapping[str, Any]) -> Experiment:
+    """A copy with dotted settings replaced, as ``{"train.lr": 3e-4, "model.options.hidden": 64}``.
+
+    "data.name" changes the data set; the settings that both data sets have are kept.
+
+    Raises:
+        ValueError: naming the setting, the value and what it may be, or the settings that exist.
     """
+    changes: dict[str, dict[str, Any]] = {}
     for dotted, value in assignments.items():
-        part, _, name = dotted.partition(".")
-        if part not in _PARTS or name.partition(".")[0] not in _PARTS[part].__dataclass_fields__:
-            known = [f"{p}.{f}" for p, cls in _PARTS.items() for f in cls.__dataclass_fields__]
-            raise ValueError(f"no setting {dotted!r}; the settings are: {', '.join(known)}")
-        group = getattr(experiment, part)
-        if name.startswith("options."):
-            value, name = {**group.options, name.removeprefix("options."): value}, "options"
-        experiment = dataclasses.replace(experiment, **{part: dataclasses.replace(group, **{name: value})})
-    return experiment
+        group, _, name = dotted.partition(".")
+        changes.setdefault(group, {})[name] = value
+    parts = {}
+    if "name" in changes.get("data", {}):
+        experiment = dataclasses.replace(experiment, data=_other_data(experiment.data, changes["data"].pop("name")))
+    for group, values in changes.items():
+        part = getattr(experiment, group) if group in ("data", *_GROUPS) else None
+        known = [field.name for field in dataclasses.fields(part)] if part is not None else []
+        for name in values:
+            if name.partition(".")[0] not in known or ("." in name and not name.startswith("options.")):
+                raise ValueError(
+                    f"no setting {group}.{name}; there are: {', '.join(known_settings(type(experiment.data)))}"
+                )
+        assert part is not None
+        options = {name.removeprefix("options."): v for name, v in values.items() if name.startswith("options.")}
+        values = {name: v for name, v in values.items() if not name.startswith("options.")}
+        if options:
+            values["options"] = {**values.get("options", part.options), **options}
+        parts[group] = dataclasses.replace(part, **values)
+    return dataclasses.replace(experiment, **parts)
+
+
+def _other_data(data: DataSettings, name: str) -> DataSettings:
+    cls = settings_of(check("data.name", name, str, {}))
+    shared = {field.name for field in dataclasses.fields(DataSettings)}
+    return cls(**{name: getattr(data, name) for name in shared})

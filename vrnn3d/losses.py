@@ -6,14 +6,16 @@ is the caller's choice. All arithmetic is float32 or wider, also under autocast.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import math
+from typing import Callable, NamedTuple, Sequence
 
 import torch
 from torch import Tensor
 
 from vrnn3d.layers.gaussian import Gaussian, widened
+
+#: (posterior, prior) -> nats of each latent element, of their broadcast shape.
+LatentLoss = Callable[[Gaussian, Gaussian], Tensor]
 
 
 class Weights(NamedTuple):
@@ -26,8 +28,19 @@ class Weights(NamedTuple):
     mirrored: bool = False  # True: the same with the labels p and q exchanged
     constant: float = 0.0
 
+    def __call__(self, posterior: Gaussian, prior: Gaussian) -> Tensor:
+        """The loss of each latent element, in nats."""
+        q, p = (prior, posterior) if self.mirrored else (posterior, prior)
+        mean_q, std_q, mean_p, std_p = (widened(t) for t in (*q, *p))
+        u, v = std_q.log(), std_p.log()
+        delta = mean_p - mean_q
+        # Eqs. 9 and 13, with s_p^2 / s_q^2 = exp(2 (v - u)): ratios are formed in the exponent, where they cannot
+        # overflow before the result itself does.
+        a, b, c, w = self[:4]
+        return a * u - b * v + (c * (2 * (v - u)).exp() + w * (delta * (-u).exp()) ** 2) / 2 - 0.5 + self.constant
 
-#: Every latent loss of the study, by name.
+
+#: The paper's latent loss and the forms that the audit compares it with, by name.
 VARIANTS: dict[str, Weights] = {
     "kl_pq": Weights(1, 1, 1, 1),  # eq. 9 as printed: KL(p || q)
     "kl_qp": Weights(1, 1, 1, 1, mirrored=True),  # eq. 8 as named: KL(q || p)
@@ -38,28 +51,32 @@ VARIANTS: dict[str, Weights] = {
     "kl_ll_mean": Weights(1, 1, 1, 3),  # only the stronger pull between the means
 }
 
+#: Every latent loss that configurations can name. Add one with ``LATENT_LOSSES["name"] = function``.
+LATENT_LOSSES: dict[str, LatentLoss] = dict(VARIANTS)
 
-def latent_loss(posterior: Gaussian, prior: Gaussian, variant: str = "kl_ll") -> Tensor:
+
+def find_latent_loss(variant: str | LatentLoss) -> LatentLoss:
+    """A latent loss by its name; a function is taken as it is. ``ValueError`` lists the names for an unknown one."""
+    if callable(variant):
+        return variant
+    if variant not in LATENT_LOSSES:
+        raise ValueError(f"no latent loss {variant!r}; there are: {', '.join(LATENT_LOSSES)}")
+    return LATENT_LOSSES[variant]
+
+
+def latent_loss(posterior: Gaussian, prior: Gaussian, variant: str | LatentLoss = "kl_ll") -> Tensor:
     """The latent loss of each latent element, in nats, in float32 or wider.
 
     Args:
         posterior: q, `Gaussian(mean, std)` with std > 0, any broadcastable shapes.
         prior: p, likewise.
-        variant: a key of `VARIANTS`; ``kl_ll`` is eq. 13 of the paper as printed.
+        variant: a key of `LATENT_LOSSES`, ``kl_ll`` being eq. 13 of the paper as printed, or any function
+            (posterior, prior) -> nats per element.
 
     Raises:
         ValueError: for an unknown variant; the known ones are listed.
     """
-    if variant not in VARIANTS:
-        raise ValueError(f"no latent loss {variant!r}; there are: {', '.join(VARIANTS)}")
-    a, b, c, w, mirrored, constant = VARIANTS[variant]
-    q, p = (prior, posterior) if mirrored else (posterior, prior)
-    mean_q, std_q, mean_p, std_p = (widened(t) for t in (*q, *p))
-    u, v = std_q.log(), std_p.log()
-    delta = mean_p - mean_q
-    # Eqs. 9 and 13, with s_p^2 / s_q^2 = exp(2 (v - u)): ratios are formed in the exponent, where they cannot overflow
-    # before the result itself does.
-    return a * u - b * v + (c * (2 * (v - u)).exp() + w * (delta * (-u).exp()) ** 2) / 2 - 0.5 + constant
+    return find_latent_loss(variant)(posterior, prior)
 
 
 def reconstruction_loss(prediction: Tensor, target: Tensor, l1: float = 1.0, l2: float = 1.0) -> tuple[Tensor, dict]:
@@ -75,16 +92,26 @@ def reconstruction_loss(prediction: Tensor, target: Tensor, l1: float = 1.0, l2:
     return l1 * terms["l1"] + l2 * terms["l2"], terms
 
 
-def latent_total(latents, variant: str) -> Tensor:
+def latent_total(latents: Sequence, variant: str | LatentLoss) -> Tensor:
     """The latent loss of a rollout, per sequence (B,): summed over latent dimensions (eq. 13), averaged over steps.
 
     `latents` is a list over steps of tuples of (posterior, prior) pairs, as ``rollout`` returns them.
     """
-    per_step = [sum(latent_loss(q, p, variant).flatten(1).sum(1) for q, p in pairs) for pairs in latents]
+    loss = find_latent_loss(variant)
+    per_step = [sum(loss(q, p).flatten(1).sum(1) for q, p in pairs) for pairs in latents]
     return torch.stack(per_step).mean(0)
 
 
-def sequence_loss(prediction, target, latents, *, variant="kl_ll", l1=1.0, l2=1.0, beta=1.0) -> tuple[Tensor, dict]:
+def sequence_loss(
+    prediction: Tensor,
+    target: Tensor,
+    latents: Sequence,
+    *,
+    variant: str | LatentLoss = "kl_ll",
+    l1: float = 1.0,
+    l2: float = 1.0,
+    beta: float | Tensor = 1.0,
+) -> tuple[Tensor, dict]:
     """Equation 7: (loss per sequence (B,), its terms per sequence).
 
     `beta` (lambda_latent) may be a float or a 0-d tensor. Terms: l1, l2, reconstruction, and for a stochastic model latent.

@@ -1,97 +1,123 @@
-"""Frames to learn from: Moving MNIST, KTH Actions, and a folder of the user's own clips.
+"""Data sets by name, and the one protocol that all of them obey. Nothing here imports PyTorch.
 
-:func:`build` turns the data part of a configuration into a dataset. Every dataset has
-
-- ``batch(indices)``: a LongTensor of B sequence numbers to uint8 frames (B, T, C, H, W), values 0..255, on ``device``;
-- ``len()``, ``description`` (one line: pool, speed law, source, sizes), ``source``, ``device`` and
-- ``online``: True where every index is a fresh sequence and the length is only a bound (2**40).
+A data set is a group of settings (``vrnn3d.data.settings``) and a function that builds the :class:`Dataset` of a split
+from them. :func:`register` makes it known to configurations, training, evaluation and the command line.
 """
 
 from __future__ import annotations
 
-import os
-import sys
-from pathlib import Path
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Protocol, runtime_checkable
 
-from vrnn3d import config
+from vrnn3d.data.settings import SPLITS, DataSettings, KTHData, MovingMNISTData, VideoData
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+__all__ = ["ONLINE_COUNT", "REGISTRY", "Dataset", "build", "register", "settings_of"]
 
 ONLINE_COUNT = 2**40  # sequences of an online stream: more than any training can use
-_NAMES = ("moving_mnist", "kth", "video")
-_SPLITS = ("train", "validation", "test")
-_POOLS = ("train", "test", "file")
 
 
-def cache_folder() -> Path:
-    """Where downloads are kept: the platform's cache directory, then ``vrnn3d`` (it need not exist yet)."""
-    if base := os.environ.get("XDG_CACHE_HOME"):
-        return Path(base) / "vrnn3d"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "vrnn3d"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "vrnn3d" / "Cache"
-    return Path.home() / ".cache" / "vrnn3d"
+@runtime_checkable
+class Dataset(Protocol):
+    """Sequences of frames. Works in ``torch.utils.data.DataLoader`` as it is.
+
+    Frames are uint8, 0 to 255, with the axes (time, channel, height, width), a batch before them.
+    """
+
+    length: int  #: frames of a sequence
+    device: torch.device  #: where batches are put
+    online: bool  #: every index is a fresh sequence, and the length is only a bound (``ONLINE_COUNT``)
+    description: str  #: one line for a reader; what stands before its first colon names the data
+    source: str  #: where the frames came from, "mirror" or "excerpt" for example
+    identity: str  #: what decides the frames besides the settings: a hash, or a list of clips
+    recordable: bool  #: whether frames may be copied into records: False where they show real people
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Tensor:
+        """One sequence, (T, C, H, W)."""
+        ...
+
+    def batch(self, indices: Tensor, epoch: int = 0) -> Tensor:
+        """Sequences (B, T, C, H, W) of a LongTensor (B,) of numbers. `epoch` tells augmented data how often they were seen."""
+        ...
 
 
-def given_folder() -> Path | None:
-    """The folder that ``VRNN3D_DATA`` names, or None; ``NotADirectoryError`` when it names no folder."""
-    if not (value := os.environ.get("VRNN3D_DATA")):
-        return None
-    path = Path(value).expanduser()
-    if not path.is_dir():
-        raise NotADirectoryError(f"VRNN3D_DATA names {path}, which is not a folder: correct the variable or unset it")
-    return path
+Builder = Callable[..., Dataset]  # (settings, split, pool, length, device)
 
 
-def folder() -> Path:
-    """The data folder: ``$VRNN3D_DATA`` where that is set, else :func:`cache_folder`."""
-    return given_folder() or cache_folder()
+class Entry(NamedTuple):
+    """A data set of the registry: the class of its settings, and the function that builds a split, or "module:function"."""
+
+    settings: type[DataSettings]
+    builder: Builder | str
 
 
-def build(data: config.Data, split: str, *, pool: str | None = None, length: int | None = None, device="cpu"):
+REGISTRY: dict[str, Entry] = {}
+
+
+def register(settings: type[DataSettings], builder: Builder | str) -> None:
+    """Make a data set known under ``settings.NAME``.
+
+    Args:
+        settings: a frozen dataclass derived from :class:`~vrnn3d.data.settings.DataSettings` with a ``NAME``.
+        builder: ``builder(settings, split, pool, length, device) -> Dataset``, or "module:function" naming it, so that
+            its module is imported when it is first needed.
+
+    Raises:
+        ValueError: when the settings have no NAME, or another data set has it.
+    """
+    if not settings.NAME:
+        raise ValueError(f"{settings.__name__} needs a NAME, by which configurations call the data set")
+    known = REGISTRY.get(settings.NAME)
+    if known is not None and known.settings is not settings:
+        raise ValueError(f"a data set named {settings.NAME!r} is registered already; choose another NAME")
+    REGISTRY[settings.NAME] = Entry(settings, builder)
+
+
+register(MovingMNISTData, "vrnn3d.data.moving_mnist:build")
+register(KTHData, "vrnn3d.data.kth.dataset:build")
+register(VideoData, "vrnn3d.data.video:build")
+
+
+def settings_of(name: str) -> type[DataSettings]:
+    """The class of a data set's settings; ``ValueError`` with the known names for an unknown one."""
+    if name not in REGISTRY:
+        raise ValueError(f"data.name is {name!r}, but must be one of: {', '.join(REGISTRY)}")
+    return REGISTRY[name].settings
+
+
+def build(
+    settings: DataSettings,
+    split: str,
+    *,
+    pool: str | None = None,
+    length: int | None = None,
+    device: Any = "cpu",
+) -> Dataset:
     """The dataset of one split.
 
-    split: "train", "validation" or "test". pool: which MNIST digits move, "train" or "test" (default
-    ``data.train_pool``), or "file" for the public test file ``mnist_test_seq.npy``; only Moving MNIST has pools.
-    length: frames of a sequence (default ``data.length``); the first frames of Moving MNIST do not depend on it.
-    Raises ``ValueError`` naming what is known for an unknown name, split or pool.
+    Args:
+        settings: of a registered data set.
+        split: "train", "validation" or "test".
+        pool: which test set, one of ``settings.pools()``; training and validation ignore it.
+        length: frames of a sequence, by default ``settings.length``.
+        device: where batches are put.
+
+    Raises:
+        ValueError: for an unknown split or pool; the known ones are named.
     """
-    if data.name not in _NAMES:
-        raise ValueError(f"no data named {data.name!r}; known are: {', '.join(_NAMES)}")
-    if split not in _SPLITS:
-        raise ValueError(f"no split {split!r}; known are: {', '.join(_SPLITS)}")
-    length = data.length if length is None else length
-    if data.name == "kth":
-        from vrnn3d.data.kth import build_kth
-
-        return build_kth(data, split, length, device)
-    if data.name == "video":
-        from vrnn3d.data.video import VideoFolder
-
-        return VideoFolder(data.path, split, length=length, size=data.size, seed=data.seed, device=device)
-    return _moving_mnist(data, split, data.train_pool if pool is None else pool, length, device)
-
-
-def _moving_mnist(data: config.Data, split: str, pool: str, length: int, device):
-    from vrnn3d.data.mnist import load_mnist
-    from vrnn3d.data.moving_mnist import MovingMNIST, MovingMNISTFile
-
-    if pool not in _POOLS:
-        raise ValueError(f"no pool of digits {pool!r}; known are: {', '.join(_POOLS)}")
-    if pool == "file":
-        if split != "test":
-            raise ValueError(f"mnist_test_seq.npy is a test set; the {split} split needs pool 'train' or 'test'")
-        return MovingMNISTFile(length=length, size=data.size, device=device)
-    online = split == "train" and data.online
-    return MovingMNIST(
-        load_mnist(pool),
-        size=data.size,
-        length=length,
-        num_digits=data.digits,
-        digit_size=data.digit_size,
-        speed=data.speed,
-        speed_range=data.speed_range,
-        seed=data.seed,
-        stream="online" if online else split,
-        count=ONLINE_COUNT if online else data.sequences[_SPLITS.index(split)],
-        device=device,
-    )
+    if split not in SPLITS:
+        raise ValueError(f"no split {split!r}; there are: {', '.join(SPLITS)}")
+    if split == "test":
+        pool = settings.pools()[-1] if pool is None else pool
+        if pool not in settings.pools():
+            raise ValueError(f"no test set {pool!r} in data.{settings.NAME}; there are: {', '.join(settings.pools())}")
+    builder = REGISTRY[settings_of(settings.NAME).NAME].builder
+    if isinstance(builder, str):
+        module, _, name = builder.partition(":")
+        builder = getattr(import_module(module), name)
+    return builder(settings, split, pool, settings.length if length is None else length, device)

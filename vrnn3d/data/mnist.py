@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from vrnn3d.data import cache_folder, given_folder
+from vrnn3d.data.folders import cache_folder, given_folder
 from vrnn3d.files import atomic_write
 
 MIRRORS = (

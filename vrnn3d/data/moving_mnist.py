@@ -18,8 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vrnn3d.data import folder
-from vrnn3d.data.mnist import Digits
+from vrnn3d.data import ONLINE_COUNT
+from vrnn3d.data.folders import folder
+from vrnn3d.data.mnist import Digits, load_mnist
+from vrnn3d.data.settings import SPLITS, MovingMNISTData
 
 STREAMS = ("train", "validation", "test", "online")
 FIXED_STEP = 0.1  # of the free range per frame, the public generator's: 3.6 pixels at 64 and 28
@@ -134,8 +136,19 @@ class MovingMNIST:
         rows = torch.arange(digit_size)[:, None] * self._stride + torch.arange(self._words)
         self._offsets = rows.flatten().to(self.device)
 
+    recordable = True
+
+    @property
+    def identity(self) -> str:
+        """Which digits move: everything else about the frames is a setting."""
+        return f"{len(self.digits)} {self.digits.split} digits, {'excerpt' if self.source == 'excerpt' else 'MNIST'}"
+
     def __len__(self) -> int:
         return self.count
+
+    def __getitem__(self, index: int) -> Tensor:
+        """One sequence, uint8 (T, 1, H, W)."""
+        return self.batch(torch.tensor([index]))[0]
 
     @property
     def online(self) -> bool:
@@ -185,7 +198,7 @@ class MovingMNIST:
             path.append(position)
         return Tracks(digit, torch.stack(path, dim=1).to(torch.int64))
 
-    def batch(self, indices: Tensor) -> Tensor:
+    def batch(self, indices: Tensor, epoch: int = 0) -> Tensor:
         """Frames uint8 (B, T, 1, size, size), values 0..255; indices: LongTensor (B,).
 
         ``IndexError`` for a sequence outside the set, where `indices` lies on the CPU.
@@ -243,7 +256,9 @@ class MovingMNISTFile:
     """
 
     online = False
+    recordable = True
     source = "mnist_test_seq.npy"
+    identity = TEST_FILE_SHA256
 
     def __init__(
         self,
@@ -283,6 +298,10 @@ class MovingMNISTFile:
     def __len__(self) -> int:
         return self._frames.shape[1]
 
+    def __getitem__(self, index: int) -> Tensor:
+        """One sequence, uint8 (T, 1, H, W)."""
+        return self.batch(torch.tensor([index]))[0]
+
     @property
     def description(self) -> str:
         return (
@@ -290,10 +309,30 @@ class MovingMNISTFile:
             f"{self.size} x {self.size}"
         )
 
-    def batch(self, indices: Tensor) -> Tensor:
+    def batch(self, indices: Tensor, epoch: int = 0) -> Tensor:
         """Frames uint8 (B, T, 1, H, W); indices: LongTensor (B,)."""
         indices = torch.as_tensor(indices, dtype=torch.int64).cpu()
         if indices.numel() and not 0 <= int(indices.min()) <= int(indices.max()) < len(self):
             raise IndexError(f"a sequence outside 0..{len(self) - 1} was asked for")
         frames = torch.from_numpy(self._frames[: self.length, indices.numpy()])
         return frames.transpose(0, 1)[:, :, None].contiguous().to(self.device)
+
+
+def build(settings: MovingMNISTData, split: str, pool: str | None, length: int, device="cpu"):
+    """The dataset of one split: its own stream of motions; of the test split, of the digits that `pool` names."""
+    if pool == "file":
+        return MovingMNISTFile(length=length, size=settings.size, device=device)
+    online = split == "train" and settings.online
+    return MovingMNIST(
+        load_mnist(pool if split == "test" else settings.train_pool),
+        size=settings.size,
+        length=length,
+        num_digits=settings.digits,
+        digit_size=settings.digit_size,
+        speed=settings.speed,
+        speed_range=settings.speed_range,
+        seed=settings.seed,
+        stream="online" if online else split,
+        count=ONLINE_COUNT if online else settings.sequences[SPLITS.index(split)],
+        device=device,
+    )

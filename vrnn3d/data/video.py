@@ -20,6 +20,7 @@ from PIL import Image, ImageSequence, UnidentifiedImageError
 from torch import Tensor
 from tqdm import tqdm
 
+from vrnn3d.data.settings import VideoData
 from vrnn3d.files import atomic_write
 
 ANIMATIONS = (".gif", ".webp", ".apng")
@@ -299,6 +300,7 @@ class VideoFolder:
     """
 
     online = False
+    recordable = False  # the user's own
 
     def __init__(
         self,
@@ -343,6 +345,15 @@ class VideoFolder:
     def __len__(self) -> int:
         return len(self._starts)
 
+    def __getitem__(self, index: int) -> Tensor:
+        """One window, uint8 (T, 1, H, W)."""
+        return self.batch(torch.tensor([index]))[0]
+
+    @property
+    def identity(self) -> str:
+        """Which frames the windows are of, wherever the folder lies."""
+        return hashlib.sha256(self._frames.cpu().numpy().tobytes()).hexdigest()[:16]
+
     @property
     def description(self) -> str:
         return (
@@ -350,10 +361,15 @@ class VideoFolder:
             f"{self.length} frames, grey, {self.size} x {self.size}"
         )
 
-    def batch(self, indices: Tensor) -> Tensor:
+    def batch(self, indices: Tensor, epoch: int = 0) -> Tensor:
         """Frames uint8 (B, T, 1, H, W), values 0..255; indices: LongTensor (B,)."""
         starts = self._starts[torch.as_tensor(indices, dtype=torch.int64).to(self.device)]
         return self._frames[starts[:, None] + torch.arange(self.length, device=self.device)]
+
+
+def build(settings: VideoData, split: str, pool: str | None, length: int, device="cpu") -> VideoFolder:
+    """The dataset of one split of the clips in ``settings.path``."""
+    return VideoFolder(settings.path, split, length=length, size=settings.size, seed=settings.seed, device=device)
 
 
 # ---- writing --------------------------------------------------------------------------------------------------------

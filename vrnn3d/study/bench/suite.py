@@ -31,12 +31,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from tqdm import tqdm
 
-from vrnn3d import results
+from vrnn3d.study import results
 from vrnn3d.layers import depth_folding
 from vrnn3d.losses import sequence_loss
 from vrnn3d.models import REGISTRY, arguments, build_model
 from vrnn3d.rollout import rollout, usable_length
-from vrnn3d.train import autocast, compiled
+from vrnn3d.training.loop import autocast, compiled
 
 #: What each step from the plain to the fast form adds: (label, plain arithmetic, batched over time, folding, deepest fold)
 WATERFALL = [
@@ -297,7 +297,7 @@ def _one_line(text: str) -> str:
 def _in_a_process(job: dict) -> dict:
     """:func:`attempt` in a process of its own; one that dies without a word, killed for its memory, has failed too."""
     code = (
-        "import json, sys; from vrnn3d.bench import attempt; "
+        "import json, sys; from vrnn3d.study.bench.suite import attempt; "
         "print('RESULT' + json.dumps(attempt(json.loads(sys.argv[1]))))"
     )
     done = subprocess.run([sys.executable, "-c", code, json.dumps(job)], capture_output=True, text=True)

@@ -13,7 +13,8 @@ from typing import Any, Iterable, Mapping
 
 import numpy as np
 
-from vrnn3d import config, experiments, results
+from vrnn3d import config
+from vrnn3d.study import catalogue, results
 from vrnn3d.models.vrnn import VRNN
 
 #: A training whose validation error falls by more than this share over its last fifth is said to fall still.
@@ -174,8 +175,8 @@ def telling(values: Mapping, reason: Reason) -> tuple[list[tuple], list[tuple]]:
     """
     mine = settings(values)
     changed, same = [], []
-    for run in (*experiments.queue("tune"), *experiments.queue("full")):
-        theirs = settings(config.to_dict(experiments.get(run[0], run[1])))
+    for run in (*catalogue.queue("tune"), *catalogue.queue("full")):
+        theirs = settings(config.to_dict(catalogue.get(run[0], run[1])))
         different = {key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)}
         different -= set(reason.aside)
         if different and different <= set(reason.fields):

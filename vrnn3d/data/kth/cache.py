@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from vrnn3d.data import cache_folder, given_folder
-from vrnn3d.data.kth_list import LIST, Identity, Sequences, parse_name, read_sequences
+from vrnn3d.data.folders import cache_folder, given_folder
+from vrnn3d.data.kth.clips import LIST, Identity, Sequences, parse_name, read_sequences
 from vrnn3d.data.video import CONTAINERS, read_video
 from vrnn3d.files import atomic_write
 

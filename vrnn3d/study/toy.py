@@ -6,7 +6,7 @@ loss and both wirings. All runs train side by side in one process: parameters ar
 runs and multiplied with ``baddbmm``, so that 42 trainings cost a minute on one core. Runs of one seed share initial
 weights, data and noise, so that they differ in the loss and the wiring alone.
 
-    python -m vrnn3d.toy --out results/toy/ball.json
+    python -m vrnn3d.study.toy --out results/toy/ball.json
 
 The true sampler is the simulator itself (:func:`oracle_futures`): the yardstick that no video data set offers.
 """
@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from vrnn3d.layers.gaussian import Gaussian
 from vrnn3d.losses import VARIANTS, latent_loss
-from vrnn3d.metrics import bootstrap
+from vrnn3d.evaluation.metrics import bootstrap
 
 WIRINGS = ("z_p", "z_q")  # which sample is decoded and fed back in training: the prior's or the posterior's
 SPEED = 0.25  # of the ball, half-widths of the box per frame
@@ -421,9 +421,9 @@ def measure(trained: Trained, test: HeldOut, predictions: Tensor | None = None) 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The longer recorded run: every variant, wiring and seed, without and with the floor; one JSON file."""
     from vrnn3d.layers.gaussian import SIGMA_MIN
-    from vrnn3d.results import provenance, write_json
+    from vrnn3d.study.results import provenance, write_json
 
-    parser = argparse.ArgumentParser(prog="python -m vrnn3d.toy", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m vrnn3d.study.toy", description=main.__doc__)
     parser.add_argument("--out", required=True, help="the JSON file to write")
     parser.add_argument("--steps", type=int, default=4_000)
     parser.add_argument("--seeds", type=int, default=5, help="how many seeds, 0, 1, ...")

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from vrnn3d.data.kth_list import ACTIONS, LIST, parse_name, read_sequences
+from vrnn3d.data.kth.clips import ACTIONS, LIST, parse_name, read_sequences
 from vrnn3d.data.mnist import _offline, _Resumable, _Unavailable
 from vrnn3d.data.video import CONTAINERS
 from vrnn3d.files import atomic_write

@@ -12,8 +12,8 @@ from typing import Iterable, Mapping
 
 import numpy as np
 
-from vrnn3d import results
-from vrnn3d.experiments import LATENT_VARIANTS, SWEPT_BETAS, SWEPT_FLOORS, SWEPT_VARIANTS
+from vrnn3d.study import results
+from vrnn3d.study.catalogue import LATENT_LOSSES, SWEPT_BETAS, SWEPT_FLOORS, SWEPT_LOSSES
 from vrnn3d.layers.gaussian import SIGMA_MIN
 
 WIRINGS = ("z_p", "z_q")
@@ -58,7 +58,7 @@ def runs(records: Iterable[dict], profile: str) -> Runs:
 def scale(records: Iterable[dict]) -> str:
     """The profile that can answer: "ablation" as soon as it holds KL and the printed loss with either wiring, else "small"."""
     full = runs(records, "ablation")
-    needed = [f"loss_{variant}_{wiring}" for variant in SWEPT_VARIANTS for wiring in WIRINGS]
+    needed = [f"loss_{variant}_{wiring}" for variant in SWEPT_LOSSES for wiring in WIRINGS]
     return "ablation" if all(name in full for name in needed) else "small"
 
 
@@ -131,7 +131,7 @@ def grid(found: Runs, pool: str = "test") -> list[dict]:
     """
     rows = []
     for wiring in WIRINGS:
-        for variant in LATENT_VARIANTS:
+        for variant in LATENT_LOSSES:
             name = f"loss_{variant}_{wiring}"
             if name not in found:
                 continue

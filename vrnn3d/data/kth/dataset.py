@@ -18,13 +18,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vrnn3d import config
-from vrnn3d.data import cache_folder
-from vrnn3d.data.kth_cache import CURE, Cache, Clip, KTHWarning, clips_folder, load
-from vrnn3d.data.kth_fetch import fetch_kth
-from vrnn3d.data.kth_list import ACTIONS, TOTAL, split_persons
+from vrnn3d.data.folders import cache_folder
+from vrnn3d.data.kth.cache import CURE, Cache, Clip, KTHWarning, clips_folder, load
+from vrnn3d.data.kth.fetch import fetch_kth
+from vrnn3d.data.settings import KTHData
+from vrnn3d.data.kth.clips import ACTIONS, TOTAL, split_persons
 
-__all__ = ["ACTIONS", "KTH", "KTHReport", "KTHWarning", "augmented", "build_kth", "fetch_kth", "prepare_kth"]
+__all__ = ["ACTIONS", "KTH", "KTHReport", "KTHWarning", "augmented", "build", "fetch_kth", "prepare_kth"]
 
 #: Frames between the starts of two windows (PredRNN's): fast actions leave the picture soon, so they get more.
 STRIDE, FAST_STRIDE, FAST = 20, 3, ("jogging", "running")
@@ -48,8 +48,19 @@ class KTH:
     """
 
     online = False
+    recordable = False  # frames show real people
 
-    def __init__(self, cache: Cache, split: str, *, length: int = 20, seed: int = 0, device="cpu"):
+    def __init__(
+        self,
+        cache: Cache,
+        split: str,
+        *,
+        length: int = 20,
+        seed: int = 0,
+        device="cpu",
+        augment: tuple[str, ...] = (),
+        shuffled: bool | None = None,
+    ):
         if split not in _SPLITS:
             raise ValueError(f"no split {split!r}; known are: {', '.join(_SPLITS)}")
         if length < 1:
@@ -67,8 +78,9 @@ class KTH:
                 f"no action interval of the {len(clips)} {split} clips of KTH in {cache.folder} has {length} frames: "
                 "ask for a shorter length, or add clips"
             )
-        if split != "train":
+        if split != "train" if shuffled is None else shuffled:
             found.sort(key=lambda w: hashlib.sha256(f"{seed}/{w[0].name}/{w[1]}".encode()).digest())
+        self.augment = augment
         self.length, self.split, self.seed, self.device = length, split, seed, torch.device(device)
         self.size, self.source = cache.frames.shape[1], cache.source
         self.windows = [(clip.name, start) for clip, start, _ in found]
@@ -81,6 +93,15 @@ class KTH:
     def __len__(self) -> int:
         return len(self.windows)
 
+    def __getitem__(self, index: int) -> Tensor:
+        """One window, uint8 (T, 1, H, W)."""
+        return self.batch(torch.tensor([index]))[0]
+
+    @property
+    def identity(self) -> str:
+        """Which clips the windows are of."""
+        return hashlib.sha256(" ".join(self.clips).encode()).hexdigest()[:16]
+
     @property
     def description(self) -> str:
         persons = ", ".join(map(str, self.persons))
@@ -90,7 +111,7 @@ class KTH:
             f"{self.size} x {self.size}"
         )
 
-    def batch(self, indices: Tensor, augment: tuple[str, ...] = (), epoch: int = 0) -> Tensor:
+    def batch(self, indices: Tensor, epoch: int = 0) -> Tensor:
         """Frames uint8 (B, T, 1, H, W), values 0..255, on ``device``; indices: LongTensor (B,) of window numbers.
 
         augment: any of "flip", "crop", "reverse" (see :func:`augmented`; only of the training split). What is done to
@@ -99,7 +120,7 @@ class KTH:
         indices = torch.as_tensor(indices, dtype=torch.int64).cpu()
         chosen = self._offsets[indices.numpy()]
         frames = torch.from_numpy(self._frames[chosen[:, None] + np.arange(self.length)])[:, :, None]
-        if augment:
+        if augment := self.augment:
             if unknown := [name for name in augment if name not in AUGMENTATIONS]:
                 raise ValueError(f"no augmentation {', '.join(unknown)}; known are: {', '.join(AUGMENTATIONS)}")
             if self.split != "train":
@@ -121,13 +142,18 @@ def clip_windows(clip: Clip, length: int) -> list[tuple[int, int]]:
     ]
 
 
-def build_kth(data: config.Data, split: str, length: int | None = None, device="cpu") -> KTH:
-    """The dataset of one split, ``data.size`` x ``data.size``; decodes the clips at the first call, never downloads.
+def build(settings: KTHData, split: str, pool: str | None, length: int, device="cpu") -> KTH:
+    """The dataset of one split; decodes the clips at the first call, never downloads.
+
+    As a test set, the pool "train" holds windows of the persons that training saw.
 
     Raises ``FileNotFoundError`` with the cure when there are no clips, ``ValueError`` when none is of use to the split.
     """
-    length = data.length if length is None else length
-    return KTH(load(data.size), split, length=length, seed=data.seed, device=device)
+    cache = load(settings.size)
+    if split == "test" and pool == "train":
+        return KTH(cache, "train", length=length, seed=settings.seed, device=device, shuffled=True)
+    augment = settings.augment if split == "train" else ()
+    return KTH(cache, split, length=length, seed=settings.seed, device=device, augment=augment)
 
 
 # ---- augmentation ---------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Pictures of the ablation chapter: what the recorded runs of the latent losses say (``vrnn3d.ablation``)."""
+"""Pictures of the ablation chapter: what the recorded runs of the latent losses say (``vrnn3d.study.ablation``)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Mapping, Sequence
 
 import numpy as np
 
-from vrnn3d import results
-from vrnn3d.ablation import SCORES, WIRINGS, Runs, mean_over_seeds, sweep
-from vrnn3d.experiments import LATENT_VARIANTS, SWEPT_VARIANTS
-from vrnn3d.figures import DASHES, GREY, released, colour
-from vrnn3d.loss_figures import NAMES, WIRING_NAMES
+from vrnn3d.study import results
+from vrnn3d.study.ablation import SCORES, WIRINGS, Runs, mean_over_seeds, sweep
+from vrnn3d.study.catalogue import LATENT_LOSSES, SWEPT_LOSSES
+from vrnn3d.study.figures.common import DASHES, GREY, released, colour
+from vrnn3d.study.figures.loss import NAMES, WIRING_NAMES
 
 _MARKERS = {"z_p": "o", "z_q": "s"}
 
@@ -29,7 +29,7 @@ def differences(panels: Mapping[str, Sequence[tuple[str, Mapping, str]]], xlabel
 
     Args:
         panels: {title: rows}, side by side, sharing their labels and scale. A row is (label, outcome of
-            ``vrnn3d.ablation.difference``, name for the colour).
+            ``vrnn3d.study.ablation.difference``, name for the colour).
         xlabel: of what, in which unit.
 
     Thick: 95% over test sequences, of the mean over seeds. Thin: Student's 95% over seeds. Ticks: single seeds. A thin line
@@ -62,7 +62,7 @@ def differences(panels: Mapping[str, Sequence[tuple[str, Mapping, str]]], xlabel
 
 
 def forest(rows: Sequence[Mapping]):
-    """Every variant against KL in the same wiring: MSE of a frame, 10 -> 10; rows are those of ``vrnn3d.ablation.grid``."""
+    """Every variant against KL in the same wiring: MSE of a frame, 10 -> 10; rows are those of ``vrnn3d.study.ablation.grid``."""
     panels = {
         WIRING_NAMES[wiring]: [
             (NAMES[r["variant"]], r["difference"], r["variant"]) for r in rows if r["wiring"] == wiring and r["difference"]
@@ -85,7 +85,7 @@ def traces(found: Runs):
     for column, wiring in zip(grid.T, WIRINGS):
         column[0].set_title(WIRING_NAMES[wiring])
         for axes, key in zip(column, curves):
-            for variant in LATENT_VARIANTS:
+            for variant in LATENT_LOSSES:
                 for record in found.get(f"loss_{variant}_{wiring}", []):
                     curve = record["training"]["curves"]
                     if key in curve:
@@ -136,7 +136,7 @@ def pareto(rows: Sequence[Mapping], reference: tuple[str, float] | None = None):
         grid[0].annotate(reference[0], (0.01, reference[1]), xycoords=("axes fraction", "data"), va="bottom", fontsize=9)
     handles = [
         plt.Line2D([], [], color=colour(v), marker="o", ls="", ms=7, label=NAMES[v])
-        for v in LATENT_VARIANTS
+        for v in LATENT_LOSSES
         if any(r["variant"] == v for r in rows)
     ]
     handles += [
@@ -158,7 +158,7 @@ def sweeps(found: Runs, reference: tuple[str, float] | None = None, pool: str = 
     labels = {"beta": r"weight $\lambda_\mathrm{latent}$", "floor": r"floor $s_\mathrm{min}$"}
     figure, grid = plt.subplots(1, 3, figsize=(9.2, 3.3), sharey=True, layout="constrained")
     for axes, (what, wiring) in zip(grid, panels):
-        for variant in SWEPT_VARIANTS:
+        for variant in SWEPT_LOSSES:
             points = sweep(found, variant, wiring, what, pool)
             values = [[results.value(r, pool, "10->10", "mse") for r in records] for _, records in points]
             shade, dash = colour(variant), DASHES.get(variant, "-")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vrnn3d.data.video import read_video
-from vrnn3d.evaluate import predict
+from vrnn3d.evaluation.evaluate import predict
 from vrnn3d.models.base import VideoModel
 
 

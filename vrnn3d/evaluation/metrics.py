@@ -6,13 +6,15 @@ Everything returned is (batch, time) in float32, averaged or summed over the pix
 
 from __future__ import annotations
 
+from typing import Callable, NamedTuple
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-#: Metrics of one prediction, and whether a larger value is better.
-LARGER_IS_BETTER = {"mse": False, "mae": False, "ssim": True, "psnr": True}
+from vrnn3d.evaluation.scores import Evaluation, Score
+
 WINDOW = 7  # pixels: scikit-image's default uniform window, used by PredRNN and E3D-LSTM
 PSNR_MAX = 100.0  # dB; a perfect frame's PSNR is infinite, which no record can hold
 LONG = 40  # predicted frames from which on each sequence's decay is recorded (KTH)
@@ -30,28 +32,24 @@ def _check(prediction: Tensor, truth: Tensor) -> None:
             raise ValueError(f"the {name} is {video.dtype}; metrics take floats in [0, 1] (divide 8-bit frames by 255)")
 
 
-def _difference(prediction: Tensor, truth: Tensor) -> Tensor:
+def _measured(name: str, prediction: Tensor, truth: Tensor) -> Tensor:
     _check(prediction, truth)
-    return prediction.float().clamp(0, 1) - truth.float()
+    return METRICS[name].compute(prediction.float().clamp(0, 1), truth.float())
 
 
 def mse(prediction: Tensor, truth: Tensor) -> Tensor:
     """Squared error summed over the pixels and channels of a frame, (B, T); the paper's MSE."""
-    return _difference(prediction, truth).square().sum((2, 3, 4))
+    return _measured("mse", prediction, truth)
 
 
 def mae(prediction: Tensor, truth: Tensor) -> Tensor:
     """Absolute error summed over the pixels and channels of a frame, (B, T)."""
-    return _difference(prediction, truth).abs().sum((2, 3, 4))
+    return _measured("mae", prediction, truth)
 
 
 def psnr(prediction: Tensor, truth: Tensor) -> Tensor:
     """Peak signal-to-noise ratio of each frame in dB, (B, T), for a peak of 1; at most `PSNR_MAX`."""
-    return _psnr(mse(prediction, truth), truth[0, 0].numel())
-
-
-def _psnr(summed_squares: Tensor, pixels: int) -> Tensor:
-    return (-10 * (summed_squares / pixels).clamp_min(1e-12).log10()).clamp_max(PSNR_MAX)
+    return _measured("psnr", prediction, truth)
 
 
 def ssim(prediction: Tensor, truth: Tensor) -> Tensor:
@@ -61,15 +59,30 @@ def ssim(prediction: Tensor, truth: Tensor) -> Tensor:
     a uniform 7 x 7 window, the sample covariance, the border of 3 pixels left out, channels averaged. Height and width
     must be at least 7.
     """
-    _check(prediction, truth)
-    return _ssim(prediction[:, None], truth, lambda video: video)[:, 0]
+    return _measured("ssim", prediction, truth)
 
 
 def ssim_uint8(prediction: Tensor, truth: Tensor) -> Tensor:
     """SSIM as PredRNN's and E3D-LSTM's public code computes it, (B, T): both videos cut (not rounded) to whole numbers
     from 0 to 255 first, range 255."""
-    _check(prediction, truth)
-    return _ssim(prediction[:, None], truth, _quantised)[:, 0]
+    return _measured("ssim_uint8", prediction, truth)
+
+
+def _squares(prediction: Tensor, truth: Tensor) -> Tensor:
+    return (prediction - truth).square().sum((-3, -2, -1))
+
+
+def _absolute(prediction: Tensor, truth: Tensor) -> Tensor:
+    return (prediction - truth).abs().sum((-3, -2, -1))
+
+
+def _decibels(prediction: Tensor, truth: Tensor) -> Tensor:
+    pixels = truth[..., 0, :, :, :].flatten(-3).shape[-1]
+    return (-10 * (_squares(prediction, truth) / pixels).clamp_min(1e-12).log10()).clamp_max(PSNR_MAX)
+
+
+def _ssim_uint8(prediction: Tensor, truth: Tensor) -> Tensor:
+    return _ssim(prediction, truth, _quantised)
 
 
 def _quantised(video: Tensor) -> Tensor:
@@ -83,29 +96,24 @@ def _box(x: Tensor) -> Tensor:
     return pooled.view(*x.shape[:-2], *pooled.shape[-2:])
 
 
-def _ssim(samples: Tensor, truth: Tensor, prepare) -> Tensor:
-    """(B, S, T, C, H, W), (B, T, C, H, W) -> (B, S, T); what depends on the truth alone is computed once."""
-    b, s, t, c, h, w = samples.shape
-    if min(h, w) < WINDOW:
-        raise ValueError(f"SSIM needs frames of at least {WINDOW} x {WINDOW} pixels; these are {h} x {w}")
-    samples, truth = samples.transpose(1, 2).reshape(b * t, s, c, h, w), truth.reshape(b * t, 1, c, h, w)
-    at_once = max(1, _CHUNK // (s * c * h * w))
+def _ssim(prediction: Tensor, truth: Tensor, prepare: Callable[[Tensor], Tensor] = lambda video: video) -> Tensor:
+    """(..., T, C, H, W) twice, of shapes that broadcast, values in [0, 1] -> (..., T)."""
+    height, width = truth.shape[-2:]
+    if min(height, width) < WINDOW:
+        raise ValueError(f"SSIM needs frames of at least {WINDOW} x {WINDOW} pixels; these are {height} x {width}")
     bessel = WINDOW**2 / (WINDOW**2 - 1)
     c1, c2 = 0.01**2, 0.03**2
-    out = []
-    for x, y in zip(samples.split(at_once), truth.split(at_once)):
-        # A variance is the small difference of two large numbers; moments about 0.5 instead of 0 keep it exact on a
-        # black or white ground and four times smaller in error elsewhere.
-        x, y = prepare(x.float().clamp(0, 1)) - 0.5, prepare(y.float()) - 0.5
-        mean_x, mean_y = _box(x), _box(y)
-        var_x = bessel * (_box(x * x) - mean_x * mean_x)
-        var_y = bessel * (_box(y * y) - mean_y * mean_y)
-        cov = bessel * (_box(x * y) - mean_x * mean_y)
-        mean_x, mean_y = mean_x + 0.5, mean_y + 0.5
-        similarity = (2 * mean_x * mean_y + c1) * (2 * cov + c2)
-        similarity = similarity / ((mean_x * mean_x + mean_y * mean_y + c1) * (var_x + var_y + c2))
-        out.append(similarity.mean((2, 3, 4)))
-    return torch.cat(out).view(b, t, s).transpose(1, 2)
+    # A variance is the small difference of two large numbers; moments about 0.5 instead of 0 keep it exact on a black or
+    # white ground and four times smaller in error elsewhere.
+    x, y = prepare(prediction) - 0.5, prepare(truth) - 0.5
+    mean_x, mean_y = _box(x), _box(y)
+    var_x = bessel * (_box(x * x) - mean_x * mean_x)
+    var_y = bessel * (_box(y * y) - mean_y * mean_y)
+    cov = bessel * (_box(x * y) - mean_x * mean_y)
+    mean_x, mean_y = mean_x + 0.5, mean_y + 0.5
+    similarity = (2 * mean_x * mean_y + c1) * (2 * cov + c2)
+    similarity = similarity / ((mean_x * mean_x + mean_y * mean_y + c1) * (var_x + var_y + c2))
+    return similarity.mean((-3, -2, -1))
 
 
 def crps(samples: Tensor, truth: Tensor) -> Tensor:
@@ -124,6 +132,39 @@ def crps(samples: Tensor, truth: Tensor) -> Tensor:
         weight = torch.arange(1 - s, s, 2, device=samples.device, dtype=torch.float32) / (s * (s - 1))
         score = score - (weight.view(s, 1, 1, 1, 1) * ordered).sum(1)
     return score.sum((2, 3, 4))
+
+
+def _variance(samples: Tensor, truth: Tensor) -> Tensor:
+    return (samples - samples.mean(1, keepdim=True)).square().mean(1).sum((-3, -2, -1))
+
+
+class Metric(NamedTuple):
+    """A metric of the registry.
+
+    `compute` takes predictions and truth in [0, 1]. With `ensemble` it judges all samples of a sequence together:
+    (B, S, T, C, H, W), (B, T, C, H, W) -> (B, T). Without, it judges one prediction, and must work on any leading axes:
+    (..., T, C, H, W) twice, of shapes that broadcast -> (..., T).
+    """
+
+    compute: Callable[[Tensor, Tensor], Tensor]
+    larger_is_better: bool = False
+    ensemble: bool = False
+    label: str = ""  #: on the axes of figures, with its unit
+    statistics: bool = True  #: also of the best sample and of the mean frame
+    paired: bool = False  #: records keep its value for every test sequence, so that runs can be compared in pairs
+    paired_if_long: bool = False  #: the same where `LONG` frames or more are predicted, with the decay per frame
+
+
+#: Every metric of an evaluation by name. Add one with ``METRICS["name"] = Metric(...)``.
+METRICS: dict[str, Metric] = {
+    "mse": Metric(_squares, label="MSE of a frame", paired=True),
+    "mae": Metric(_absolute, label="MAE of a frame"),
+    "ssim": Metric(_ssim, larger_is_better=True, label="SSIM", paired=True),
+    "psnr": Metric(_decibels, larger_is_better=True, label="PSNR (dB)", paired_if_long=True),
+    "ssim_uint8": Metric(_ssim_uint8, larger_is_better=True, label="SSIM, 8 bit", statistics=False),
+    "sample_variance": Metric(_variance, larger_is_better=True, ensemble=True, label="sample variance"),
+    "crps": Metric(crps, ensemble=True, label="CRPS of a frame"),
+}
 
 
 def sample_metrics(samples: Tensor, truth: Tensor) -> dict[str, dict[str, Tensor]]:
@@ -148,9 +189,9 @@ def sample_metrics(samples: Tensor, truth: Tensor) -> dict[str, dict[str, Tensor
             f"samples {tuple(samples.shape)} must be (batch, sample, time, channel, height, width) and truth"
             f" {tuple(truth.shape)} the same without the samples"
         )
-    _check(samples[:, 0], truth)
     if samples.shape[1] == 0:
         raise ValueError("there are no samples; draw at least one prediction per sequence")
+    _check(samples[:, 0], truth)
     at_once = max(1, _CHUNK // samples[0].numel())
     parts = [_sample_metrics(x, y) for x, y in zip(samples.split(at_once), truth.split(at_once))]
     return concatenate(parts)
@@ -159,25 +200,18 @@ def sample_metrics(samples: Tensor, truth: Tensor) -> dict[str, dict[str, Tensor
 def _sample_metrics(samples: Tensor, truth: Tensor) -> dict[str, dict[str, Tensor]]:
     samples, truth = samples.float().clamp(0, 1), truth.float()
     middle = samples.mean(1)
-    difference = samples - truth[:, None]
-    squares = difference.square().sum((3, 4, 5))
-    pixels = truth[0, 0].numel()
-    per_sample = {
-        "mse": squares,
-        "mae": difference.abs().sum((3, 4, 5)),
-        "ssim": _ssim(samples, truth, lambda video: video),
-        "psnr": _psnr(squares, pixels),
-    }
-    of_mean = {metric: globals()[metric](middle, truth) for metric in per_sample}
     out = {}
-    for metric, values in per_sample.items():  # (B, S, T)
-        score = values.mean(2)
-        pick = score.argmax(1) if LARGER_IS_BETTER[metric] else score.argmin(1)
-        best = values[torch.arange(len(values), device=values.device), pick]
-        out[metric] = {"average": values.mean(1), "best": best, "mean_frame": of_mean[metric]}
-    out["ssim_uint8"] = {"average": _ssim(samples, truth, _quantised).mean(1)}
-    out["sample_variance"] = {"average": (samples - middle[:, None]).square().mean(1).sum((2, 3, 4))}
-    out["crps"] = {"average": crps(samples, truth)}
+    for name, metric in METRICS.items():
+        if metric.ensemble:
+            out[name] = {"average": metric.compute(samples, truth)}
+            continue
+        values = metric.compute(samples, truth[:, None])  # (B, S, T)
+        out[name] = {"average": values.mean(1)}
+        if metric.statistics:
+            score = values.mean(2)
+            pick = score.argmax(1) if metric.larger_is_better else score.argmin(1)
+            out[name]["best"] = values[torch.arange(len(values), device=values.device), pick]
+            out[name]["mean_frame"] = metric.compute(middle, truth)
     return out
 
 
@@ -202,46 +236,53 @@ def bootstrap(values, resamples: int = 1000, seed: int = 0) -> np.ndarray:
 
 
 def summarise(
-    values: dict[str, dict[str, Tensor]], samples: int, resamples: int = 1000, seed: int = 0
-) -> dict[str, object]:
-    """The record's entry for one pool and protocol, from the metrics of all test sequences, in JSON types.
+    values: dict[str, dict[str, Tensor]],
+    samples: int,
+    resamples: int = 1000,
+    seed: int = 0,
+    baselines: dict[str, float] | None = None,
+) -> Evaluation:
+    """What is recorded of one test set and protocol.
 
     Args:
         values: what :func:`sample_metrics` returned, :func:`concatenate`-d over the test set.
         samples: how many predictions per sequence went into it.
-            "mse" and "ssim" also get their value per sequence, and over `LONG` frames "psnr" that and its slope in dB a frame.
         resamples, seed: of the bootstrap over sequences (95% intervals of "average").
+        baselines: MSE of forecasts that know nothing, on the same sequences.
 
     Raises:
         ValueError: naming metric and sequence, when a value is NaN or infinite.
     """
-    entry: dict[str, object] = {}
-    for metric, statistics in values.items():
-        table = {name: value.double().cpu().numpy() for name, value in statistics.items()}  # (N, T)
-        for name, value in table.items():
+    scores, count = {}, 0
+    for name, statistics in values.items():
+        table = {key: value.double().cpu().numpy() for key, value in statistics.items()}  # (N, T)
+        count = len(table["average"])
+        for key, value in table.items():
             bad = np.flatnonzero(~np.isfinite(value).all(axis=1))
             if len(bad):
                 raise ValueError(
-                    f"{metric} ({name}) of test sequence {bad[0]} is not a finite number; {len(bad)} of {len(value)}"
+                    f"{name} ({key}) of test sequence {bad[0]} is not a finite number; {len(bad)} of {count}"
                     " sequences are so: the model's predictions hold NaN, look at its training"
                 )
-        average = table["average"]
-        entry.setdefault("sequences", len(average))
-        entry.setdefault("samples", samples)
-        low, high = bootstrap(np.column_stack([average.mean(1), average]), resamples, seed)
-        entry[metric] = {
-            **{name: float(value.mean()) for name, value in table.items()},
-            "interval": [float(low[0]), float(high[0])],
-            "per_frame": average.mean(0).tolist(),
-            "per_frame_interval": np.column_stack([low, high])[1:].tolist(),
-        }
-        frames = average.shape[1]
-        # What pairs models on the same sequences; the rest is left out, for a record of 1,000 sequences is large enough.
-        if metric in ("mse", "ssim") or (metric == "psnr" and frames >= LONG):
-            entry[metric]["per_sequence"] = _short(average.mean(1))
-        if metric == "psnr" and frames >= LONG:
-            entry[metric]["per_sequence_slope"] = _short(slope(average))
-    return entry
+        scores[name] = _score(METRICS[name], table, resamples, seed)
+    return Evaluation(count, samples, scores, baselines or {})
+
+
+def _score(metric: Metric, table: dict[str, np.ndarray], resamples: int, seed: int) -> Score:
+    average = table["average"]
+    low, high = bootstrap(np.column_stack([average.mean(1), average]), resamples, seed)
+    long = metric.paired_if_long and average.shape[1] >= LONG
+    # What pairs models on the same sequences; the rest is left out, for a record of 1,000 sequences is large enough.
+    return Score(
+        average=float(average.mean()),
+        interval=(float(low[0]), float(high[0])),
+        per_frame=tuple(average.mean(0).tolist()),
+        per_frame_interval=tuple(zip(low[1:].tolist(), high[1:].tolist())),
+        best=float(table["best"].mean()) if "best" in table else None,
+        mean_frame=float(table["mean_frame"].mean()) if "mean_frame" in table else None,
+        per_sequence=_short(average.mean(1)) if metric.paired or long else None,
+        per_sequence_slope=_short(slope(average)) if long else None,
+    )
 
 
 def slope(values: np.ndarray) -> np.ndarray:
@@ -250,5 +291,5 @@ def slope(values: np.ndarray) -> np.ndarray:
     return values @ time / (time @ time)
 
 
-def _short(values: np.ndarray) -> list[float]:
-    return [float(f"{value:.4g}") for value in values]
+def _short(values: np.ndarray) -> tuple[float, ...]:
+    return tuple(float(f"{value:.4g}") for value in values)

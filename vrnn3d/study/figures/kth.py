@@ -8,8 +8,8 @@ from typing import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from vrnn3d import results
-from vrnn3d.figures import DASHES, GREY, METRIC_LABELS, colour, released
+from vrnn3d.study import results
+from vrnn3d.study.figures.common import DASHES, GREY, METRIC_LABELS, colour, released
 
 FULL = "KTH"  # what results on all clips are called
 PROTOCOLS = ("10->20", "10->40", "10->60")  # of Table 2

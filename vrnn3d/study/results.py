@@ -96,7 +96,7 @@ KTH_ANCHORS: tuple[dict, ...] = tuple(
 
 def checkout() -> Path | None:
     """The repository this package runs from, or None where it is installed elsewhere."""
-    folder = Path(__file__).resolve().parents[1]
+    folder = Path(__file__).resolve().parents[2]
     return folder if (folder / ".git").exists() else None
 
 
@@ -304,7 +304,7 @@ def write_arrays(arrays: Mapping[str, np.ndarray], path: str | os.PathLike) -> P
 
 
 def clips_path(record: Mapping, root: str | os.PathLike | None = None) -> Path:
-    """Where the predictions to look at of a record lie (``vrnn3d.evaluate.examples``): beside it, as seed<k>.npz."""
+    """Where the predictions to look at of a record lie (``vrnn3d.evaluation.evaluate.examples``): beside it, as seed<k>.npz."""
     return folder(root) / record["profile"] / record["experiment"] / f"seed{record['seed']}.npz"
 
 
@@ -417,7 +417,7 @@ def paired_difference(
     Raises:
         ValueError: when the two were measured on different test sets.
     """
-    from vrnn3d.metrics import bootstrap
+    from vrnn3d.evaluation.metrics import bootstrap
 
     sides = []
     for records in (ours, theirs):
@@ -578,7 +578,7 @@ def verdicts(records: Iterable[Mapping], counts: Mapping[str, int] | None = None
 
 def _better(records: list[Mapping], ours: str, theirs: str, protocol: str, metric: str, pool: str) -> int | None:
     """1 where `ours` is better beyond the interval, -1 where worse, 0 where undecided, None where not measured."""
-    from vrnn3d.metrics import LARGER_IS_BETTER
+    from vrnn3d.evaluation.metrics import LARGER_IS_BETTER
 
     difference = paired_difference(_finished(records, ours), _finished(records, theirs), protocol, metric, pool)
     if difference is None:

@@ -1,0 +1,1 @@
+"""KTH Actions: official names, download, decoded cache and dataset."""

@@ -1,0 +1,82 @@
+"""Where and in which precision tensors are computed."""
+
+from __future__ import annotations
+
+import os
+from contextlib import nullcontext
+from typing import Any, Callable, ContextManager
+
+import torch
+from torch import Tensor
+
+
+def pick_device(name: str | torch.device | None = None) -> torch.device:
+    """The device asked for, else this process's GPU, else the CPU.
+
+    Raises:
+        ValueError: for a device that this machine does not have; the message lists what there is.
+    """
+    if name:
+        return _existing(str(name))
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+    return torch.device("cpu")
+
+
+def devices() -> list[str]:
+    """The devices of this machine, as ``--device`` takes them."""
+    found = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count() if torch.cuda.is_available() else 0))]
+    return found + (["mps"] if torch.backends.mps.is_available() else [])
+
+
+def _existing(name: str) -> torch.device:
+    there = devices()
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    known = device is not None and (name in there or (device.index is None and f"{device.type}:0" in there))
+    if device is None or not known:
+        raise ValueError(f"there is no device {name!r} here; there are: {', '.join(there)}")
+    return device
+
+
+def autocast(precision: str, device: torch.device) -> ContextManager[Any]:
+    """The context in which forward passes run; "auto" is bfloat16 on a GPU and float32 elsewhere."""
+    return torch.autocast(device.type, torch.bfloat16) if uses_bfloat16(precision, device) else nullcontext()
+
+
+def uses_bfloat16(precision: str, device: torch.device) -> bool:
+    """What :func:`autocast` decides."""
+    return precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
+
+
+def compiled(compute: Callable, setting: str, device: torch.device, alone: bool = True) -> Callable:
+    """`compute` as ``Train.compile`` asks for it: "auto", "yes", "no" or "graphs".
+
+    "graphs" replays the compiled function as CUDA graphs: a call overwrites what the call before returned, so whoever
+    keeps a result must copy it first. "auto" compiles on a GPU that trains `alone`, and never takes graphs.
+    """
+    if setting == "no" or (setting == "auto" and not (device.type == "cuda" and alone)):
+        return compute
+    if setting != "graphs":
+        return torch.compile(compute, dynamic=False)
+    replayed = torch.compile(compute, dynamic=False, mode="reduce-overhead")
+
+    def step(*arguments):
+        torch.compiler.cudagraph_mark_step_begin()
+        return replayed(*arguments)
+
+    return step
+
+
+def fast_matrix_products(device: torch.device) -> None:
+    """Let a GPU multiply float32 matrices in TF32 and choose its convolutions by measurement, as training wants it."""
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cudnn.benchmark = True
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Send a small tensor to the device without waiting for what the device is doing."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor

@@ -1,0 +1,1 @@
+"""Evaluation: metrics, the evaluation of a run, and prediction of a user's own video."""

@@ -1,0 +1,179 @@
+"""Evaluation: many predictions per test sequence, every metric per frame, for every protocol and test set."""
+
+from __future__ import annotations
+
+from typing import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from vrnn3d.config import Eval, Experiment
+from vrnn3d.data import Dataset, build
+from vrnn3d.device import autocast, pick_device
+from vrnn3d.evaluation import metrics
+from vrnn3d.evaluation.scores import Evaluation
+from vrnn3d.models.base import VideoModel
+from vrnn3d.rollout import rollout
+from vrnn3d.training.order import evenly_spaced
+
+EXAMPLE_PIXELS = 1 << 21  # of predictions kept to look at, about a megabyte in a file
+#: Training sequences whose mean picture is the "pixel_mean" baseline.
+_MEAN_OF = 500
+
+Parts = dict[tuple[int, int], list]
+
+
+@torch.no_grad()
+def predict(
+    model: VideoModel, frames: Tensor, context: int, predict: int, samples: int = 1, at_once: int = 1000
+) -> Tensor:
+    """Continue each sequence: (B, T >= context, C, H, W) -> (B, samples, `predict`, C, H, W), values in [0, 1].
+
+    Only the first `context` frames are looked at. A deterministic model gives one sample whatever is asked for. At most
+    `at_once` predictions run side by side; lower it when memory runs out.
+    """
+    samples = samples if model.stochastic else 1
+    was_training = model.training
+    model.eval()
+    parts = []
+    for done in range(0, samples, max(1, at_once // len(frames))):
+        count = min(max(1, at_once // len(frames)), samples - done)
+        out, _ = rollout(model, frames[:, :context], context, context + predict, samples=count)
+        parts.append(out[:, context - model.window :].unflatten(0, (len(frames), count)))
+    model.train(was_training)
+    return torch.cat(parts, dim=1).float().clamp(0, 1)
+
+
+def evaluate(
+    model: VideoModel,
+    experiment: Experiment,
+    *,
+    device: str | None = None,
+    progress: bool = True,
+    at_once: int = 1000,
+) -> dict[str, dict[str, Evaluation]]:
+    """{pool: {"C->T": scores}} on the test sets of an experiment, ``experiment.data.pools()``, for its protocols.
+
+    Protocols of one context share their predictions: 10 -> 10 is the first half of 10 -> 20. The noise is drawn from
+    ``experiment.eval.seed`` for each batch of sequences. Beside the model's scores stand those of forecasts that know
+    nothing: a black frame, the last frame given, and the mean picture of the training data.
+    """
+    place, settings = pick_device(device), experiment.eval
+    model = model.to(place)
+    furthest = furthest_frames(model, settings)
+    length = max(context + ahead for context, ahead in furthest.items())
+    pools = experiment.data.pools()
+    result: dict[str, dict[str, Evaluation]] = {}
+    mean = _mean_picture(experiment, place)
+    bar = tqdm(total=len(pools) * len(furthest) * settings.sequences, unit=" seq", desc="evaluating", disable=not progress)
+    with bar:
+        for pool in pools:
+            source = build(experiment.data, "test", pool=pool, length=length, device=place)
+            count = min(settings.sequences, len(source))
+            values: Parts = {p: [] for p in settings.protocols if p[0] in furthest}
+            knowing_nothing: Parts = {p: [] for p in values}
+            for context, ahead in furthest.items():
+                for start, frames in _batches(source, count, settings.batch, place):
+                    torch.manual_seed(settings.seed * 1_000_003 + start * 101 + context)
+                    with autocast(experiment.train.precision, place):
+                        samples = predict(model, frames, context, ahead, settings.samples, at_once)
+                    truth = frames[:, context : context + ahead]
+                    errors = _baseline_errors(frames, context, ahead, mean)
+                    for protocol in values:
+                        if protocol[0] == context:
+                            t = protocol[1]
+                            values[protocol].append(metrics.sample_metrics(samples[:, :, :t], truth[:, :t]))
+                            knowing_nothing[protocol].append({name: error[:, :t] for name, error in errors.items()})
+                    bar.update(len(frames))
+            drawn = settings.samples if model.stochastic else 1
+            result[pool] = {
+                f"{c}->{t}": metrics.summarise(
+                    metrics.concatenate(batches), drawn, baselines=_averaged(knowing_nothing[c, t])
+                )
+                for (c, t), batches in values.items()
+            }
+    return result
+
+
+def furthest_frames(model: VideoModel, settings: Eval) -> dict[int, int]:
+    """{context: most frames to predict after it} of the protocols that the model's window allows."""
+    furthest: dict[int, int] = {}
+    for context, ahead in settings.protocols:
+        if context >= model.window:
+            furthest[context] = max(ahead, furthest.get(context, 0))
+    return furthest
+
+
+def _batches(source: Dataset, count: int, size: int, place: torch.device) -> Iterator[tuple[int, Tensor]]:
+    """(number of the first sequence, frames in [0, 1]) of the first `count` sequences."""
+    for start in range(0, count, size):
+        indices = torch.arange(start, min(start + size, count))
+        yield start, source.batch(indices).to(place).float() / 255
+
+
+def _mean_picture(experiment: Experiment, place: torch.device) -> Tensor:
+    """(C, H, W): the mean of every pixel over training sequences."""
+    data = build(experiment.data, "train", device=place)
+    count = min(_MEAN_OF, len(data))
+    parts = evenly_spaced(count, count if data.online else len(data)).split(50)
+    return sum(data.batch(p).float().mean((0, 1)) * (len(p) / count) for p in parts) / 255  # type: ignore[return-value]
+
+
+def _baseline_errors(frames: Tensor, context: int, ahead: int, mean: Tensor) -> dict[str, Tensor]:
+    """{baseline: squared error (B, `ahead`)} of forecasts that know nothing, or the last frame alone."""
+    truth = frames[:, context : context + ahead]
+    forecasts = {"black": torch.zeros_like(truth), "pixel_mean": mean, "copy_last": frames[:, context - 1 : context]}
+    return {name: metrics.mse(forecast.expand_as(truth), truth) for name, forecast in forecasts.items()}
+
+
+def _averaged(batches: list[dict[str, Tensor]]) -> dict[str, float]:
+    return {name: torch.cat([batch[name] for batch in batches]).mean().item() for name in batches[0]}
+
+
+def examples(
+    model: VideoModel,
+    experiment: Experiment,
+    found: dict[str, dict[str, Evaluation]],
+    *,
+    device: str | None = None,
+    first: int = 3,
+    worst: int = 2,
+) -> dict[str, np.ndarray]:
+    """Predictions to look at, of test sequences nobody picked: the first ones, and those with the worst MSE.
+
+    `found` is what :func:`evaluate` returned. The longest protocol of the longest context is shown, on the last test set
+    (for Moving MNIST the held-out digits). Returns the uint8 array "sample" (one draw), (N, T, C, H, W), predicted frames
+    only, with "indices" (N,), how many of them are "first", and "context"; where the data may be recorded also "mean" (of
+    all draws) and "truth" with the context in front. Of large frames fewer sequences are kept, at most `EXAMPLE_PIXELS`,
+    one at least.
+    """
+    place, settings = pick_device(device), experiment.eval
+    furthest = furthest_frames(model, settings)
+    context, pool = max(furthest), experiment.data.pools()[-1]
+    ahead = furthest[context]
+    scores = found[pool][f"{context}->{ahead}"].scores["mse"].per_sequence or ()
+    height, width = experiment.data.height_width
+    count = max(1, EXAMPLE_PIXELS // (ahead * height * width))
+    worst = min(worst, count // 2)
+    first = min(first, count - worst, len(scores))
+    indices = torch.tensor([*range(first), *np.argsort(scores)[::-1][:worst].tolist()])
+    source = build(experiment.data, "test", pool=pool, length=context + ahead, device=place)
+    frames = source.batch(indices)
+    torch.manual_seed(settings.seed)
+    with autocast(experiment.train.precision, place):
+        samples = predict(model.to(place), frames.float() / 255, context, ahead, settings.samples)
+
+    def as_bytes(video: Tensor) -> np.ndarray:
+        return (video * 255).round().to(torch.uint8).cpu().numpy()
+
+    shown = {
+        "indices": indices.numpy(),
+        "first": np.array(first),
+        "context": np.array(context),
+        "sample": as_bytes(samples[:, 0]),
+    }
+    if source.recordable:
+        shown |= {"mean": as_bytes(samples.mean(1)), "truth": frames.cpu().numpy()}
+    return shown

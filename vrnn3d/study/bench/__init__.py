@@ -1,0 +1,1 @@
+"""Speed and memory: the benchmark suite behind ``vrnn3d bench``."""

@@ -1,0 +1,132 @@
+"""The sizes at which experiments are run: each profile is a table of settings that it changes.
+
+A profile changes settings of all experiments, of those on one data set, of one model, of one group, or of one
+experiment, each taking precedence over the ones before. ``model.options`` are the exception: an experiment's own options
+stay, and the profile only adds to them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from vrnn3d.config import Experiment, override
+from vrnn3d.study.catalogue import EXPERIMENTS
+
+Changes = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a profile changes, as {"train.lr": 3e-3, ...}; `groups` are the experiments it has, all where it is empty."""
+
+    summary: str
+    scale: str  #: what its numbers are called in the book
+    everything: Changes = field(default_factory=dict)
+    by_data: dict[str, Changes] = field(default_factory=dict)
+    by_model: dict[str, Changes] = field(default_factory=dict)
+    by_group: dict[str, Changes] = field(default_factory=dict)
+    by_experiment: dict[str, Changes] = field(default_factory=dict)
+    groups: tuple[str, ...] = ()
+    comparable: bool = False  #: whether its numbers may stand beside the paper's
+
+
+#: 32 x 32 pixels and digits of 14: every length of Moving MNIST halved.
+_HALF_DIGITS: Changes = {"data.size": 32, "data.digit_size": 14, "data.speed_range": (1.5, 2.5)}
+
+_SMOKE = Profile(
+    summary="seconds on a CPU: 32 x 32, tiny widths; proves that it runs, its numbers mean nothing",
+    scale="smoke run",
+    everything={
+        "loss.l1": 0.0,  # under L1 the median of a pixel, black, holds a narrow network for its first thousands of updates
+        "train.sequences": 400,
+        "train.batch": 8,
+        "train.lr": 3e-3,
+        "train.lr_warmup": 0.1,
+        "train.forcing_end": 0.3,
+        "train.validate_every": 0.5,
+        "eval.samples": 3,
+        "eval.sequences": 16,
+        "eval.batch": 8,
+    },
+    by_data={"moving_mnist": _HALF_DIGITS, "kth": {"data.size": 64}},
+    by_model={
+        "vrnn3d": {"model.options": dict(widths=(8, 16), hidden=16, latent=4, head=16)},
+        "vrnn2d": {"model.options": dict(widths=(8, 16), hidden=16, latent=4)},
+        "convlstm2d": {"model.options": dict(widths=(8, 16), hidden=16)},
+        "predrnnpp": {"model.options": dict(hidden=(8, 8, 8, 8), kernel=3)},
+        "e3d_lstm": {"model.options": dict(hidden=(8, 8), kernel=3)},
+        "improved_vrnn": {"model.options": dict(hidden=4, levels=5, latent=3, context=3)},
+        "pixel_mean": {"train.lr": 1e-2},
+    },
+    by_experiment={
+        # Long enough to show something, short enough for a page that waits for it
+        "live": {
+            "data.digits": 1,
+            "data.length": 12,
+            "model.options": dict(widths=(8, 16), hidden=32, latent=8, head=16, init="glorot"),
+            "train.sequences": 8_000,
+            "train.batch": 16,
+            "train.lr": 4e-3,
+            "train.lr_warmup": 0.05,
+            "train.lr_decay": "cosine",
+            "train.validate_every": 0.125,
+        },
+    },
+)
+
+PROFILES: dict[str, Profile] = {
+    "smoke": _SMOKE,
+    "tune": Profile(
+        summary="full size, 8,192 sequences: one GPU; settings to try before the long runs",
+        scale="full size, short",
+        everything={
+            "data.test_pools": ("train",),
+            "train.sequences": 8_192,
+            "train.lr_warmup": 0.1,  # a fiftieth of so few updates would be no warm-up, and punish large rates
+            "eval.protocols": ((10, 10),),
+            "eval.samples": 2,
+            "eval.sequences": 20,
+        },
+        groups=("tune",),
+    ),
+    "ablation": Profile(
+        summary="full size, 150,000 sequences: one GPU",
+        scale="full size, a quarter of the training",
+        everything={"train.sequences": 150_000},
+        comparable=True,
+    ),
+    "paper": Profile(summary="full size, 600,000 sequences: one GPU", scale="full size", comparable=True),
+}
+
+
+def get(name: str, profile: str = "paper") -> Experiment:
+    """The experiment of that name at that profile.
+
+    Raises:
+        ValueError: for an unknown name or profile, or a name unknown at that profile; the known ones are listed.
+    """
+    if profile not in PROFILES:
+        raise ValueError(f"no profile {profile!r}; there are: {', '.join(PROFILES)}")
+    known = names(profile)
+    if name not in known:
+        at = f" at profile {profile!r}" if name in EXPERIMENTS else ""
+        raise ValueError(f"no experiment {name!r}{at}; there are: {', '.join(known)}")
+    row, chosen = EXPERIMENTS[name], PROFILES[profile]
+    changes: Changes = {}
+    for table in (
+        chosen.everything,
+        chosen.by_data.get(row.data.NAME, {}),
+        chosen.by_model.get(row.model.name, {}),
+        chosen.by_group.get(row.group, {}),
+        chosen.by_experiment.get(name, {}),
+    ):
+        changes |= table
+    changes["model.options"] = {**changes.get("model.options", {}), **row.model.options}
+    return override(replace(row, profile=profile), changes)
+
+
+def names(profile: str = "paper") -> list[str]:
+    """The name of every experiment that exists at a profile, the rows of the tables first."""
+    groups = PROFILES[profile].groups
+    return [name for name, row in EXPERIMENTS.items() if (row.group in groups if groups else row.group != "tune")]

@@ -1,0 +1,191 @@
+"""Training: one function for every model, on one process or several, that can be cut and continued at any step."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from vrnn3d import checkpoint
+from vrnn3d.config import Experiment
+from vrnn3d.data import Dataset, build
+from vrnn3d.device import autocast, compiled, fast_matrix_products, pick_device, to_device, uses_bfloat16
+from vrnn3d.rollout import usable_length
+from vrnn3d.training import order, schedules
+from vrnn3d.training.distributed import Team
+from vrnn3d.training.objective import objective, validation_mse
+from vrnn3d.training.state import State
+from vrnn3d.training.stop import StopRule
+
+CURVE_POINTS = 200
+#: Updates between two looks at the loss on a GPU, where each look waits for all that was asked of it.
+_GPU_LOOKS = 20
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss became NaN or infinite; the message names the step and the last good checkpoint."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training came to, so far."""
+
+    finished: bool
+    sequences: int  #: seen so far
+    updates: int
+    seconds: float
+    precision: str  #: "float32" or "bfloat16"
+    processes: int
+    curves: dict[str, list[float]] = field(repr=False)
+    parameters: dict[str, int] = field(repr=False)
+    data: Dataset = field(repr=False)
+
+
+def train(
+    experiment: Experiment,
+    seed: int = 0,
+    out: str | Path = "runs",
+    *,
+    device: str | None = None,
+    max_minutes: float | None = None,
+    max_steps: int | None = None,
+    progress: bool = True,
+) -> Trained:
+    """Train an experiment in the folder `out`; called again on the same folder it goes on where it stopped.
+
+    On one device the result is the same bit for bit however often it was cut, because every step draws its data, masks
+    and noise from (seed, step) alone.
+
+    Args:
+        experiment: what to train.
+        seed: of initialisation, data order and noise.
+        out: the run's folder; holds ``checkpoint.pt``.
+        device: "cpu", "cuda", ...; by default a GPU if there is one.
+        max_minutes: stop cleanly at a checkpoint after this long.
+        max_steps: stop cleanly after this many updates of this call.
+        progress: show a bar.
+
+    Raises:
+        TrainingDiverged: when the loss is not finite.
+        ValueError: when `out` holds another experiment or seed, or sizes do not fit.
+    """
+    folder, place, settings = Path(out), pick_device(device), experiment.train
+    team = Team.join(place)
+    mine = team.share(settings.batch)
+    fast_matrix_products(place)
+
+    order.seed_weights(seed)
+    model = checkpoint.model_of(experiment).to(place)
+    length = usable_length(model, experiment.data.length)
+    data = build(experiment.data, "train", device=place)
+    validation = build(experiment.data, "validation", device=place)
+    state = State.start(model, settings)
+    updates = order.total_updates(experiment) if state.optimiser else 0
+    if (folder / checkpoint.CHECKPOINT).exists():
+        state.restore(folder, experiment, seed, place)
+
+    model.train()
+    compute = compiled(objective(model, experiment, length), settings.compile, place, alone=team.world == 1)
+    look_every = 1 if place.type == "cpu" else _GPU_LOOKS
+    point_every = math.ceil(max(1, updates // CURVE_POINTS) / look_every) * look_every
+    validate_every = max(1, round(updates * settings.validate_every)) if settings.validate_every else 0
+    started, before, first = time.monotonic(), state.seconds, state.step
+    saved_at = started
+    bar = tqdm(
+        total=updates * settings.batch,
+        initial=state.step * settings.batch,
+        unit=" seq",
+        desc=f"{experiment.name} {experiment.profile} seed {seed}",
+        disable=not progress or not team.leads,
+        smoothing=0.1,
+    )
+    with bar, StopRule(max_minutes, max_steps) as rule:
+        if not updates and team.leads:
+            state.save(folder, experiment, seed)
+        while state.step < updates:
+            step, at = state.step, state.step / updates
+            forced = schedules.forcing_probability(at, settings.forcing_end)
+            beta = schedules.beta(at, experiment.loss.beta, experiment.loss.beta_warmup)
+            rate = schedules.learning_rate(at, settings.lr, settings.lr_warmup, settings.lr_decay)
+            indices = order.batch_indices(experiment, seed, step, data)[mine]
+            frames = data.batch(indices, order.epoch_of(experiment, step, data)).to(place, non_blocking=True)
+            generator = order.mask_generator(seed, step)
+            mask = order.forcing_mask(settings.context, forced, settings.batch, length, generator)[mine]
+
+            order.seed_noise(seed, step)
+            state.optimiser.zero_grad(set_to_none=True)  # before the forward pass: CUDA graphs may reuse their memory
+            with autocast(settings.precision, place):
+                loss, terms = compute(frames, to_device(mask, place), to_device(torch.tensor(beta), place))
+            loss.backward()
+            team.mean_([p.grad for p in state.parameters if p.grad is not None])
+            if settings.clip:
+                torch.nn.utils.clip_grad_norm_(state.parameters, settings.clip)
+            for group in state.optimiser.param_groups:
+                group["lr"] = rate
+            state.optimiser.step()
+            state.step += 1
+            state.move_average(settings.ema)
+            state.add(terms)
+
+            last = state.step == updates
+            if state.step % look_every and not last:
+                continue
+            now = time.monotonic()
+            state.seconds = before + now - started
+            means = _mean_terms(state, team)
+            if not math.isfinite(means["loss"]):
+                raise TrainingDiverged(_diverged(experiment, state, folder, means["loss"]))
+            bar.update(state.step * settings.batch - bar.n)
+            bar.set_postfix({k: f"{means[k]:.4g}" for k in ("loss", "reconstruction", "latent") if k in means}, refresh=False)
+            if state.step % point_every == 0 or last:
+                state.note(sequences=state.step * settings.batch, beta=beta, forcing=forced, **means)
+                state.clear_sums()
+            if validate_every and (state.step % validate_every == 0 or last):
+                _validate(state, experiment, data, validation, place)
+            stop = team.any(rule.asks(state.step - first), place)
+            if stop or last or now - saved_at > 60 * settings.checkpoint_minutes:
+                state.seconds = before + time.monotonic() - started
+                if team.leads:
+                    state.save(folder, experiment, seed)
+                saved_at = time.monotonic()
+            if stop:
+                break
+    if rule.received and progress:
+        tqdm.write(f"stopped at step {state.step} of {updates}; the same command goes on from there")
+    return Trained(
+        finished=state.step >= updates,
+        sequences=state.step * settings.batch,
+        updates=state.step,
+        seconds=state.seconds,
+        precision="bfloat16" if uses_bfloat16(settings.precision, place) else "float32",
+        processes=team.world,
+        curves=state.curves,
+        parameters=model.parameter_breakdown(),
+        data=data,
+    )
+
+
+def _mean_terms(state: State, team: Team) -> dict[str, float]:
+    """The terms' means since the last point of the curves, over all processes."""
+    names = sorted(state.sums)
+    values = torch.stack([state.sums[name] for name in names]) / state.summed
+    team.mean_([values])
+    return dict(zip(names, values.tolist()))
+
+
+def _validate(state: State, experiment: Experiment, data: Dataset, validation: Dataset, place: torch.device) -> None:
+    with state.evaluated_weights() as model:
+        state.note(validation_sequences=state.step * experiment.train.batch)
+        state.note(validation_mse=validation_mse(model, experiment, validation, place))
+        if experiment.train.sequences > len(data):  # what is seen more than once can be memorised
+            state.note(seen_mse=validation_mse(model, experiment, data, place))
+
+
+def _diverged(experiment: Experiment, state: State, folder: Path, loss: float) -> str:
+    good = folder / checkpoint.CHECKPOINT
+    kept = f"the last good checkpoint is {good}" if good.exists() else "no checkpoint was written yet"
+    return f"the loss of {experiment.name} is {loss} at step {state.step}; {kept}; try a smaller train.lr or train.clip"

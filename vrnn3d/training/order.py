@@ -1,0 +1,83 @@
+"""What each step of a training draws: pure functions of (seed, step), so that a run can be cut and continued anywhere."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from vrnn3d.config import Experiment
+from vrnn3d.data import Dataset
+
+#: What a seed is drawn for; mixed with the seed of the run and the step.
+INITIAL_WEIGHTS, EPOCH_ORDER, MASKS, NOISE = range(4)
+
+
+def mixed_seed(*numbers: int) -> int:
+    """One seed from several numbers (FNV-1a)."""
+    value = 0xCBF29CE484222325
+    for number in numbers:
+        value = ((value ^ (number & 0xFFFFFFFF)) * 0x100000001B3) & 0xFFFFFFFFFFFFFFFF
+    return value >> 1
+
+
+def seed_weights(seed: int) -> None:
+    """Seed the initial weights of a run."""
+    torch.manual_seed(mixed_seed(seed, INITIAL_WEIGHTS))
+
+
+def seed_noise(seed: int, step: int) -> None:
+    """Seed the noise of a step."""
+    torch.manual_seed(mixed_seed(seed, step, NOISE))
+
+
+def mask_generator(seed: int, step: int) -> torch.Generator:
+    """The random numbers behind a step's forcing mask."""
+    return torch.Generator().manual_seed(mixed_seed(seed, step, MASKS))
+
+
+def total_updates(experiment: Experiment) -> int:
+    """Updates of the whole training."""
+    return math.ceil(experiment.train.sequences / experiment.train.batch)
+
+
+def batch_indices(experiment: Experiment, seed: int, step: int, data: Dataset) -> Tensor:
+    """Which training sequences the global batch of a step holds.
+
+    Online data counts upwards and never repeats; a fixed split is passed through in a fresh order each epoch, batches
+    running on over the ends of epochs.
+    """
+    batch = experiment.train.batch
+    positions = torch.arange(step * batch, (step + 1) * batch)
+    if data.online:
+        return positions + seed * 2**32
+    available = len(data)
+    indices = torch.empty_like(positions)
+    epochs = positions.div(available, rounding_mode="floor")
+    for epoch in epochs.unique().tolist():
+        generator = torch.Generator().manual_seed(mixed_seed(seed, epoch, EPOCH_ORDER))
+        order = torch.randperm(available, generator=generator)
+        inside = epochs == epoch
+        indices[inside] = order[positions[inside] % available]
+    return indices
+
+
+def epoch_of(experiment: Experiment, step: int, data: Dataset) -> int:
+    """How often the whole training split was seen before this step."""
+    return step * experiment.train.batch // len(data)
+
+
+def forcing_mask(
+    contexts: tuple[int, ...], probability: float, batch: int, length: int, generator: torch.Generator
+) -> Tensor:
+    """Which frames are fed as they are, (batch, length): a context drawn for each sequence, later ones with `probability`."""
+    drawn = torch.tensor(contexts)[torch.randint(len(contexts), (batch,), generator=generator)]
+    return (torch.arange(length) < drawn[:, None]) | (torch.rand(batch, length, generator=generator) < probability)
+
+
+def evenly_spaced(count: int, available: int) -> Tensor:
+    """`count` sequence numbers at equal distances in a data set of `available`."""
+    return torch.arange(count) * available // count
+
+
