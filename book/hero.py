@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from vrnn3d import checkpoint, config
-from vrnn3d.study.figures import common
+from vrnn3d import show
 from vrnn3d.data import build
 from vrnn3d.evaluation.evaluate import predict
 
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--model", default="vrnn3d" if published else None, help="default: the published weights, if any")
     args = parser.parse_args()
     context = 10 if args.model else None
-    made = common.save_animation(rows(args.model), TARGET, context=context)
+    made = show.save_animation(rows(args.model), TARGET, context=context)
     print(f"{made.relative_to(Path.cwd()) if made.is_relative_to(Path.cwd()) else made.name}: {made.stat().st_size // 1024} KiB")
 
 

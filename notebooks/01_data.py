@@ -31,12 +31,13 @@ import torch
 from IPython.display import Markdown, display
 from myst_nb import glue
 
-from vrnn3d.study.figures import common
+from vrnn3d import show
+from vrnn3d.study.figures import style
 from vrnn3d.evaluation import metrics
 from vrnn3d.data.mnist import EXCERPT_PER_CLASS, FILES, load_mnist
 from vrnn3d.data.moving_mnist import FIXED_STEP, MovingMNIST
 
-common.use_style()
+style.use_style()
 torch.set_num_threads(1)
 
 # %% [markdown]
@@ -68,7 +69,7 @@ rows = {}
 for split, digits in pools.items():
     first = [int((digits.labels == label).nonzero()[0]) for label in range(10)]
     rows[f"{split} digits"] = digits.images[first]
-common.strip(rows, start=0)
+show.strip(rows, start=0)
 
 # %% [markdown]
 # *The first digit of each class in either set.*
@@ -101,27 +102,27 @@ clips = {law: data.batch(torch.arange(3)) for law, data in laws.items()}
 # does not print the range. We take 3 to 5 pixels a frame.
 
 # %% tags=["hide-input"]
-common.animation(
+show.animation(
     {f"sequence {i + 1}": clip for i, clip in enumerate(clips["uniform"])},
     alt="Three sequences of twenty frames, each with two handwritten digits that fly at different speeds, bounce off "
     "the walls of the frame and pass over each other.",
 )
 
 # %% tags=["hide-input"]
-common.strip({f"sequence {i + 1}": clip for i, clip in enumerate(clips["uniform"])}, every=2)
+show.strip({f"sequence {i + 1}": clip for i, clip in enumerate(clips["uniform"])}, every=2)
 
 # %% [markdown]
 # **Fixed speed**, as the public generator has it that most published numbers rest on: a tenth of the free range, 3.6
 # pixels a frame, for every digit.
 
 # %% tags=["hide-input"]
-common.animation(
+show.animation(
     {f"sequence {i + 1}": clip for i, clip in enumerate(clips["fixed"])},
     alt="The same three pairs of digits with the same starts and directions, now all flying at one speed.",
 )
 
 # %% tags=["hide-input"]
-common.strip({f"sequence {i + 1}": clip for i, clip in enumerate(clips["fixed"])}, every=2)
+show.strip({f"sequence {i + 1}": clip for i, clip in enumerate(clips["fixed"])}, every=2)
 
 # %% [markdown]
 # Digits, starts and directions are those of the sequences above: only the law differs.
@@ -206,7 +207,7 @@ for data in sets.values():
     print(data.description)
 
 # %% tags=["hide-input"]
-common.strip({f"pool {pool}": data.batch(torch.tensor([7]))[0] for pool, data in sets.items()}, every=2)
+show.strip({f"pool {pool}": data.batch(torch.tensor([7]))[0] for pool, data in sets.items()}, every=2)
 
 # %% [markdown]
 # *One path, two pools.*

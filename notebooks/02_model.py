@@ -28,13 +28,14 @@ import torch
 from IPython.display import display
 from myst_nb import glue
 
-from vrnn3d.study.figures import common
+from vrnn3d.study.figures import style
+from vrnn3d.study.figures import tables
 from vrnn3d.study.figures.diagrams import picture
 from vrnn3d.layers.depth_folding import Conv3d, folding
 from vrnn3d.models import build_model
 from vrnn3d.rollout import rollout
 
-common.use_style()
+style.use_style()
 _ = torch.manual_seed(0)
 
 # %% tags=["hide-input"]
@@ -82,7 +83,7 @@ for name in ("encoder.stem", "encoder.layer1", "encoder.layer2", "level1", "leve
     model.get_submodule(name).register_forward_hook(note(name))
 with torch.no_grad():
     model.step(torch.rand(1, 4, 1, 64, 64), model.initial_state(1, 64, 64))
-display(common.table_html(pd.DataFrame(shapes).set_index("part"), caption="Shapes of one step, 64 x 64 frames, M = 4"))
+display(tables.table_html(pd.DataFrame(shapes).set_index("part"), caption="Shapes of one step, 64 x 64 frames, M = 4"))
 
 # %% [markdown]
 # ## Where the 12.9 million parameters are
@@ -106,7 +107,7 @@ glue("model_total_m", breakdown["total"] / 1e6, display=False)
 glue("model_levels_m", (breakdown["level1"] + breakdown["level2"]) / 1e6, display=False)
 glue("model_test_time_m", (breakdown["total"] - breakdown["posterior"]) / 1e6, display=False)
 glue("model_with_posterior_m", (breakdown["total"] + breakdown["posterior_encoder"]) / 1e6, display=False)
-display(common.table_html(table.set_index("part"), caption="Parameters of the full-size model, counted"))
+display(tables.table_html(table.set_index("part"), caption="Parameters of the full-size model, counted"))
 
 # %% [markdown]
 # The total, {glue:text}`model_total_m:.3f` million, is the paper's 12.9M. It rests on one reading of the text: the two
@@ -219,7 +220,7 @@ dead = {window: dead_weights(window) for window in (1, 2, 4)}
 glue("model_dead_percent_2", 100 * dead[2], display=False)
 glue("model_dead_percent_4", 100 * dead[4], display=False)
 shares = pd.DataFrame({"M": dead.keys(), "share of 3D kernel weights that never matter": [f"{v:.0%}" for v in dead.values()]})
-common.table_html(shares.set_index("M"))
+tables.table_html(shares.set_index("M"))
 
 # %% [markdown]
 # With $M = 2$, {glue:text}`model_dead_percent_2:.0f`% of the weights in kernels of depth 3 are dead: the "3D" ConvLSTM is a

@@ -54,7 +54,7 @@ from vrnn3d import losses
 from vrnn3d.study import results, toy
 from vrnn3d.layers.gaussian import SIGMA_MIN, Gaussian
 
-common.use_style()
+style.use_style()
 
 
 def show(text):

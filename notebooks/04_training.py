@@ -30,7 +30,10 @@ from myst_nb import glue
 
 from vrnn3d import checkpoint, config
 from vrnn3d.study import catalogue
-from vrnn3d.study.figures import common
+from vrnn3d.study.figures import curves
+from vrnn3d import show
+from vrnn3d.study.figures import style
+from vrnn3d.study.figures import tables
 from vrnn3d.evaluation import metrics
 from vrnn3d.training import schedules
 from vrnn3d.data import build
@@ -38,7 +41,7 @@ from vrnn3d.evaluation.evaluate import predict
 from vrnn3d.rollout import rollout
 from vrnn3d.training.loop import train
 
-common.use_style()
+style.use_style()
 
 # %% [markdown]
 # ## What is minimised
@@ -91,7 +94,7 @@ glue("live_first", first, display=False)
 glue("live_last", last, display=False)
 glue("live_parameters", f"{done['parameters']['total']:,}", display=False)
 record = {"experiment": "live", "profile": profile, "seed": 0, "title": "live training", "training": trained}
-figure = common.loss_curves(record, ["l2", "latent", "validation_mse"])
+figure = curves.loss_curves(record, ["l2", "latent", "validation_mse"])
 figure.axes[1].set_yscale("symlog", linthresh=0.01)
 figure.axes[1].set_ylim(bottom=0)
 figure
@@ -119,7 +122,7 @@ rows = {}
 for i in range(3):
     rows[f"truth {i}"] = frames[i, :, 0]
     rows[f"one sample, {i}"] = samples[i, 0, :, 0]
-strip = common.strip(rows, context=context)
+strip = show.strip(rows, context=context)
 glue("live_strip", strip, display=False)
 strip
 
@@ -139,14 +142,14 @@ guesses = {
 scores = {name: metrics.mse(guess, truth).mean().item() for name, guess in guesses.items()}
 assert scores["the model, one sample"] < min(scores["last frame repeated"], scores["black"])
 table = pd.DataFrame({"forecast": scores.keys(), "MSE of a frame": [f"{v:.2f}" for v in scores.values()]})
-common.table_html(table.set_index("forecast"), caption="Smoke run: 200 held-out test sequences, 6 frames ahead")
+tables.table_html(table.set_index("forecast"), caption="Smoke run: 200 held-out test sequences, 6 frames ahead")
 
 # %% tags=["hide-input"]
 moving = {}
 for i in range(2):
     moving[f"truth {i}"] = frames[i, :, 0]
     moving[f"predicted {i}"] = torch.cat([frames[i, :context, 0], samples[i].mean(0)[:, 0]])
-picture = common.animation(
+picture = show.animation(
     moving,
     alt="Two test sequences of a moving digit, each beside what a model trained for minutes predicts: the digit "
     "moves on in both; the prediction has its place but only a blurred shape.",

@@ -29,11 +29,14 @@ from myst_nb import glue
 
 from vrnn3d import config
 from vrnn3d.study import catalogue, results, tuning
-from vrnn3d.study.figures import common
+from vrnn3d.study.figures import curves
+from vrnn3d import show
+from vrnn3d.study.figures import style
+from vrnn3d.study.figures import tables
 from vrnn3d.evaluation import metrics
 from vrnn3d.models import build_model
 
-common.use_style()
+style.use_style()
 records = results.read_records()
 paper = [r for r in records if r["profile"] == "paper"]
 with torch.device("meta"):
@@ -61,7 +64,7 @@ verdicts = results.verdicts(records, counts)
 table = pd.DataFrame(
     [{"claim": v["claim"], "what the paper says": v["text"], "verdict": v["verdict"], "why": v["why"]} for v in verdicts]
 )
-shown = common.table_html(table.set_index("claim"), caption="The claims of the paper and what became of them so far")
+shown = tables.table_html(table.set_index("claim"), caption="The claims of the paper and what became of them so far")
 glue("verdicts_table", shown, display=False)
 glue("verdicts_open", sum(v["verdict"].startswith("not tested") for v in verdicts), display=False)
 display(shown)
@@ -75,20 +78,20 @@ display(shown)
 # %% tags=["hide-input"]
 for pool, words in (("train", "test sequences of training digits, as in the paper"), ("test", "held-out test digits")):
     frame = results.table1(paper, pool=pool, counts=counts)
-    display(common.comparison_html(frame, caption=f"Table 1, {words}"))
+    display(tables.comparison_html(frame, caption=f"Table 1, {words}"))
 
 # %% [markdown]
 # ## Table 3: the ablation
 
 # %% tags=["hide-input"]
 frame = results.table1(paper, experiments=results.TABLE3, counts=counts)
-display(common.comparison_html(frame, caption="Table 3, test sequences of training digits"))
+display(tables.comparison_html(frame, caption="Table 3, test sequences of training digits"))
 
 # %% tags=["hide-input"]
 finished = [r for r in paper if r["status"] == "finished" and r["experiment"] in results.PAPER and r["evaluation"]]
 if finished:
-    display(common.per_frame(finished, "mse", "10->20"))
-    display(common.per_frame(finished, "ssim", "10->20"))
+    display(curves.per_frame(finished, "mse", "10->20"))
+    display(curves.per_frame(finished, "ssim", "10->20"))
 
 # %% [markdown]
 # ## What the models predict
@@ -116,17 +119,17 @@ def with_clips(records):
 
 
 def show_predictions(shown):
-    """Three strips and a moving picture; common.predictions makes sure that all models saw the same sequence."""
+    """Three strips and a moving picture; curves.predictions makes sure that all models saw the same sequence."""
     runs, clips = zip(*shown)
     first, context = int(clips[0]["first"]), int(clips[0]["context"])
     numbers = [int(n) for n in clips[0]["indices"][:first]]
     for number in numbers:
-        rows = common.predictions(runs, clips, number, means=(FOCUS,))
-        display(common.strip(rows, context=context, every=2, title=f"Test sequence {number}"))
-    moving = common.predictions(runs, clips, numbers[0], means=(FOCUS,), given=True)
+        rows = curves.predictions(runs, clips, number, means=(FOCUS,))
+        display(show.strip(rows, context=context, every=2, title=f"Test sequence {number}"))
+    moving = curves.predictions(runs, clips, numbers[0], means=(FOCUS,), given=True)
     titles = ", ".join(r["title"] for r in runs)
     alt = f"Test sequence {numbers[0]}, moving: the truth, then one prediction each of {titles}."
-    display(common.animation(moving, alt=alt, context=context))
+    display(show.animation(moving, alt=alt, context=context))
 
 
 def show_failures(shown):
@@ -136,10 +139,10 @@ def show_failures(shown):
     entry = run["evaluation"][pool][f"{context}->{clip['sample'].shape[1]}"]
     worst = [int(n) for n in clip["indices"][int(clip["first"]) :]]
     for number in worst:
-        videos = common.predictions([run], [clip], number, means=(FOCUS,)).values()
+        videos = curves.predictions([run], [clip], number, means=(FOCUS,)).values()
         rows = dict(zip(("truth", "one sample", "mean of all samples"), videos, strict=True))
         title = f"Test sequence {number}: MSE of a frame {entry['mse']['per_sequence'][number]:.1f}"
-        display(common.strip(rows, context=context, every=2, title=title))
+        display(show.strip(rows, context=context, every=2, title=title))
     display(
         Markdown(
             f"*{run['title']}, {run['profile']} profile: the {len(worst)} of {entry['sequences']} test sequences with the "
@@ -180,7 +183,7 @@ for name, cells in worse.items():
     trained = [r for r in done if r["experiment"] == name]
     numbers = "; ".join(f"{results.arrow(p)}: {ours:.1f} against {theirs:g}" for p, (ours, theirs) in cells.items())
     frame = pd.DataFrame(tuning.reasons(trained[0]["config"], records, trained)).set_index("possible reason")
-    display(common.table_html(frame, caption=f"{trained[0]['title']}, MSE, ours against the paper's: {numbers}"))
+    display(tables.table_html(frame, caption=f"{trained[0]['title']}, MSE, ours against the paper's: {numbers}"))
 if compared and not worse:
     display(Markdown(f"No MSE of the {len(compared)} models that were run is worse than the paper's."))
 if not compared:
@@ -199,7 +202,7 @@ tuned = tuning.ranking(records)
 if tuned:
     length = catalogue.get(catalogue.names("tune")[0], "tune").train.sequences
     caption = f"Tuning: the paper's model at full size, best first after {length:,} sequences; validation MSE, one seed"
-    display(common.table_html(pd.DataFrame(tuned).set_index("settings"), caption=caption))
+    display(tables.table_html(pd.DataFrame(tuned).set_index("settings"), caption=caption))
 long = [r for r in records if r["profile"] in results.COMPARABLE and tuning.last_fifth(r)]
 if long:
     rows = [
@@ -212,7 +215,7 @@ if long:
         for r in long
     ]
     caption = "Does the validation error still fall at the end of a training?"
-    display(common.table_html(pd.DataFrame(rows).set_index("run"), caption=caption))
+    display(tables.table_html(pd.DataFrame(rows).set_index("run"), caption=caption))
 
 # %% [markdown]
 # ## Where these numbers would stand today
@@ -223,7 +226,7 @@ if long:
 # %% tags=["hide-input"]
 anchors = pd.DataFrame(results.ANCHORS)
 anchors["parameters"] = [f"{count / 1e6:.1f}M" for count in anchors["parameters"]]
-display(common.table_html(anchors.set_index(anchors.columns[0]), caption=results.ANCHOR_NOTE))
+display(tables.table_html(anchors.set_index(anchors.columns[0]), caption=results.ANCHOR_NOTE))
 
 # %% [markdown]
 # (results-small)=
@@ -279,7 +282,7 @@ if small:
         "where stochastic. MSE is averaged over samples; means over seeds. Two uncertainties, never mixed: the standard "
         f"deviation over seeds, and the 95% interval over test sequences of the mean over seeds. {devices}"
     )
-    display(common.table_html(table.set_index("model"), caption=caption))
+    display(tables.table_html(table.set_index("model"), caption=caption))
     if "pixel_mean" in groups:
         mean = spreads["small", "pixel_mean"]["mean"]
         early = [groups[n][0]["title"] for n in ranked if n != "pixel_mean" and test_interval(groups[n])[1] > mean]
@@ -299,7 +302,7 @@ else:
 # %% tags=["hide-input"]
 seed0 = [r for r in small if r["seed"] == 0]
 if seed0:
-    display(common.per_frame(seed0, "mse", "10->20", pool="test"))
+    display(curves.per_frame(seed0, "mse", "10->20", pool="test"))
 
 # %% [markdown]
 # *Small-scale runs, seed 0: squared error per predicted frame with 95% bands over test sequences.*
@@ -307,7 +310,7 @@ if seed0:
 # %% tags=["hide-input"]
 curved = [r for r in seed0 if r["training"]["sequences"]]
 if curved:
-    display(common.loss_curves(curved, ["reconstruction", "validation_mse"]))
+    display(curves.loss_curves(curved, ["reconstruction", "validation_mse"]))
 
 # %% [markdown]
 # *Small-scale runs, seed 0: training curves.*
@@ -368,7 +371,7 @@ listing = pd.DataFrame(
     ]
 )
 if len(listing):
-    folded = common.table_html(listing.set_index("run")).data
+    folded = tables.table_html(listing.set_index("run")).data
     summary = f"{len(records)} records of {len(grouped)} experiments and profiles"
     scrolled = f'<div style="max-height:32em;overflow:auto">{folded}</div>'
     display(HTML(f"<details><summary>{summary}</summary>{scrolled}</details>"))

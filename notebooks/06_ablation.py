@@ -27,11 +27,13 @@ from IPython.display import Markdown, display
 from myst_nb import glue
 
 from vrnn3d.study import ablation, catalogue, results
-from vrnn3d.study.figures import common
+from vrnn3d import show
+from vrnn3d.study.figures import style
+from vrnn3d.study.figures import tables
 from vrnn3d.study.figures import ablation as pictures
 from vrnn3d.study.figures.loss import NAMES, WIRING_NAMES
 
-common.use_style()
+style.use_style()
 records = results.read_records()
 scale = ablation.scale(records)
 found = ablation.runs(records, scale)
@@ -90,7 +92,7 @@ for wiring in ablation.WIRINGS:
         f"worse: **{'; '.join(worse) or 'none'}**; undecided: the other {len(outcomes) - len(better) - len(worse)}."
     )
 display(Markdown("\n\n".join(told)))
-names = common.table_html(
+names = tables.table_html(
     pictures.score_table(rows, found),
     caption="Every loss and wiring: mean over seeds ± standard deviation over seeds; MSE and SSIM are averages over samples",
 )
@@ -114,12 +116,12 @@ if clips:
     for i in range(2):
         strip[f"truth {i}"] = first["truth"][i]
         strip |= {f"{label}, {i}": c["sample"][i] for label, c in clips.items()}
-    display(common.strip(strip, context=context, every=2))
+    display(show.strip(strip, context=context, every=2))
     moving = {"truth": first["truth"][2]} | {
         label: np.concatenate([first["truth"][2][:context], c["sample"][2]]) for label, c in clips.items()
     }
     display(
-        common.animation(
+        show.animation(
             moving,
             alt="One test sequence of a moving digit: the truth and one prediction under each of the losses, side by side; "
             "after the ten frames given, every prediction moves on and blurs.",
@@ -248,7 +250,7 @@ table = pd.DataFrame(
         if name in found
     ]
 )
-display(common.table_html(table.set_index("model"), caption=f"The rows of Table 3 at the {scale} profile: mean ± standard deviation over seeds"))
+display(tables.table_html(table.set_index("model"), caption=f"The rows of Table 3 at the {scale} profile: mean ± standard deviation over seeds"))
 drawn = [(s["what"], s["difference"], s["after"]) for s in steps if s["difference"]]
 if drawn:
     display(pictures.differences({"": drawn}, "MSE of a frame, after minus before, 10 → 10"))

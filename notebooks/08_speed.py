@@ -33,9 +33,10 @@ from myst_nb import glue
 
 from vrnn3d.study.bench import suite
 from vrnn3d.study import catalogue, results
-from vrnn3d.study.figures import common
+from vrnn3d.study.figures import style
+from vrnn3d.study.figures import tables
 
-common.use_style()
+style.use_style()
 found = {p.stem: results.read_json(p) for p in sorted((results.folder() / "bench").glob("*.json"))}
 sweep_records = {name: found.pop(name) for name in list(found) if name.endswith("_sweep")}
 large_records = {name: found.pop(name) for name in list(found) if name.endswith("_128")}
@@ -139,7 +140,7 @@ def show_failures(record):
 
 
 for name in order:
-    display(common.table_html(overview(found[name]), caption=caption_of(name, found[name])))
+    display(tables.table_html(overview(found[name]), caption=caption_of(name, found[name])))
     show_failures(found[name])
 
 # %% [markdown]
@@ -363,7 +364,7 @@ if not large_records:
         )
     )
 for name, record in large_records.items():
-    display(common.table_html(at_128(record), caption=caption_of(name, record)))
+    display(tables.table_html(at_128(record), caption=caption_of(name, record)))
     show_failures(record)
 
 # %% [markdown]
@@ -472,7 +473,7 @@ def costs(label, whose, runs):
 rows = [costs(*key, runs) for key, runs in sorted(queue.items(), key=lambda item: list(GROUPS).index(item[0][0]))]
 rows.append(costs("all", "ours", [run for run in everything if run.model.name == "vrnn3d"]))
 rows.append(costs("all", "all", everything))
-study_costs = common.table_html(
+study_costs = tables.table_html(
     pd.DataFrame(rows).set_index("runs of"), caption="The full queue: training on one device, from the measured rates"
 )
 glue("study_costs", study_costs, display=False)
@@ -505,7 +506,7 @@ for command, what, devices, runs, ours_only in COMMANDS:
         minutes(hours_at_target(ours_only), devices)
     )
     rows.append(row)
-study_commands = common.table_html(pd.DataFrame(rows).set_index("command"), caption="Training time by command")
+study_commands = tables.table_html(pd.DataFrame(rows).set_index("command"), caption="Training time by command")
 glue("study_commands", study_commands, display=False)
 study_commands
 

@@ -32,7 +32,7 @@ from vrnn3d.study.figures import common, kth
 from vrnn3d.evaluation import metrics
 from vrnn3d.data.kth import dataset
 
-common.use_style()
+style.use_style()
 data = catalogue.get("kth_vrnn3d_kl", "small").data
 try:
     with warnings.catch_warnings():
@@ -63,7 +63,7 @@ if sets:
         rows.append(row | actions.to_dict())
     table = pd.DataFrame(rows).set_index("split").fillna(0)
     table[table.columns[1:]] = table[table.columns[1:]].astype(int).astype(str)
-    display(common.table_html(table, caption=sets["train"].description.split(":")[0]))
+    display(tables.table_html(table, caption=sets["train"].description.split(":")[0]))
 
 # %% tags=["hide-input"]
 if sets:
@@ -71,7 +71,7 @@ if sets:
     for action in sorted(set(sets["train"].actions)):
         index = sets["train"].actions.index(action)
         chosen[action] = sets["train"].batch(torch.tensor([index]))[0]
-    display(common.strip(chosen, every=2))
+    display(show.strip(chosen, every=2))
 
 # %% [markdown]
 # *The first training window of each action, every second frame, decoded at 64 x 64 pixels.*
@@ -79,7 +79,7 @@ if sets:
 # %% tags=["hide-input"]
 if sets:
     display(
-        common.animation(
+        show.animation(
             {name: video[:, 0] for name, video in chosen.items()},
             alt="Six grey videos of single persons: boxing, hand clapping, hand waving, jogging, running and walking.",
             scale=2,
@@ -104,7 +104,7 @@ if sets:
             for n, found in longer.items()
         ]
     )
-    display(common.table_html(table.set_index("frames"), caption="Windows by length"))
+    display(tables.table_html(table.set_index("frames"), caption="Windows by length"))
 
 # %% [markdown]
 # ## Results: KTH, 20-clip subset
@@ -168,7 +168,7 @@ for protocol in kth.PROTOCOLS if small else ():
         f"of persons not seen and {windows['train']} of persons seen; {small[0]['config']['eval']['samples']} samples "
         "where stochastic"
     )
-    display(common.table_html(table, caption=caption))
+    display(tables.table_html(table, caption=caption))
 
 # %% [markdown]
 # The two halves of a table show different people and actions. Each is to be compared within itself; *Learning by heart*
@@ -188,7 +188,7 @@ if copied and len(small) > 1:
                     outcome.setdefault(name, {})[results.arrow(protocol), metric.upper()] = word
     table = pd.DataFrame.from_dict(outcome, orient="index").fillna("not kept by window").rename_axis("model")
     caption = f"{SUBSET}: against copying the last frame, paired over the test windows"
-    display(common.table_html(table.sort_index(axis=1, level=0, sort_remaining=False), caption=caption))
+    display(tables.table_html(table.sort_index(axis=1, level=0, sort_remaining=False), caption=caption))
     ever = [name for name, words in outcome.items() if "better" in words.values()]
     draws = [name for name, words in outcome.items() if name not in ever and "not told apart" in words.values()]
     never = [name for name in outcome if name not in ever + draws]
@@ -203,7 +203,7 @@ if copied and len(small) > 1:
     )
     rows = kth.against(small, copied, LONGEST, "psnr")
     if rows:
-        display(common.forest(rows, f"PSNR minus that of copying, dB ({results.arrow(LONGEST)})", reference=0))
+        display(curves.forest(rows, f"PSNR minus that of copying, dB ({results.arrow(LONGEST)})", reference=0))
 else:
     glue("kth_beat", "none (not run)", display=False)
     display(not_run)
@@ -251,7 +251,7 @@ def described(window):
 
 def show(window, why=""):
     rows = kth.window_rows(clips, window, truth(window), frames=40)
-    display(common.strip(rows, start=11, every=2, title=described(window) + why))
+    display(show.strip(rows, start=11, every=2, title=described(window) + why))
 
 
 for window in (0, 1) if clips else ():
@@ -275,7 +275,7 @@ if clips and test is not None:
         rows = kth.window_rows(clips, window, truth(window), frames=40)
         if len(rows) > 1:
             display(
-                common.animation(
+                show.animation(
                     {name: video[::2] for name, video in rows.items()},
                     alt=f"Frames 11 to 50 of a person not seen in training, {action}: the true frames beside the "
                     f"predictions of {kth.in_words(list(rows)[1:])}.",
@@ -303,7 +303,7 @@ if rows:
         f"{SUBSET}, {results.arrow(LONGEST)}: squared error of a frame in the first {len(parts)} test windows, one "
         f"sample; {100 * part:.0f}% of the pixels stand still (standard deviation in time up to {kth.MOVES})"
     )
-    display(common.table_html(pd.DataFrame(rows).set_index("model"), caption=caption))
+    display(tables.table_html(pd.DataFrame(rows).set_index("model"), caption=caption))
 else:
     display(Markdown("*Needs the predictions and the clips.*"))
 
@@ -330,7 +330,7 @@ for r in small:
         }
     )
 caption = f"{SUBSET}, {results.arrow(LONGEST)}: PSNR"
-display(common.table_html(pd.DataFrame(rows).set_index("model"), caption=caption) if rows else not_run)
+display(tables.table_html(pd.DataFrame(rows).set_index("model"), caption=caption) if rows else not_run)
 
 # %% tags=["hide-input"]
 fade = []
@@ -366,7 +366,7 @@ for r in ours:
                 f"Faster than: {faster}."
             )
         )
-        display(common.forest(rows, "slope minus that of the model named, dB a frame", reference=0))
+        display(curves.forest(rows, "slope minus that of the model named, dB a frame", reference=0))
 glue("kth_fade", "; ".join(fade) or "how fast the models degrade was not run", display=False)
 if not (ours and e3d):
     display(Markdown("*Not run: both the 3D VRNN and E3D-LSTM are needed.*"))
@@ -398,7 +398,7 @@ for r in small:
 if rows:
     table = pd.DataFrame(rows).set_index(("model", "")).rename_axis("model")
     caption = f"{SUBSET}, {results.arrow(LONGEST)}: root mean square distance from the average PSNR, dB"
-    display(common.table_html(table, caption=caption))
+    display(tables.table_html(table, caption=caption))
     display(
         Markdown(
             f"The exponential lies closer to all 60 frames for {len(better['residual'])} of {len(rows)} models, and it "
@@ -436,7 +436,7 @@ if both:
             }
         )
     caption = f"{SUBSET}: free-running MSE of a frame at the end of the training, and validation over training windows"
-    display(common.table_html(pd.DataFrame(rows).set_index("model"), caption=caption))
+    display(tables.table_html(pd.DataFrame(rows).set_index("model"), caption=caption))
 else:
     display(not_run)
 
@@ -484,7 +484,7 @@ if copied:
             }
         )
 caption = f"{SUBSET}, {results.arrow(LONGEST)}: PSNR minus that of copying the last frame, dB, 95% intervals"
-display(common.table_html(pd.DataFrame(rows).set_index("model"), caption=caption) if rows else not_run)
+display(tables.table_html(pd.DataFrame(rows).set_index("model"), caption=caption) if rows else not_run)
 
 # %% [markdown]
 # ### What augmentation changes
@@ -505,7 +505,7 @@ for metric, label, digits in (("psnr", "PSNR (dB)", 2), ("ssim", "SSIM", 3)):
             rows.append({"augmented minus plain": f"{label}, {persons}"} | cells)
 if rows:
     table = pd.DataFrame(rows).set_index("augmented minus plain")
-    display(common.table_html(table, caption=f"{SUBSET}: {kth.title(augmented)}"))
+    display(tables.table_html(table, caption=f"{SUBSET}: {kth.title(augmented)}"))
 else:
     display(not_run)
 
@@ -517,7 +517,7 @@ else:
 # %% tags=["hide-input"]
 anchors = pd.DataFrame(results.KTH_ANCHORS)
 anchors["protocol"] = anchors["protocol"].map(results.arrow)
-display(common.table_html(anchors.set_index(anchors.columns[0]), caption="Published on KTH: SSIM and PSNR"))
+display(tables.table_html(anchors.set_index(anchors.columns[0]), caption="Published on KTH: SSIM and PSNR"))
 
 # %% [markdown]
 # ## Table 2 on the full data set
@@ -544,7 +544,7 @@ display(
 
 # %% tags=["hide-input"]
 titles = {name: catalogue.get(name).title.removeprefix("KTH: ") for name in kth.TABLE2}
-display(common.table_html(kth.table2(everything, titles), caption="Table 2, full data: all 599 clips"))
+display(tables.table_html(kth.table2(everything, titles), caption="Table 2, full data: all 599 clips"))
 others = [r for r in everything if r not in small and results.data_name(r) != kth.FULL]
 if others:
     named = [f"{r['profile']}/{r['experiment']}/seed{r['seed']} ({results.data_name(r)})" for r in others]

@@ -14,7 +14,10 @@ import pytest
 import torch
 from PIL import Image
 
-from vrnn3d.study.figures import common
+from vrnn3d.study.figures import curves
+from vrnn3d import show
+from vrnn3d.study.figures import style
+from vrnn3d.study.figures import tables
 
 METRICS_TITLE = {"convlstm2d": "2D ConvLSTM", "vrnn3d_kl_ll": "3D VRNN, KL-LL"}
 
@@ -22,7 +25,7 @@ METRICS_TITLE = {"convlstm2d": "2D ConvLSTM", "vrnn3d_kl_ll": "3D VRNN, KL-LL"}
 @pytest.fixture(autouse=True)
 def style():
     with matplotlib.rc_context():
-        common.use_style()
+        style.use_style()
         yield
     plt.close("all")
 
@@ -67,13 +70,13 @@ def contrast(a, b):
 
 @pytest.mark.parametrize("page", ["#ffffff", "#14181e"])
 def test_every_colour_reads_on_light_and_on_dark_pages(page):
-    assert contrast(common.GREY, page) > 4
-    for name, colour in common.COLOURS.items():
+    assert contrast(show.GREY, page) > 4
+    for name, colour in style.COLOURS.items():
         assert contrast(colour, page) >= 3, name
 
 
 def test_backgrounds_are_transparent():
-    figure = common.forest([{"label": "a", "estimate": 1.0}])
+    figure = curves.forest([{"label": "a", "estimate": 1.0}])
     buffer = io.BytesIO()
     figure.savefig(buffer)
     pixels = np.asarray(Image.open(buffer).convert("RGBA"))
@@ -82,21 +85,21 @@ def test_backgrounds_are_transparent():
 
 def test_a_notebook_shows_a_figure_once():
     # pyplot's own figures would be shown again at the end of the cell
-    common.strip({"a": clip()})
-    common.loss_curves(record())
-    common.per_frame(record(), "mse", "10->3")
-    common.forest([{"label": "a", "estimate": 1.0}])
+    show.strip({"a": clip()})
+    curves.loss_curves(record())
+    curves.per_frame(record(), "mse", "10->3")
+    curves.forest([{"label": "a", "estimate": 1.0}])
     assert plt.get_fignums() == []
 
 
 def test_colours_are_fixed():
-    assert common.colour("vrnn3d_kl_ll") == common.COLOURS["vrnn3d_kl_ll"]
-    assert common.colour("something new") == common.colour("something new")
+    assert style.colour("vrnn3d_kl_ll") == style.COLOURS["vrnn3d_kl_ll"]
+    assert style.colour("something new") == style.colour("something new")
 
 
 def test_a_strip_shows_every_frame_where_it_belongs():
     video = clip(6)
-    figure = common.strip({"truth": video, "prediction": video[4:]}, start=1, context=4, title="A title")
+    figure = show.strip({"truth": video, "prediction": video[4:]}, start=1, context=4, title="A title")
     (axes,) = figure.axes
     assert [t.get_text() for t in axes.get_yticklabels()] == ["truth", "prediction"]
     assert [t.get_text() for t in axes.get_xticklabels()] == list("123456")
@@ -119,7 +122,7 @@ def test_a_strip_shows_every_frame_where_it_belongs():
 
 
 def test_a_strip_may_skip_frames_and_take_tensors_bytes_and_colour():
-    figure = common.strip(
+    figure = show.strip(
         {
             "tensor": torch.rand(5, 1, 16, 16),
             "bytes": (clip(5) * 255).astype(np.uint8),
@@ -136,7 +139,7 @@ def test_a_strip_may_skip_frames_and_take_tensors_bytes_and_colour():
 
 def test_an_animation_is_one_moving_picture_with_words():
     video = clip(5)
-    page = common.animation({"truth": video, "a & b": video[2:]}, alt='two "digits"', context=2, scale=4).data
+    page = show.animation({"truth": video, "a & b": video[2:]}, alt='two "digits"', context=2, scale=4).data
     assert "a &amp; b" in page and 'alt="two &quot;digits&quot;"' in page and "image-rendering:pixelated" in page
     assert "prefers-reduced-motion" in page and "frames to predict" in page
     moving, still = (
@@ -150,14 +153,14 @@ def test_an_animation_is_one_moving_picture_with_words():
         moving.seek(t)
         pixels = np.asarray(moving.convert("RGBA"))
         np.testing.assert_array_equal(pixels[4:20, 4:20, 0], np.round(video[t] * 255))  # lossless
-        border = matplotlib.colors.to_rgb(common.CONTEXT if t < 2 else common.PREDICTED)
+        border = matplotlib.colors.to_rgb(show.CONTEXT if t < 2 else show.PREDICTED)
         np.testing.assert_allclose(pixels[2, 10, :3] / 255, border, atol=0.01)
         assert pixels[0, 0, 3] == 0
         assert (pixels[10, cell + 10, 3] == 0) == (t < 2)  # the shorter row is empty before it begins
 
 
 def test_an_animation_file_is_written_whole(tmp_path):
-    path = common.save_animation({f"row {i}": clip(3, i) for i in range(7)}, tmp_path / "new" / "x.webp", scale=2)
+    path = show.save_animation({f"row {i}": clip(3, i) for i in range(7)}, tmp_path / "new" / "x.webp", scale=2)
     assert [p.name for p in path.parent.iterdir()] == ["x.webp"]
     image = Image.open(path)
     cell_w, cell_h = 32 + 2 * 7, 32 + 2 * 7 + 16
@@ -168,7 +171,7 @@ def test_an_animation_file_is_written_whole(tmp_path):
     np.testing.assert_array_equal(seventh, np.round(clip(3, 6)[1] * 255))
     assert (pixels[: 4 + 14, :cell_w, 3] > 0).any()  # the label
     with pytest.raises(ValueError, match="does not end in .webp"):
-        common.save_animation({"a": clip()}, tmp_path / "x.gif")
+        show.save_animation({"a": clip()}, tmp_path / "x.gif")
 
 
 @pytest.mark.parametrize(
@@ -183,24 +186,24 @@ def test_an_animation_file_is_written_whole(tmp_path):
 )
 def test_bad_videos_are_named(rows, message):
     with pytest.raises(ValueError, match=message):
-        common.strip(rows)
+        show.strip(rows)
 
 
 def test_other_bad_input():
     with pytest.raises(ValueError, match="every is 0"):
-        common.strip({"a": clip()}, every=0)
+        show.strip({"a": clip()}, every=0)
     with pytest.raises(ValueError, match="alt is empty"):
-        common.animation({"a": clip()}, alt=" ")
+        show.animation({"a": clip()}, alt=" ")
     with pytest.raises(ValueError, match="fps is 0"):
-        common.animation({"a": clip()}, alt="x", fps=0)
+        show.animation({"a": clip()}, alt="x", fps=0)
     with pytest.raises(ValueError, match="no records"):
-        common.per_frame([])
+        curves.per_frame([])
     with pytest.raises(ValueError, match="no estimates"):
-        common.forest([])
+        curves.forest([])
     with pytest.raises(ValueError, match="has no '10->10' on the way to evaluation / train / 10->10 / mse"):
-        common.per_frame(record())
+        curves.per_frame(record())
     with pytest.raises(ValueError, match="no training curve latent"):
-        common.loss_curves(record(), panels=["latent"])
+        curves.loss_curves(record(), panels=["latent"])
 
 
 def clips(seed=0, context=2, indices=(0, 1, 7), truth=None):
@@ -214,16 +217,16 @@ def clips(seed=0, context=2, indices=(0, 1, 7), truth=None):
 
 def test_predictions_of_several_models_stand_below_one_truth():
     runs, held = [record("convlstm2d"), record("vrnn3d_kl_ll")], [clips(1), clips(2)]
-    rows = common.predictions(runs, held, 7, means=("vrnn3d_kl_ll",))
+    rows = curves.predictions(runs, held, 7, means=("vrnn3d_kl_ll",))
     assert list(rows) == ["truth", "2D ConvLSTM", "3D VRNN, KL-LL", "3D VRNN, KL-LL, mean"]
     assert np.array_equal(rows["truth"], held[0]["truth"][2])
     assert np.array_equal(rows["2D ConvLSTM"], held[0]["sample"][2])
     assert np.array_equal(rows["3D VRNN, KL-LL, mean"], held[1]["mean"][2])
-    given = common.predictions(runs, held, 7, given=True)
+    given = curves.predictions(runs, held, 7, given=True)
     assert {len(video) for video in given.values()} == {5}
     assert np.array_equal(given["2D ConvLSTM"][:2], held[0]["truth"][2][:2])
     assert np.array_equal(given["2D ConvLSTM"][2:], held[0]["sample"][2])
-    common.strip(rows, context=2)
+    show.strip(rows, context=2)
 
 
 @pytest.mark.parametrize(
@@ -237,11 +240,11 @@ def test_predictions_of_several_models_stand_below_one_truth():
 )
 def test_predictions_of_different_sequences_are_refused(other, message):
     with pytest.raises(ValueError, match=message):
-        common.predictions([record("convlstm2d"), record("vrnn3d_kl_ll")], [clips(1), other], 7)
+        curves.predictions([record("convlstm2d"), record("vrnn3d_kl_ll")], [clips(1), other], 7)
 
 
 def test_per_frame_curves():
-    figure = common.per_frame(
+    figure = curves.per_frame(
         [record(), record(seed=1), record("convlstm2d", profile="smoke")], "mse", (10, 3), paper={"convlstm2d": 82.2}
     )
     (axes,) = figure.axes
@@ -257,7 +260,7 @@ def test_per_frame_curves():
     band = axes.collections[0].get_paths()[0].vertices[:, 1]
     assert (band.min(), band.max()) == (19, 41)
     assert axes.lines[3].get_ydata()[0] == 82.2
-    assert not common.per_frame(record(), "sample_variance", "10->3").axes[0].collections
+    assert not curves.per_frame(record(), "sample_variance", "10->3").axes[0].collections
 
 
 def test_loss_curves_have_a_panel_per_quantity():
@@ -265,13 +268,13 @@ def test_loss_curves_have_a_panel_per_quantity():
     full |= {k: [2.0, 1.0] for k in ("loss", "l1", "l2", "latent")}
     full |= {k: [2.0, 1.0] for k in ("log_std_prior", "log_std_posterior", "floor_fraction")}
     full |= {"validation_mse": [3.0], "beta": [0.0, 1.0]}
-    figure = common.loss_curves(record(curves=full))
+    figure = curves.loss_curves(record(curves=full))
     assert len(figure.axes) == 8 and not figure.legends
     assert [a.get_title() for a in figure.axes][:2] == ["training loss", "L1 per frame"]
-    both = common.loss_curves([record(curves=full), record("convlstm2d")])
+    both = curves.loss_curves([record(curves=full), record("convlstm2d")])
     assert len(both.axes[0].lines) == 2 and len(both.axes[3].lines) == 1  # no latent loss in a deterministic model
     assert [t.get_text() for t in both.legends[0].get_texts()] == ["3D VRNN, KL-LL", "2D ConvLSTM"]
-    assert len(common.loss_curves(record(curves=full), panels=["beta"]).axes) == 1
+    assert len(curves.loss_curves(record(curves=full), panels=["beta"]).axes) == 1
 
 
 def test_a_forest_keeps_the_order_of_its_rows():
@@ -279,7 +282,7 @@ def test_a_forest_keeps_the_order_of_its_rows():
         {"label": "first", "estimate": 39.0, "interval": (38.0, 40.5), "paper": 39.4, "note": "seed 0"},
         {"label": "second", "estimate": 80.0},
     ]
-    figure = common.forest(rows, "MSE", reference=50.0)
+    figure = curves.forest(rows, "MSE", reference=50.0)
     (axes,) = figure.axes
     assert [t.get_text() for t in axes.get_yticklabels()] == ["first", "second"]
     assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first on top
@@ -295,14 +298,14 @@ def test_tables():
     frame = pandas.DataFrame(
         [[0.896, float("nan"), -1.25], [float("nan"), 0.9, 2.0]], pandas.Index(["a < b", "c"], name="model"), columns
     )
-    page = common.table_html(frame, caption="A & B").data
+    page = tables.table_html(frame, caption="A & B").data
     assert page.count("<tr>") == 3 + 2
     assert 'colspan="3" style="text-align:center">10 → 10<' in page
     assert 'colspan="2" style="text-align:center">SSIM<' in page
     assert 'rowspan="3"' in page and "<caption>A &amp; B</caption>" in page and "a &lt; b" in page
     cells = re.findall(r"<td[^>]*>([^<]*)</td>", page)
     assert cells == ["0.896", "not run", "\N{MINUS SIGN}1.2", "", "0.900", "+2.0"]
-    page = common.table_html([{"claim": "C1", "count": 12942000, "why": "<b>"}]).data
+    page = tables.table_html([{"claim": "C1", "count": 12942000, "why": "<b>"}]).data
     assert re.findall(r"<td[^>]*>([^<]*)</td>", page) == ["C1", "12,942,000", "&lt;b&gt;"]
 
 
@@ -310,7 +313,7 @@ def test_the_package_draws_the_published_table():
     pytest.importorskip("pandas")
     from vrnn3d.study import results
 
-    page = common.table_html(results.table1([])).data
+    page = tables.table_html(results.table1([])).data
     assert page.count("not run") == len(results.TABLE1) * (2 * len(results.PROTOCOLS) + 1)
     assert "39.4" in page and "0.896" in page
 
@@ -330,7 +333,7 @@ def test_paper_and_ours_on_two_lines():
         ("10 → 10", "MSE", "difference"): [nan, nan],
     }
     frame = pandas.DataFrame(values, index=["<a>", "b"])
-    page = common.comparison_html(frame, "Title").data
+    page = tables.comparison_html(frame, "Title").data
     rows = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in page.split("<tbody>")[1].split("</tr>")[:-1]]
     assert rows == [
         ["the paper", "12.9", "0.896", "39.4"],

@@ -224,7 +224,7 @@ def _evaluate(args) -> None:
 
 def _predict(args) -> None:
     from vrnn3d import checkpoint
-    from vrnn3d.study.figures import common
+    from vrnn3d import show
     from vrnn3d.evaluation.predict import predict_video
     from vrnn3d.training.loop import pick_device
 
@@ -243,7 +243,7 @@ def _predict(args) -> None:
         size=args.size or experiment.data.size,
         seed=args.seed,
     )
-    common.save_animation({name: row.numpy() for name, row in rows.items()}, args.out, context=args.context)
+    show.save_animation({name: row.numpy() for name, row in rows.items()}, args.out, context=args.context)
     print(f"{args.out}: {args.context} frames given, {args.frames} predicted by {experiment.title} ({experiment.profile})")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Iterable, Mapping, Sequence
+from typing import Iterable, Sequence
 
 from vrnn3d.files import atomic_write
 from vrnn3d.study.profiles import PROFILES

@@ -10,7 +10,8 @@ import numpy as np
 from vrnn3d.study import results
 from vrnn3d.study.ablation import SCORES, WIRINGS, Runs, mean_over_seeds, sweep
 from vrnn3d.study.catalogue import LATENT_LOSSES, SWEPT_LOSSES
-from vrnn3d.study.figures.common import DASHES, GREY, released, colour
+from vrnn3d.study.figures.style import DASHES, colour
+from vrnn3d.show import GREY, closed
 from vrnn3d.study.figures.loss import NAMES, WIRING_NAMES
 
 _MARKERS = {"z_p": "o", "z_q": "s"}
@@ -58,7 +59,7 @@ def differences(panels: Mapping[str, Sequence[tuple[str, Mapping, str]]], xlabel
     for axes in grid.flat[1:]:
         axes.set_yticklabels([])
     figure.supxlabel(xlabel, fontsize=10.5)
-    return released(figure)
+    return closed(figure)
 
 
 def forest(rows: Sequence[Mapping]):
@@ -105,7 +106,7 @@ def traces(found: Runs):
         handles.update({label: handle for handle, label in zip(*axes.get_legend_handles_labels())})
     figure.supxlabel("training sequences seen", fontsize=10.5)
     figure.legend(handles.values(), handles, loc="outside upper center", ncols=4, fontsize=9.5)
-    return released(figure)
+    return closed(figure)
 
 
 def pareto(rows: Sequence[Mapping], reference: tuple[str, float] | None = None):
@@ -144,7 +145,7 @@ def pareto(rows: Sequence[Mapping], reference: tuple[str, float] | None = None):
         for w in WIRINGS
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=9.5)
-    return released(figure)
+    return closed(figure)
 
 
 def sweeps(found: Runs, reference: tuple[str, float] | None = None, pool: str = "test"):
@@ -171,7 +172,7 @@ def sweeps(found: Runs, reference: tuple[str, float] | None = None, pool: str = 
         axes.title.set_fontsize(9.5)
     grid[0].set_ylabel("MSE of a frame, 10 → 10")
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=9.5)
-    return released(figure)
+    return closed(figure)
 
 
 def ranks(rows: Sequence[Mapping]):
@@ -198,7 +199,7 @@ def ranks(rows: Sequence[Mapping]):
     axes.set_yticks(range(1, len(rows) + 1))
     axes.set(ylim=(len(rows) + 0.5, 0.5), xlim=(-0.15, len(scores) - 0.9), ylabel="rank")
     axes.grid(axis="x", visible=False)
-    return released(figure)
+    return closed(figure)
 
 
 def score_table(rows: Sequence[Mapping], found: Runs, pool: str = "test"):

@@ -9,7 +9,9 @@ from typing import Iterable, Mapping, Sequence
 import numpy as np
 
 from vrnn3d.study import results
-from vrnn3d.study.figures.common import DASHES, GREY, METRIC_LABELS, colour, released
+from vrnn3d.study.figures.style import DASHES, colour
+from vrnn3d.show import GREY, closed
+from vrnn3d.study.figures.curves import METRIC_LABELS
 
 FULL = "KTH"  # what results on all clips are called
 PROTOCOLS = ("10->20", "10->40", "10->60")  # of Table 2
@@ -111,7 +113,7 @@ def curves(records: Iterable[Mapping], protocol: str = "10->60", metrics: Sequen
         axes.margins(x=0.02)
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, handlelength=2.4)
-    return released(figure)
+    return closed(figure)
 
 
 def decay_fit(values: Sequence[float], form: str, frames: int | None = None) -> tuple[np.ndarray, float | None]:
@@ -194,7 +196,7 @@ def heart(records: Iterable[Mapping]):
     keys = [Line2D([], [], color=GREY, lw=1.6, label="training windows"),
             Line2D([], [], color=GREY, lw=1.6, ls=(0, (4, 1.5)), label="validation: persons held out")]  # fmt: skip
     figure.legend(handles=keys, loc="outside upper center", ncols=2)
-    return released(figure)
+    return closed(figure)
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------------

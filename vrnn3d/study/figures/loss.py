@@ -13,7 +13,8 @@ from typing import Mapping, Sequence
 import numpy as np
 import torch
 
-from vrnn3d.study.figures.common import DASHES, GREY, colour
+from vrnn3d.study.figures.style import DASHES, colour
+from vrnn3d.show import GREY
 from vrnn3d.layers.gaussian import Gaussian
 from vrnn3d.losses import VARIANTS, latent_loss
 
@@ -254,7 +255,7 @@ def drift_animation(alt: str, variants: Sequence[str] = tuple(VARIANTS), until: 
     from IPython.display import HTML
     from PIL import Image
 
-    from vrnn3d.study.figures.common import _webp
+    from vrnn3d.show import _webp
 
     if not alt.strip():
         raise ValueError("alt is empty; say in a sentence what the moving picture shows")
