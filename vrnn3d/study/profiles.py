@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vrnn3d.config import Experiment, override
+from vrnn3d.config import Experiment, config_hash, override
 from vrnn3d.study.catalogue import EXPERIMENTS
 
 Changes = dict[str, Any]
@@ -124,6 +124,20 @@ def get(name: str, profile: str = "paper") -> Experiment:
         changes |= table
     changes["model.options"] = {**changes.get("model.options", {}), **row.model.options}
     return override(replace(row, profile=profile), changes)
+
+
+def customised(experiment: Experiment, changes: Changes) -> Experiment:
+    """An experiment with settings of the user's own: where they change what is done, it gets a name of its own.
+
+    The name ends in the hash of the configuration, so that neither the run's folder nor a queue takes it for the
+    experiment it was made of.
+    """
+    changed = override(experiment, changes)
+    if config_hash(changed) == config_hash(experiment):
+        return changed
+    told = ", ".join(f"{name} = {value}" for name, value in changes.items() if name not in ("data.name", "data.path"))
+    title = f"{experiment.title}, {told}" if told else experiment.title
+    return replace(changed, name=f"{experiment.name}+{config_hash(changed)[:8]}", title=title, group="own")
 
 
 def names(profile: str = "paper") -> list[str]:
