@@ -38,7 +38,7 @@ def load_state(path: Path, device="cpu") -> dict:
         raise FileNotFoundError(f"no checkpoint at {path}; train one with: vrnn3d train NAME --out {path.parent}")
     try:
         state = torch.load(path, map_location=device, weights_only=True)
-        state["config"], state["model"]
+        state["config"], state["evaluated"]
     except Exception as error:
         raise ValueError(f"{path} is not a checkpoint of vrnn3d, or is damaged ({error}); delete it to start anew") from error
     return state
@@ -53,11 +53,11 @@ def model_of(experiment: config.Experiment) -> VideoModel:
 
 
 def load_run(path: Path, device="cpu") -> tuple[VideoModel, config.Experiment]:
-    """The model of a run (its weight average where one was kept), ready for prediction, and its experiment."""
+    """The model of a run with the weights that ``train.weights`` asks for, ready for prediction, and its experiment."""
     state = load_state(path, device)
     experiment = config.from_dict(json.loads(state["config"]))
     model = model_of(experiment).to(device)
-    model.load_state_dict(state["ema"] or state["model"])
+    model.load_state_dict(state["evaluated"])
     return model.eval(), experiment
 
 

@@ -59,7 +59,8 @@ def run(
         parameters=trained.parameters,
         training=_training(trained),
         data=records.DataUsed(trained.data.description, trained.data.source, trained.data.identity),
-        weights="ema" if experiment.train.ema else "last",
+        weights=experiment.train.weights,
+        parent=trained.parent,
     )
     if not Team.current().leads:
         return record
