@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -83,7 +84,7 @@ def publish(model: nn.Module, experiment: config.Experiment, folder: Path, about
     files = []
     for i, part in enumerate(parts, 1):
         files.append(folder / f"model-{i:05d}-of-{len(parts):05d}.safetensors")
-        atomic_write(files[-1], lambda path, part=part: save_file(part, str(path)))
+        atomic_write(files[-1], partial(save_file, part))
     files.append(folder / "model.json")
     text = json.dumps({"config": config.to_dict(experiment), **about}, indent=1)
     atomic_write(files[-1], lambda path: path.write_text(text + "\n"))
@@ -130,7 +131,9 @@ def load_any(source: str | os.PathLike, device="cpu") -> tuple[VideoModel, confi
     if is_run(source):
         return load_run(Path(source), device)
     if os.sep in str(source) or Path(source).suffix == ".pt":
-        raise FileNotFoundError(f"{source} is neither a checkpoint nor a folder that holds one; train one with: vrnn3d train NAME")
+        raise FileNotFoundError(
+            f"{source} is neither a checkpoint nor a folder that holds one; train one with: vrnn3d train NAME"
+        )
     return load_published(str(source), device)
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Mapping
+from typing import Any, ClassVar
 
 from vrnn3d.data import settings_of
 from vrnn3d.data.settings import DataSettings, MovingMNISTData
@@ -59,7 +60,9 @@ class Train(Settings):
     optimiser: str = setting("adam", "the paper's, or one that learns more from a sequence", choices=("adam", "muon"))
     ema: float = setting(0.0, "decay of the weight average; 0 keeps none", low=0, below=1)
     weights: str = setting(
-        "last", "which weights are evaluated: the last, their average, or the best on validation", choices=("last", "ema", "best")
+        "last",
+        "which weights are evaluated: the last, their average, or the best on validation",
+        choices=("last", "ema", "best"),
     )
     start: str = setting("", "weights to start from: a run, published weights, or a file with r3d_18's state dict")
     clip: float = setting(1.0, "bound on the gradient's norm; 0 sets none", low=0)
@@ -67,9 +70,7 @@ class Train(Settings):
     forcing_end: float = setting(
         0.6, "scheduled sampling: the probability of a true input falls 1 -> 0 over this fraction", low=0, high=1
     )
-    precision: str = setting(
-        "auto", "auto is bfloat16 on a GPU and float32 on a CPU", choices=("auto", "float32", "bfloat16")
-    )
+    precision: str = setting("auto", "auto is bfloat16 on a GPU and float32 on a CPU", choices=("auto", "float32", "bfloat16"))
     compile: str = setting(
         "auto",
         "torch.compile: auto is yes on a GPU; graphs also replays it as CUDA graphs",
@@ -122,7 +123,9 @@ class Experiment:
             )
 
         if self.train.weights == "ema" and not self.train.ema:
-            raise ValueError("train.weights is 'ema', but train.ema is 0, so that no average is kept; set it to 0.999 for example")
+            raise ValueError(
+                "train.weights is 'ema', but train.ema is 0, so that no average is kept; set it to 0.999 for example"
+            )
         if self.train.weights == "best" and not self.train.validate_every:
             raise ValueError("train.weights is 'best', but train.validate_every is 0, so that nothing is validated")
 
@@ -220,9 +223,7 @@ def override(experiment: Experiment, assignments: Mapping[str, Any]) -> Experime
         known = [field.name for field in dataclasses.fields(part)] if part is not None else []
         for name in values:
             if name.partition(".")[0] not in known or ("." in name and not name.startswith("options.")):
-                raise ValueError(
-                    f"no setting {group}.{name}; there are: {', '.join(known_settings(type(experiment.data)))}"
-                )
+                raise ValueError(f"no setting {group}.{name}; there are: {', '.join(known_settings(type(experiment.data)))}")
         assert part is not None
         options = {name.removeprefix("options."): v for name, v in values.items() if name.startswith("options.")}
         values = {name: v for name, v in values.items() if not name.startswith("options.")}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
-from typing import Any, Callable, ContextManager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,7 +42,7 @@ def _existing(name: str) -> torch.device:
     return device
 
 
-def autocast(precision: str, device: torch.device) -> ContextManager[Any]:
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:
     """The context in which forward passes run; "auto" is bfloat16 on a GPU and float32 elsewhere."""
     return torch.autocast(device.type, torch.bfloat16) if uses_bfloat16(precision, device) else nullcontext()
 

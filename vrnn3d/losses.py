@@ -7,7 +7,8 @@ is the caller's choice. All arithmetic is float32 or wider, also under autocast.
 from __future__ import annotations
 
 import math
-from typing import Callable, NamedTuple, Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -52,7 +53,7 @@ VARIANTS: dict[str, Weights] = {
 }
 
 #: Every latent loss that configurations can name. Add one with ``LATENT_LOSSES["name"] = function``.
-LATENT_LOSSES: dict[str, LatentLoss] = dict(VARIANTS)
+LATENT_LOSSES: dict[str, LatentLoss] = {**VARIANTS}  # type: ignore[dict-item]  # mypy does not see the call
 
 
 def find_latent_loss(variant: str | LatentLoss) -> LatentLoss:
@@ -104,7 +105,7 @@ def latent_total(latents: Sequence, variant: str | LatentLoss, frames: int) -> T
         frames: frames predicted in all, steps times H.
     """
     loss = find_latent_loss(variant)
-    per_step = [sum(loss(q, p).flatten(1).sum(1) for q, p in pairs) for pairs in latents]
+    per_step: list[Tensor] = [sum(loss(q, p).flatten(1).sum(1) for q, p in pairs) for pairs in latents]  # type: ignore[misc]
     return torch.stack(per_step).sum(0) / frames
 
 

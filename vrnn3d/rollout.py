@@ -120,7 +120,7 @@ def _run(model, frames, context, length, forcing, posterior, samples, batched):
     ahead = min(steps, (known - m) // h + 1)  # steps whose clips are wholly known
     batch, (height, width) = frames.shape[0], frames.shape[-2:]
 
-    features = _split(model.encode(_clips(frames, model, 0, ahead)), ahead, samples) if batched else None
+    features = _split(model.encode(_clips(frames, model, 0, ahead)), ahead, samples) if batched else []
     targets = [None] * steps
     if posterior and batched:
         encoded = model.encode_target(_clips(frames, model, h, steps))

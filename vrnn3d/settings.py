@@ -58,7 +58,7 @@ class Settings:
     @classmethod
     def annotation(cls, name: str) -> Any:
         """The type that a field was declared with."""
-        return _annotations(cls)[name]
+        return _annotations(cls)[name]  # type: ignore[arg-type]  # a class is hashable, whatever its instances are
 
     @classmethod
     def help(cls, name: str) -> str:
@@ -82,7 +82,12 @@ def _allowed(kind: Any, limits: typing.Mapping[str, Any]) -> str:
         return f"any of: {listed}" if typing.get_origin(kind) is tuple else f"one of: {listed}"
     bounds = [
         word.format(limits[name])
-        for name, word in (("low", "of at least {:g}"), ("above", "above {:g}"), ("high", "at most {:g}"), ("below", "below {:g}"))
+        for name, word in (
+            ("low", "of at least {:g}"),
+            ("above", "above {:g}"),
+            ("high", "at most {:g}"),
+            ("below", "below {:g}"),
+        )
         if limits.get(name) is not None
     ]
     return " ".join(filter(None, [_described(kind), " and ".join(bounds)]))
@@ -156,9 +161,7 @@ def _within(value: Any, limits: typing.Mapping[str, Any]) -> bool:
         "above": lambda bound: value > bound,
         "below": lambda bound: value < bound,
     }
-    return math.isfinite(value) and all(
-        holds(limits[name]) for name, holds in tests.items() if limits.get(name) is not None
-    )
+    return math.isfinite(value) and all(holds(limits[name]) for name, holds in tests.items() if limits.get(name) is not None)
 
 
 def parse(cls: type, values: Any, who: str, where: str = "") -> Any:

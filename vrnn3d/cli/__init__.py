@@ -53,7 +53,9 @@ def parser(only: str | None = None) -> Parser:
     """The command line. With `only` no other command's module is imported."""
     from vrnn3d import __version__
 
-    top = Parser("vrnn3d", description="Video prediction with a 3D convolutional VRNN: train, evaluate, predict.", epilog=EXAMPLES)
+    top = Parser(
+        "vrnn3d", description="Video prediction with a 3D convolutional VRNN: train, evaluate, predict.", epilog=EXAMPLES
+    )
     top.add_argument("--version", action="version", version=f"vrnn3d {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (module, words) in COMMANDS.items():

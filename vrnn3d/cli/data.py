@@ -25,5 +25,6 @@ def run(args: argparse.Namespace) -> int:
 
     fetched = mnist.fetch(progress=True)
     whole = fetched.source != "excerpt"
-    print(f"MNIST: {'all 70,000 digits' if whole else 'only the packaged excerpt of 1,000 digits'} ({fetched.source}, {fetched.folder})")
+    what = "all 70,000 digits" if whole else "only the packaged excerpt of 1,000 digits"
+    print(f"MNIST: {what} ({fetched.source}, {fetched.folder})")
     return 0 if whole else 1

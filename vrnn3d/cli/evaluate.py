@@ -15,7 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", help="write the metrics here as JSON (default: evaluation.json in the run's folder)")
     parser.add_argument("--samples", type=whole_number(1), help="predictions per sequence (default: as the run's settings)")
     parser.add_argument("--sequences", type=whole_number(1), help="test sequences (default: as the run's settings)")
-    parser.add_argument("--at-once", type=whole_number(1), default=1000, help="predictions side by side; lower it to save memory")
+    parser.add_argument(
+        "--at-once", type=whole_number(1), default=1000, help="predictions side by side; lower it to save memory"
+    )
     add_device(parser)
     add_quiet(parser)
 

@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     elif what in groups:
         _experiments(catalogue.names(what))
     else:
-        known = {"queues": queue.QUEUES, "profiles": profiles.PROFILES, "groups": groups}
+        known = {"queues": list(queue.QUEUES), "profiles": list(profiles.PROFILES), "groups": groups}
         listed = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in known.items())
         raise ValueError(f"there is nothing called {what!r} to list; {listed}")
     if what in queue.QUEUES and what in profiles.PROFILES:

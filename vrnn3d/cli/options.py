@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 
 def whole_number(low: int = 0) -> Callable[[str], int]:
@@ -53,7 +54,9 @@ def add_quiet(parser: argparse.ArgumentParser) -> None:
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """``--set NAME=VALUE ...``."""
-    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help="change settings, as train.lr=3e-4")
+    parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help="change settings, as train.lr=3e-4"
+    )
 
 
 def settings(pairs: list[str]) -> dict[str, Any]:

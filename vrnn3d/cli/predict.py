@@ -15,7 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--context", type=whole_number(1), default=10, help="frames given")
     parser.add_argument("--frames", type=whole_number(1), default=10, help="frames predicted")
     parser.add_argument("--samples", type=whole_number(1), default=3, help="predictions drawn")
-    parser.add_argument("--size", type=whole_number(8), help="resize the video to this (default: the size the model was trained at)")
+    parser.add_argument(
+        "--size", type=whole_number(8), help="resize the video to this (default: the size the model was trained at)"
+    )
     parser.add_argument("--seed", type=whole_number(0), default=0, help="of the noise")
     add_device(parser)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -26,9 +26,7 @@ Parts = dict[tuple[int, int], list]
 
 
 @torch.no_grad()
-def predict(
-    model: VideoModel, frames: Tensor, context: int, predict: int, samples: int = 1, at_once: int = 1000
-) -> Tensor:
+def predict(model: VideoModel, frames: Tensor, context: int, predict: int, samples: int = 1, at_once: int = 1000) -> Tensor:
     """Continue each sequence: (B, T >= context, C, H, W) -> (B, samples, `predict`, C, H, W), values in [0, 1].
 
     Only the first `context` frames are looked at. A deterministic model gives one sample whatever is asked for. At most
@@ -89,9 +87,7 @@ def evaluate(
                     bar.update(len(frames))
             drawn = settings.samples if model.stochastic else 1
             result[pool] = {
-                f"{c}->{t}": metrics.summarise(
-                    metrics.concatenate(batches), drawn, baselines=_averaged(knowing_nothing[c, t])
-                )
+                f"{c}->{t}": metrics.summarise(metrics.concatenate(batches), drawn, baselines=_averaged(knowing_nothing[c, t]))
                 for (c, t), batches in values.items()
             }
     return result

@@ -6,7 +6,8 @@ Everything returned is (batch, time) in float32, averaged or summed over the pix
 
 from __future__ import annotations
 
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch

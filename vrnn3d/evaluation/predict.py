@@ -13,12 +13,19 @@ from vrnn3d.models.base import VideoModel
 
 
 def predict_video(
-    model: VideoModel, clip: str | Path, *, context: int = 10, frames: int = 10, samples: int = 3, size: int = 64, seed: int = 0
+    model: VideoModel,
+    clip: str | Path,
+    *,
+    context: int = 10,
+    frames: int = 10,
+    samples: int = 3,
+    size: int | tuple[int, int] = 64,
+    seed: int = 0,
 ) -> dict[str, Tensor]:
     """Predict `frames` frames after the first `context` frames of a video file, folder of frames or .npy.
 
     Returns {row name: (context + frames, H, W) in [0, 1]}: "truth" (as far as the video goes, then black), "mean" and
-    "sample 1" ... each starting with the context. The video is resized to `size` x `size`.
+    "sample 1" ... each starting with the context. The video is resized to `size`: (H, W), or one number for both.
 
     Raises:
         ValueError: when the video is shorter than the context, or the model's window longer.

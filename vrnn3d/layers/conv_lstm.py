@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vrnn3d.layers.depth_folding import Conv3d, cat_channels
+from vrnn3d.layers.depth_folding import Conv3d, cat_channels, same_size
 from vrnn3d.layers.initial import initialise
 
 State = tuple[Tensor, Tensor]  # (hidden h, cell c), both (B, hidden, D, H, W)
@@ -21,7 +21,7 @@ class ConvLSTMCell(nn.Module):
     def __init__(self, inputs: int, hidden: int, kernel: tuple[int, int, int], ahead: int = 0):
         super().__init__()
         self.hidden, self.ahead = hidden, ahead
-        self.gates = Conv3d(inputs + hidden, 4 * hidden, kernel, padding=tuple(k // 2 for k in kernel))
+        self.gates = Conv3d(inputs + hidden, 4 * hidden, kernel, padding=same_size(kernel))
 
     def initial_state(self, batch: int, size: tuple[int, int, int], device=None, dtype=None) -> State:
         """Zeros: (h, c), each ``(batch, hidden, *size)`` in the memory order of folded convolutions."""
@@ -32,6 +32,7 @@ class ConvLSTMCell(nn.Module):
     def start_from_glorot(self) -> None:
         """Glorot's weights per gate and a forget gate that starts open, instead of PyTorch's default."""
         initialise(self.gates, gates=4)
+        assert self.gates.bias is not None
         with torch.no_grad():
             self.gates.bias[self.hidden : 2 * self.hidden] = 1.0
 

@@ -12,10 +12,13 @@ norm's view are free.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+Three = tuple[int, int, int]  # depth, height, width
 
 #: "auto" folds up to this depth. On a CPU folding wins up to depth 2 and loses from 4 on (``vrnn3d bench``); on a GPU
 #: half-precision Conv3d has no good kernels in recent PyTorch, while the folded form runs on the best 2D ones.
@@ -110,6 +113,12 @@ def _unfolded_order(x: Tensor) -> Tensor:
     return x
 
 
+def same_size(kernel: Three) -> Three:
+    """The padding under which a convolution of stride 1 with this (odd) kernel keeps the size."""
+    depth, height, width = kernel
+    return depth // 2, height // 2, width // 2
+
+
 def _band(weight: Tensor, depth_in: int, depth_out: int, tap) -> Tensor:
     """(O, I, kd, kh, kw) -> (depth_out * O, depth_in * I, kh, kw), block (o, i) being weight[:, :, tap(o, i)] or zero."""
     kd = weight.shape[2]
@@ -118,8 +127,7 @@ def _band(weight: Tensor, depth_in: int, depth_out: int, tap) -> Tensor:
     zero = torch.zeros_like(weight[:, :, 0])
     taps = weight.unbind(2)
     rows = [
-        torch.cat([taps[tap(o, i)] if 0 <= tap(o, i) < kd else zero for i in range(depth_in)], dim=1)
-        for o in range(depth_out)
+        torch.cat([taps[tap(o, i)] if 0 <= tap(o, i) < kd else zero for i in range(depth_in)], dim=1) for o in range(depth_out)
     ]
     return torch.cat(rows, dim=0)
 
@@ -161,7 +169,7 @@ class Conv3d(nn.Conv3d):
         if not (self._foldable() and folds(x)):
             weight = self.weight if inputs is None else self.weight[:, inputs]
             return self._conv_forward(_unfolded_order(x), weight, b)
-        pd, *padding = self.padding
+        pd, *padding = cast(Three, self.padding)
         depth = x.shape[2]
         depth_out = (depth + 2 * pd - kd) // sd + 1
         if depth_out < 1:
@@ -179,9 +187,9 @@ class Conv3d(nn.Conv3d):
 class ConvTranspose3d(nn.ConvTranspose3d):
     """``nn.ConvTranspose3d`` (same arguments, same parameters), folded where the clip is shallow."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]  # no output_size: nobody asks for one
         """(B, C, D, H, W) -> (B, C', D', H', W')."""
-        (kd, *_), (sd, *stride), (pd, *padding) = self.kernel_size, self.stride, self.padding
+        (kd, *_), (sd, *stride), (pd, *padding) = self.kernel_size, self.stride, cast(Three, self.padding)
         od, *output_padding = self.output_padding
         depth = x.shape[2]
         depth_out = (depth - 1) * sd - 2 * pd + kd + od
@@ -233,8 +241,8 @@ class BatchNorm3d(nn.BatchNorm3d):
             return
         with torch.no_grad():
             count = sum(n for n, _, _ in calls)
-            mean = sum(n * m for n, m, _ in calls) / count
-            squares = sum((n - 1) * v + n * (m - mean).square() for n, m, v in calls)
+            mean: Tensor = sum(n * m for n, m, _ in calls) / count  # type: ignore[assignment]  # never sums nothing
+            squares: Tensor = sum((n - 1) * v + n * (m - mean).square() for n, m, v in calls)  # type: ignore[assignment]
             self.num_batches_tracked.add_(1)
             share = 1.0 / self.num_batches_tracked.float() if self.momentum is None else self.momentum
             self.running_mean.lerp_(mean, share)
@@ -264,7 +272,7 @@ class BatchNorm3d(nn.BatchNorm3d):
         if self.training and _world() > 1:
             return self._whole_batch(x)
         flat = _as_picture(x)
-        if self.training and self.running_mean is not None:
+        if self.training and self.running_mean is not None and self.running_var is not None:
             # With momentum 1 the statistics of this call end up in `mean` and `variance`.
             mean, variance = torch.zeros_like(self.running_mean), torch.ones_like(self.running_var)
             y = F.batch_norm(flat, mean, variance, self.weight, self.bias, True, 1.0, self.eps)

@@ -16,11 +16,11 @@ def initialise(conv: nn.Conv2d | nn.Conv3d, gates: int = 1, normed: bool = False
     with torch.no_grad():
         for weight in conv.weight.chunk(gates):
             nn.init.xavier_uniform_(weight)
-        if not normed:
+        if not normed and conv.bias is not None:
             nn.init.zeros_(conv.bias)
 
 
 def silence(conv: nn.Module) -> None:
     """Let the last convolution put out zeros at first, so that training need not unlearn noise."""
-    nn.init.zeros_(conv.weight)
-    nn.init.zeros_(conv.bias)
+    for parameter in conv.parameters():
+        nn.init.zeros_(parameter)

@@ -6,14 +6,14 @@ weights load by key.
 
 from __future__ import annotations
 
-from typing import Callable
+from collections.abc import Callable
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vrnn3d.layers.depth_folding import BatchNorm3d, Conv3d, ConvTranspose3d, GroupNorm3d
 from vrnn3d.layers.gaussian import widened
-
 
 #: channels -> a normalisation layer
 Norm = Callable[[int], nn.Module]
@@ -126,7 +126,7 @@ class Conv2dDecoder(nn.Module):
 
     def __init__(self, inputs: int, channels: int = 1, widths: tuple[int, int] = (64, 128), norm: Norm = BatchNorm3d):
         super().__init__()
-        shape = dict(kernel_size=(1, 5, 5), stride=(1, 2, 2), padding=(0, 2, 2), output_padding=(0, 1, 1))
+        shape: dict[str, Any] = dict(kernel_size=(1, 5, 5), stride=(1, 2, 2), padding=(0, 2, 2), output_padding=(0, 1, 1))
         self.layers = nn.Sequential(
             _normed(norm, ConvTranspose3d(inputs, widths[0], **shape), widths[0], nn.ReLU()),
             ConvTranspose3d(widths[0], channels, **shape),

@@ -40,7 +40,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vrnn3d.layers.depth_folding import Conv3d, folded_kernel, cat_channels, unfold
+from vrnn3d.layers.depth_folding import Conv3d, cat_channels, folded_kernel, unfold
 from vrnn3d.layers.initial import initialise, silence
 from vrnn3d.models.base import Latents, VideoModel, check_window
 from vrnn3d.models.predrnnpp import SampleNorm, set_plain
@@ -75,6 +75,7 @@ class EndPaddedConv3d(nn.Conv3d):
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, D, H, W) -> (B, gates * hidden, D, H, W)."""
         if self.plain:
+            assert self.bias is not None
             x = F.pad(x, (0, 0, 0, 0, 0, KERNEL_DEPTH - 1))
             parts = zip(self.weight.chunk(self.gates), self.bias.chunk(self.gates))
             return torch.cat([F.conv3d(x, w, b, padding=self.padding) for w, b in parts], dim=1)

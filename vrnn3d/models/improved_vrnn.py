@@ -151,6 +151,7 @@ class LatentNet(nn.Module):
         self.head = nn.Conv2d(channels + coarser, 2 * latent, 1)
         # Prior and posterior start out nearly equal, hence with almost no latent loss.
         nn.init.normal_(self.head.weight, std=1e-3)
+        assert self.head.bias is not None
         nn.init.zeros_(self.head.bias)
 
     def inputs(self, features: Tensor) -> Tensor:
@@ -190,6 +191,8 @@ class ImprovedVRNN(VideoModel):
     """
 
     stochastic = True
+    renderer: Any  # of PyTorch's containers mypy knows no members
+    initial: Any
 
     def __init__(
         self,
@@ -229,21 +232,15 @@ class ImprovedVRNN(VideoModel):
             for level, width in enumerate(widths)
         )
         coarser = [sum(sizes[:index]) for index in range(len(sizes))]
-        self.prior = nn.ModuleList(
-            LatentNet(widths[level], *s) for level, *s in zip(self.latent_levels, coarser, sizes)
-        )
-        self.posterior = nn.ModuleList(
-            LatentNet(widths[level], *s) for level, *s in zip(self.latent_levels, coarser, sizes)
-        )
+        self.prior = nn.ModuleList(LatentNet(widths[level], *s) for level, *s in zip(self.latent_levels, coarser, sizes))
+        self.posterior = nn.ModuleList(LatentNet(widths[level], *s) for level, *s in zip(self.latent_levels, coarser, sizes))
         # Everything of the renderer is listed coarse to fine.
         extra = dict(zip(self.latent_levels, sizes))
         order = range(levels - 1, -1, -1)
         self.renderer = nn.ModuleDict(
             {
                 "lstm": nn.ModuleList(ConvLSTM(widths[i] + extra.get(i, 0), widths[i]) for i in order),
-                "up": nn.ModuleList(
-                    _up(widths[i], widths[i - 1], 2 if i < levels - 1 else _COARSEST_POOL) for i in order if i
-                ),
+                "up": nn.ModuleList(_up(widths[i], widths[i - 1], 2 if i < levels - 1 else _COARSEST_POOL) for i in order if i),
                 "out": nn.Sequential(_conv(hidden, hidden, 3), nn.Conv2d(hidden, channels, 3, padding=1)),
             }
         )
@@ -295,7 +292,8 @@ class ImprovedVRNN(VideoModel):
             posterior = self._start("posterior", context) if last or target is not None else ()
 
         prior, posterior, renderer = list(prior), list(posterior), list(renderer)
-        samples, latents = [], []
+        samples: list[Tensor] = []
+        latents = []
         for index in range(len(self.latent_levels)):
             # Eq. 2
             raw, prior[index] = self.prior[index](prior_inputs[index], prior[index], samples)

@@ -40,7 +40,7 @@ def set_plain(model: nn.Module, plain: bool) -> None:
     """Switch every part of a model between its plain and its fast form."""
     for part in model.modules():
         if part is not model and hasattr(part, "plain"):
-            part.plain = plain
+            part.plain = plain  # type: ignore[assignment]  # a flag, no module
 
 
 class SampleNorm(nn.Module):
@@ -78,6 +78,7 @@ class Gates(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.plain:
             return self.norm(self.conv(x))
+        assert self.conv.bias is not None
         parts = zip(self.conv.weight.chunk(self.gates), self.conv.bias.chunk(self.gates))
         return self.norm(torch.cat([F.conv2d(x, w, b, padding=self.conv.padding) for w, b in parts], dim=1))
 
@@ -203,7 +204,8 @@ class PredRNNPP(VideoModel):
     def plain(self, plain: bool) -> None:
         self._plain = plain
         set_plain(self, plain)
-        self.to(memory_format=torch.contiguous_format if plain else torch.channels_last)
+        order = torch.contiguous_format if plain else torch.channels_last
+        self.to(memory_format=order)  # type: ignore[call-overload]  # missing in PyTorch's annotations
 
     def initial_state(self, batch: int, height: int, width: int, device=None, dtype=None) -> tuple:
         """((H, C) of each layer, M, Z), all zero: (batch, channels, height / patch, width / patch)."""

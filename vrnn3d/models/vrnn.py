@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vrnn3d.layers.conv_lstm import ConvLSTMCell
-from vrnn3d.layers.depth_folding import Conv3d, cat_channels
+from vrnn3d.layers.depth_folding import Conv3d, Three, cat_channels, same_size
 from vrnn3d.layers.gaussian import SIGMA_MIN, gaussian_from_raw
 from vrnn3d.layers.initial import silence
 from vrnn3d.layers.resnet3d import (
@@ -37,7 +37,7 @@ class GaussianHead(nn.Module):
 
     def __init__(self, inputs: int, hidden: int, latent: int, kernel: tuple[int, int, int], ahead: int = 0):
         super().__init__()
-        padding = tuple(k // 2 for k in kernel)
+        padding = same_size(kernel)
         self.ahead, self.hidden = ahead, hidden
         self.body = Conv3d(inputs, hidden, kernel, padding=padding) if hidden else None
         self.heads = Conv3d(hidden or inputs, 2 * latent, kernel, padding=padding)
@@ -118,9 +118,9 @@ class VRNN(VideoModel):
         three = dimensions == 3
         self.latent_depth = -(-window // 2) if three else window
         encoder, decoder = (ResNetEncoder, ResNetDecoder) if three else (Conv2dEncoder, Conv2dDecoder)
-        kernel = (3, 3, 3) if three else (1, 3, 3)
+        kernel: Three = (3, 3, 3) if three else (1, 3, 3)
         wide = widths[1]
-        recurrent = kernel if recurrent_kernel is None else tuple(recurrent_kernel)
+        recurrent: Three = kernel if recurrent_kernel is None else tuple(recurrent_kernel)  # type: ignore[assignment]
         self.encoder = encoder(channels, widths, NORMS[norm])
         self.level1 = ConvLSTMCell(wide + latent, hidden, recurrent, ahead=wide)
         self.level2 = ConvLSTMCell(hidden, hidden, recurrent)
@@ -137,7 +137,10 @@ class VRNN(VideoModel):
         self.training_only = ("posterior_encoder",) if three else ("posterior_encoder", "posterior")
 
     def initial_state(self, batch: int, height: int, width: int, device=None, dtype=None):
-        """((h, c) of level 1, (h, c) of level 2, z if stochastic), all zero (paper, sect. 3.3: "a zero tensor in the 1st timestep")."""
+        """((h, c) of level 1, (h, c) of level 2, z if stochastic), all zero.
+
+        Paper, sect. 3.3: "a zero tensor in the 1st timestep".
+        """
         self.check_size(height, width)
         size = (self.latent_depth, height // 4, width // 4)
         levels = [level.initial_state(batch, size, device, dtype) for level in (self.level1, self.level2)]
@@ -192,10 +195,11 @@ class VRNN(VideoModel):
 
         `weights` is that model's state dict. Raises ``ValueError`` when it is not, or the model's widths differ.
         """
-        if not isinstance(self.encoder, ResNetEncoder):
+        if not isinstance(self.encoder, ResNetEncoder) or not isinstance(self.decoder, ResNetDecoder):
             raise ValueError("Kinetics weights fit the 3D model only")
         state = r3d_18_state(weights, self.channels)
-        if state["layer2.0.conv1.0.weight"].shape != self.encoder.layer2[0].conv1[0].weight.shape:
+        key = "layer2.0.conv1.0.weight"
+        if state[key].shape != self.encoder.state_dict()[key].shape:
             raise ValueError("Kinetics weights fit the full-size encoder only (widths 64 and 128)")
         self.encoder.load_state_dict(state)
         if self.stochastic:

@@ -110,7 +110,13 @@ _HALF_SHORT = replace(
     summary="half scale, 20,000 sequences: about a quarter of an hour on one CPU core; settings to try before the long runs",
     scale="half scale, a fifth of the training",
     everything=_HALF.everything
-    | {"train.sequences": 20_000, "train.validate_every": 0.1, "eval.protocols": ((10, 10),), "eval.samples": 4, "eval.sequences": 200},
+    | {
+        "train.sequences": 20_000,
+        "train.validate_every": 0.1,
+        "eval.protocols": ((10, 10),),
+        "eval.samples": 4,
+        "eval.sequences": 200,
+    },
     by_experiment={trial_name(title): changes for title, changes in {**RECIPE, **IDEAS}.items()},
     groups=("recipe", "ideas"),
 )

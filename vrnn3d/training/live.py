@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 from vrnn3d.files import atomic_write
 

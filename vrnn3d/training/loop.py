@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Iterator
 
 import torch
 from tqdm import tqdm
@@ -19,8 +19,8 @@ from vrnn3d.device import autocast, compiled, fast_matrix_products, pick_device,
 from vrnn3d.rollout import usable_length
 from vrnn3d.training import order, schedules
 from vrnn3d.training.distributed import Team
-from vrnn3d.training.objective import objective, validation_mse
 from vrnn3d.training.live import LiveCurves
+from vrnn3d.training.objective import objective, validation_mse
 from vrnn3d.training.start import load_start
 from vrnn3d.training.state import State, TrainingDiverged
 from vrnn3d.training.stop import StopRule
@@ -110,6 +110,7 @@ def train(
         if not updates and team.leads:
             state.save(folder, experiment, seed, data)
         while state.step < updates:
+            assert state.optimiser is not None  # without one there are no updates
             step, at = state.step, state.step / updates
             forced = schedules.forcing_probability(at, settings.forcing_end)
             beta = schedules.beta(at, experiment.loss.beta, experiment.loss.beta_warmup)

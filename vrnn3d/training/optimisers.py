@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +40,7 @@ def _inner_convolutions(model: nn.Module) -> Iterable[nn.Parameter]:
     for module in model.modules():
         if isinstance(module, (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)):
             if min(module.in_channels, module.out_channels) > 3 and module.weight.requires_grad:
-                yield module.weight
+                yield module.weight  # type: ignore[misc]  # a parameter, which PyTorch's annotations call a tensor
 
 
 class Muon(torch.optim.Optimizer):
@@ -63,6 +64,7 @@ class Muon(torch.optim.Optimizer):
                     update(parameter, group)
 
     def _matrix(self, parameter: Tensor, group: dict) -> None:
+        assert parameter.grad is not None
         state = self.state[parameter]
         if not state:
             state["momentum"] = torch.zeros_like(parameter)
@@ -73,6 +75,7 @@ class Muon(torch.optim.Optimizer):
         parameter.add_(orthogonalised(matrix).view_as(parameter), alpha=-group["lr"] * scale)
 
     def _adam(self, parameter: Tensor, group: dict) -> None:
+        assert parameter.grad is not None
         state = self.state[parameter]
         if not state:
             state.update(step=0, mean=torch.zeros_like(parameter), square=torch.zeros_like(parameter))

@@ -68,9 +68,7 @@ def epoch_of(experiment: Experiment, step: int, data: Dataset) -> int:
     return step * experiment.train.batch // len(data)
 
 
-def forcing_mask(
-    contexts: tuple[int, ...], probability: float, batch: int, length: int, generator: torch.Generator
-) -> Tensor:
+def forcing_mask(contexts: tuple[int, ...], probability: float, batch: int, length: int, generator: torch.Generator) -> Tensor:
     """Which frames are fed as they are, (batch, length): a context drawn for each sequence, later ones with `probability`."""
     drawn = torch.tensor(contexts)[torch.randint(len(contexts), (batch,), generator=generator)]
     return (torch.arange(length) < drawn[:, None]) | (torch.rand(batch, length, generator=generator) < probability)
@@ -79,5 +77,3 @@ def forcing_mask(
 def evenly_spaced(count: int, available: int) -> Tensor:
     """`count` sequence numbers at equal distances in a data set of `available`."""
     return torch.arange(count) * available // count
-
-
