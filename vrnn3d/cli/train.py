@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import time
 from contextlib import nullcontext
 
@@ -88,19 +89,24 @@ def _one(experiment: Experiment, seed: int, args: argparse.Namespace, started: f
     from vrnn3d.study.folders import RECORD, commit_record, run_folder
     from vrnn3d.study.run import run
     from vrnn3d.training.distributed import Team
+    from vrnn3d.training.state import TrainingDiverged
 
     minutes = None if args.max_minutes is None else args.max_minutes - (time.monotonic() - started) / 60
     if minutes is not None and minutes <= 0:
         return False
-    record = run(
-        experiment,
-        seed,
-        args.out,
-        device=args.device,
-        max_minutes=minutes,
-        evaluate_cut=args.evaluate_cut,
-        progress=not args.quiet,
-    )
+    try:
+        record = run(
+            experiment,
+            seed,
+            args.out,
+            device=args.device,
+            max_minutes=minutes,
+            evaluate_cut=args.evaluate_cut,
+            progress=not args.quiet,
+        )
+    except TrainingDiverged as error:
+        command = _again(experiment, seed, args, error.changes)
+        raise TrainingDiverged(f"{error}: {command}", error.changes) from None
     if Team.current().leads:
         folder = run_folder(args.out, experiment, seed)
         print(f"{record.status}: {record.training.sequences} sequences; {folder / RECORD}")
@@ -108,6 +114,15 @@ def _one(experiment: Experiment, seed: int, args: argparse.Namespace, started: f
         if args.record:
             print(f"recorded: {commit_record(record, folder)}")
     return record.finished
+
+
+def _again(experiment: Experiment, seed: int, args: argparse.Namespace, changes: dict[str, str]) -> str:
+    """The command that runs an experiment again with other settings, ready to be typed."""
+    name = experiment.name.partition("+")[0]  # what follows the plus sign says that --set or --clips changed it
+    words = ["vrnn3d", "train", name, "--profile", experiment.profile, "--seed", str(seed), "--out", args.out]
+    for option, value in (("--clips", args.clips), ("--device", args.device)):
+        words += [option, value] if value else []
+    return shlex.join([*words, "--set", *args.set, *(f"{setting}={value}" for setting, value in changes.items())])
 
 
 def print_scores(evaluation: dict) -> None:

@@ -187,6 +187,8 @@ def _validate(state: State, experiment: Experiment, data: Dataset, validation: D
     """Note the errors on the validation set and, where training sees a sequence more than once, on sequences it saw."""
     with state.validated_weights() as model:
         mse = validation_mse(model, experiment, validation, place)
+        if not math.isfinite(mse):
+            raise TrainingDiverged(f"the validation error is {mse} at update {state.step}")
         state.note(validation_sequences=state.step * experiment.train.batch, validation_mse=mse)
         if experiment.train.sequences > len(data):  # what is seen more than once can be memorised
             state.note(seen_mse=validation_mse(model, experiment, data, place))
@@ -200,8 +202,10 @@ def _told(experiment: Experiment, state: State, folder: Path) -> Iterator[None]:
     try:
         yield
     except TrainingDiverged as error:
-        command = f"vrnn3d train {experiment.name.partition('+')[0]} --profile {experiment.profile} --set train.lr={experiment.train.lr / 3:.2g}"
-        kept = "no checkpoint was written yet; try a lower rate"
+        changes = {"train.lr": f"{experiment.train.lr / 3:.2g}"}
+        kept = "no checkpoint was written yet; start anew"
         if (folder / checkpoint.CHECKPOINT).exists():
-            kept, command = "the last good checkpoint stays; go on from it at a lower rate", f"{command} train.start={folder}"
-        raise TrainingDiverged(f"{experiment.name} diverged: {error}; {kept}: {command}") from None
+            changes["train.start"] = str(folder)
+            kept = f"the last good checkpoint stays in {folder}; go on from it"
+        settings = " and ".join(f"{name}={value}" for name, value in changes.items())
+        raise TrainingDiverged(f"{experiment.name} diverged: {error}; {kept} with {settings}", changes) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,14 @@ Weights = dict[str, Tensor]
 
 
 class TrainingDiverged(RuntimeError):
-    """A loss, gradient or weight is NaN or infinite; the message says where, what was kept and what to do."""
+    """A loss, gradient or weight is NaN or infinite; the message says where, what was kept and what to do.
+
+    `changes` are the settings to go on with, as ``--set`` takes them.
+    """
+
+    def __init__(self, message: str, changes: Mapping[str, str] | None = None):
+        super().__init__(message)
+        self.changes = dict(changes or {})
 
 
 @dataclass
