@@ -1,36 +1,68 @@
-"""The registry: every system of the study by name."""
+"""The registry: every system of the study by name. :func:`register` adds one."""
 
 from __future__ import annotations
 
 import inspect
 from importlib import import_module
+from typing import Any, NamedTuple
 
 from vrnn3d.models.base import VideoModel
 
-#: name -> (module, class, keyword arguments that make this entry of the class)
-REGISTRY: dict[str, tuple[str, str, dict]] = {
-    "vrnn3d": ("vrnn", "VRNN", {}),
-    "vrnn2d": ("vrnn", "VRNN", dict(dimensions=2, window=1, horizon=1, head=0)),
-    "convlstm2d": ("vrnn", "VRNN", dict(dimensions=2, window=1, horizon=1, latent=0)),
-    "predrnnpp": ("predrnnpp", "PredRNNPP", {}),
-    "e3d_lstm": ("e3d_lstm", "E3DLSTM", {}),
-    "improved_vrnn": ("improved_vrnn", "ImprovedVRNN", {}),
-    "copy_last": ("baselines", "CopyLast", {}),
-    "black": ("baselines", "Black", {}),
-    "pixel_mean": ("baselines", "PixelMean", {}),
-}
+
+class Entry(NamedTuple):
+    """A model of the registry: its class, or "module:Class", and the keyword arguments that make this entry of it."""
+
+    cls: type[VideoModel] | str
+    defaults: dict[str, Any]
 
 
-def _entry(name: str) -> tuple[type[VideoModel], dict]:
+REGISTRY: dict[str, Entry] = {}
+
+
+def register(name: str, cls: type[VideoModel] | str, **defaults: Any) -> None:
+    """Make a model known to configurations, training, evaluation and the command line.
+
+    Args:
+        name: what ``model.name`` calls it.
+        cls: its class, or "module:Class" naming it, so that its module is imported when it is first needed. It takes
+            keyword arguments only, `window` and `horizon` among them; where it has `channels` or `size`, these are the
+            data's.
+        defaults: keyword arguments that make this entry of the class.
+
+    Raises:
+        ValueError: when another model has that name.
+    """
+    known = REGISTRY.get(name)
+    if known is not None and known.cls != cls:
+        raise ValueError(f"a model named {name!r} is registered already; choose another name")
+    REGISTRY[name] = Entry(cls, defaults)
+
+
+register("vrnn3d", "vrnn3d.models.vrnn:VRNN")
+register("vrnn2d", "vrnn3d.models.vrnn:VRNN", dimensions=2, window=1, horizon=1, head=0)
+register("convlstm2d", "vrnn3d.models.vrnn:VRNN", dimensions=2, window=1, horizon=1, latent=0)
+register("predrnnpp", "vrnn3d.models.predrnnpp:PredRNNPP")
+register("e3d_lstm", "vrnn3d.models.e3d_lstm:E3DLSTM")
+register("improved_vrnn", "vrnn3d.models.improved_vrnn:ImprovedVRNN")
+register("copy_last", "vrnn3d.models.baselines:CopyLast")
+register("black", "vrnn3d.models.baselines:Black")
+register("pixel_mean", "vrnn3d.models.baselines:PixelMean")
+
+
+def model_class(name: str) -> type[VideoModel]:
+    """The class of a model of the registry; ``ValueError`` with the known names for an unknown one."""
     if name not in REGISTRY:
         raise ValueError(f"no model {name!r}; there are: {', '.join(REGISTRY)}")
-    module, cls_name, defaults = REGISTRY[name]
-    return getattr(import_module(f"vrnn3d.models.{module}"), cls_name), defaults
+    cls = REGISTRY[name].cls
+    if not isinstance(cls, str):
+        return cls
+    module, _, member = cls.partition(":")
+    return getattr(import_module(module), member)
 
 
 def arguments(name: str) -> list[str]:
     """The keyword arguments that a model of the registry can be built with."""
-    return list(inspect.signature(_entry(name)[0]).parameters)
+    return list(inspect.signature(model_class(name)).parameters)
 
 
 def build_model(name: str, **overrides) -> VideoModel:
@@ -39,9 +71,8 @@ def build_model(name: str, **overrides) -> VideoModel:
     Raises:
         ValueError: for an unknown name or argument; the known ones are listed.
     """
-    cls, defaults = _entry(name)
-    known = arguments(name)
+    cls, known = model_class(name), arguments(name)
     unknown = [key for key in overrides if key not in known]
     if unknown:
         raise ValueError(f"{name} has no argument {', '.join(unknown)}; its arguments are: {', '.join(known)}")
-    return cls(**{**defaults, **overrides})
+    return cls(**{**REGISTRY[name].defaults, **overrides})

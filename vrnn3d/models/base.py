@@ -10,7 +10,7 @@ frames of that clip are new. One step is three parts, of which only the middle o
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -21,12 +21,30 @@ from vrnn3d.layers.gaussian import Gaussian
 Latents = tuple[tuple[Gaussian | None, Gaussian], ...]
 
 
+class Paper(NamedTuple):
+    """The publication that a model is built from."""
+
+    title: str
+    authors: str
+    year: int
+    venue: str
+    link: str
+
+
 class VideoModel(nn.Module):
     """Base of all models. Frames are (batch, time, channel, height, width), values in [0, 1].
 
-    Subclasses set ``window``, ``horizon``, ``channels`` and implement :meth:`initial_state`, :meth:`advance` and,
-    where they have such parts, :meth:`encode`, :meth:`encode_target` and :meth:`decode`.
+    A class says what it is built from: ``TITLE``; ``PAPER``; ``CODE``, the address of the public code that it was compared
+    with; and ``DEPARTURES``, in sentences, where it differs from either.
+
+    Subclasses set ``window``, ``horizon``, ``channels`` and implement :meth:`initial_state`, :meth:`advance` and, where
+    they have such parts, :meth:`encode`, :meth:`encode_target` and :meth:`decode`.
     """
+
+    TITLE: ClassVar[str] = ""
+    PAPER: ClassVar[Paper | None] = None
+    CODE: ClassVar[str | None] = None
+    DEPARTURES: ClassVar[tuple[str, ...]] = ()
 
     window: int = 1
     horizon: int = 1

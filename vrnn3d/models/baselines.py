@@ -1,4 +1,4 @@
-"""The baselines nobody may lose to. Both run through the same rollout, training and evaluation code as the networks."""
+"""The baselines nobody may lose to. They run through the same rollout, training and evaluation code as the networks."""
 
 from __future__ import annotations
 
@@ -41,6 +41,8 @@ class CopyLast(_Baseline):
         window, horizon: any M >= 1 with 1 <= H <= M; they change no prediction.
     """
 
+    TITLE = "Copy the last frame"
+
     def __init__(self, *, channels: int = 1, window: int = 1, horizon: int = 1):
         super().__init__(channels, window, horizon)
 
@@ -56,6 +58,8 @@ class Black(_Baseline):
         channels: of a frame.
         window, horizon: any M >= 1 with 1 <= H <= M; they change no prediction.
     """
+
+    TITLE = "Black frames"
 
     def __init__(self, *, channels: int = 1, window: int = 1, horizon: int = 1):
         super().__init__(channels, window, horizon)
@@ -77,6 +81,8 @@ class PixelMean(_Baseline):
         window, horizon: any M >= 1 with 1 <= H <= M.
         size: height and width in pixels of the frames; a learned picture fits no other.
     """
+
+    TITLE = "Mean of every pixel"
 
     def __init__(self, *, channels: int = 1, window: int = 1, horizon: int = 1, size: int = 64):
         super().__init__(channels, window, horizon)

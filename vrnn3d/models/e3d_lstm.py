@@ -42,7 +42,7 @@ from torch import Tensor, nn
 
 from vrnn3d.layers.depth_folding import Conv3d, cat_channels, folded_kernel, unfold
 from vrnn3d.layers.initial import initialise, silence
-from vrnn3d.models.base import Latents, VideoModel, check_window
+from vrnn3d.models.base import Latents, Paper, VideoModel, check_window
 from vrnn3d.models.predrnnpp import SampleNorm, set_plain
 
 KERNEL_DEPTH = 2
@@ -173,6 +173,25 @@ class E3DLSTM(VideoModel):
     Raises:
         ValueError: for a horizon other than 1, no window, no layer, or an even kernel.
     """
+
+    TITLE = "E3D-LSTM"
+    PAPER = Paper(
+        "Eidetic 3D LSTM: A Model for Video Prediction and Beyond",
+        "Wang, Jiang, Yang, Li, Long and Fei-Fei",
+        2019,
+        "ICLR",
+        "https://openreview.net/forum?id=B1lKS2AqtX",
+    )
+    CODE = "https://github.com/google/e3d_lstm"
+    DEPARTURES = (
+        "The spatial memory M is handed on from step to step, as in the paper; in the public code it stays zero.",
+        "The output gate is a sigmoid, as in the paper; the public code's is the sigmoid of a tanh.",
+        "As in the public code, M passes through a convolution and a tanh before its forget gate, 1 is added to that gate, and"
+        " what X, H and M add to the gates is layer-normalised.",
+        "The first clip is a full one; the public code puts a frame of zeros before the first.",
+        "One bias serves the output gate's convolution of C and M, where the public code has two: 64 numbers a layer.",
+        "The last convolution starts at zero.",
+    )
 
     def __init__(
         self,

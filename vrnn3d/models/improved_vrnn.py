@@ -42,7 +42,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vrnn3d.layers.gaussian import SIGMA_MIN, gaussian_from_raw
-from vrnn3d.models.base import Latents, VideoModel, check_window
+from vrnn3d.models.base import Latents, Paper, VideoModel, check_window
 
 _COARSEST_POOL = 4  # side of the pooling before the coarsest level; all others halve
 
@@ -189,6 +189,26 @@ class ImprovedVRNN(VideoModel):
     Raises:
         ValueError: for a window or horizon other than 1, fewer than two levels or no context.
     """
+
+    TITLE = "Improved VRNN"
+    PAPER = Paper(
+        "Improved Conditional VRNNs for Video Prediction",
+        "Castrejon, Ballas and Courville",
+        2019,
+        "ICCV",
+        "https://arxiv.org/abs/1904.12165",
+    )
+    CODE = "https://github.com/facebookresearch/improved_vrnn"
+    DEPARTURES = (
+        "A model meets one frame a step, so in each of the first context steps the initial states are made from the frames met"
+        " so far; from there on they recur.",
+        "Samples of coarser levels reach prior and posterior, as in the paper; in the public code the posterior only.",
+        "Means and deviations come from plain convolutions, and a deviation is a floor plus a softplus, as in every model of"
+        " this study; the public code normalises both together.",
+        "The last pooling has stride 4, which is the same at 64 x 64 pixels and fits other sizes too.",
+        "No group of the group norms has fewer than four channels.",
+        "The reconstruction term is the study's; for digits the original has the cross-entropy.",
+    )
 
     stochastic = True
     renderer: Any  # of PyTorch's containers mypy knows no members

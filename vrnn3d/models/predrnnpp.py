@@ -33,7 +33,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vrnn3d.layers.initial import initialise, silence
-from vrnn3d.models.base import Latents, VideoModel, check_window
+from vrnn3d.models.base import Latents, Paper, VideoModel, check_window
 
 
 def set_plain(model: nn.Module, plain: bool) -> None:
@@ -161,6 +161,23 @@ class PredRNNPP(VideoModel):
     Raises:
         ValueError: for a window or horizon other than 1, fewer than two layers, or an even kernel.
     """
+
+    TITLE = "PredRNN++"
+    PAPER = Paper(
+        "PredRNN++: Towards A Resolution of the Deep-in-Time Dilemma in Spatiotemporal Predictive Learning",
+        "Wang, Gao, Long, Wang and Yu",
+        2018,
+        "ICML",
+        "https://arxiv.org/abs/1804.06300",
+    )
+    CODE = "https://github.com/Yunbo426/predrnn-pp"
+    DEPARTURES = (
+        "As in the public code, g' in the spatial memory does not see M, and the output gate sees H of the step before.",
+        "As in the public code, 1 is added to both forget gates before the sigmoid.",
+        "Layer norm after the convolutions is an option, off by default; the public code has it.",
+        "Weights are drawn by Glorot's rule, and the last convolution starts at zero; the public code draws from +-0.001.",
+        "Training sequences are not reversed for a second step, as the public code does.",
+    )
 
     def __init__(
         self,

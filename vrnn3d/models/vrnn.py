@@ -24,7 +24,7 @@ from vrnn3d.layers.resnet3d import (
     mirrored_state,
     r3d_18_state,
 )
-from vrnn3d.models.base import Latents, VideoModel, check_window
+from vrnn3d.models.base import Latents, Paper, VideoModel, check_window
 
 WIRINGS = ("z_p", "z_q")
 
@@ -81,6 +81,28 @@ class VRNN(VideoModel):
     Raises:
         ValueError: for a window and horizon it cannot take, or an unknown wiring, init or norm.
     """
+
+    TITLE = "Convolutional VRNN"
+    PAPER = Paper(
+        "A Log-likelihood Regularized KL Divergence for Video Prediction With a 3D Convolutional Variational Recurrent Network",
+        "Razali and Fernando",
+        2021,
+        "WACV Workshops",
+        "https://arxiv.org/abs/2012.06123",
+    )
+    DEPARTURES = (
+        "The paper does not state M and H; both are 2 by default.",
+        "The 7 million parameters that the paper gives each ConvLSTM level are those of both levels together, 7.3 million:"
+        " else the total of 12.9 million cannot be met.",
+        "Both standard deviations have a floor, 0.1 by default, which the paper does not mention; without one equation 13 has no"
+        " minimum.",
+        "The ConvLSTM levels have no peepholes, as in all public code.",
+        "The running statistics of batch norms are updated once a training step, from all time steps alike; the paper does not"
+        " say how.",
+        "Weights are random at first, unless those of torchvision's r3d_18 are given (load_kinetics), from which the paper"
+        " starts.",
+        "The decoder's output is linear, so that a prediction may leave [0, 1]; metrics clip it.",
+    )
 
     size_multiple = 4
 
