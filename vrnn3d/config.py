@@ -66,7 +66,7 @@ class Train(Settings):
     )
     start: str = setting("", "weights to start from: a run, published weights, or a file with r3d_18's state dict")
     clip: float = setting(1.0, "bound on the gradient's norm; 0 sets none", low=0)
-    context: tuple[int, ...] = setting((10,), "context lengths, one drawn for each sequence", low=1)
+    context: tuple[int, ...] = setting((10,), "context lengths, one drawn for each sequence", low=1, items=1)
     forcing_end: float = setting(
         0.6, "scheduled sampling: the probability of a true input falls 1 -> 0 over this fraction", low=0, high=1
     )
@@ -86,7 +86,7 @@ class Eval(Settings):
 
     GROUP: ClassVar[str] = "eval"
 
-    protocols: tuple[tuple[int, int], ...] = setting(TABLE1_PROTOCOLS, "(context, predicted) frames", low=1)
+    protocols: tuple[tuple[int, int], ...] = setting(TABLE1_PROTOCOLS, "(context, predicted) frames", low=1, items=1)
     samples: int = setting(50, "predictions drawn per test sequence (stochastic models)", low=1)
     sequences: int = setting(1_000, "test sequences", low=1)
     batch: int = setting(20, "test sequences at a time", low=1)
@@ -222,8 +222,10 @@ def override(experiment: Experiment, assignments: Mapping[str, Any]) -> Experime
         part = getattr(experiment, group) if group in ("data", *_GROUPS) else None
         known = [field.name for field in dataclasses.fields(part)] if part is not None else []
         for name in values:
-            if name.partition(".")[0] not in known or ("." in name and not name.startswith("options.")):
-                raise ValueError(f"no setting {group}.{name}; there are: {', '.join(known_settings(type(experiment.data)))}")
+            first, dot, option = name.partition(".")
+            if first not in known or (dot and not (first == "options" and option)):
+                there = ", ".join(known_settings(type(experiment.data)))
+                raise ValueError(f"no setting {f'{group}.{name}'.rstrip('.')}; there are: {there}")
         assert part is not None
         options = {name.removeprefix("options."): v for name, v in values.items() if name.startswith("options.")}
         values = {name: v for name, v in values.items() if not name.startswith("options.")}

@@ -25,14 +25,14 @@ def setting(
     above: float | None = None,
     below: float | None = None,
     choices: tuple | None = None,
+    items: int = 0,
 ) -> Any:
     """A field with a default, a sentence on its meaning, and the values it may take.
 
     A default of ``...`` makes the field one that must be given. `low` and `high` are allowed themselves, `above` and
-    `below` are not. For a tuple the limits and `choices` hold for
-    each of its items.
+    `below` are not. For a tuple the limits and `choices` hold for each of its items, of which there are at least `items`.
     """
-    limits = {"help": help, "low": low, "high": high, "above": above, "below": below, "choices": choices}
+    limits = {"help": help, "low": low, "high": high, "above": above, "below": below, "choices": choices, "items": items}
     if default is ...:
         return dataclasses.field(metadata=limits)
     if isinstance(default, (dict, list)):
@@ -79,7 +79,8 @@ def _allowed(kind: Any, limits: typing.Mapping[str, Any]) -> str:
     """What a setting may be, in words."""
     if limits.get("choices"):
         listed = ", ".join(map(str, limits["choices"]))
-        return f"any of: {listed}" if typing.get_origin(kind) is tuple else f"one of: {listed}"
+        several = f"any of: {listed}" + (f" (at least {limits['items']})" if limits.get("items") else "")
+        return several if typing.get_origin(kind) is tuple else f"one of: {listed}"
     bounds = [
         word.format(limits[name])
         for name, word in (
@@ -90,17 +91,19 @@ def _allowed(kind: Any, limits: typing.Mapping[str, Any]) -> str:
         )
         if limits.get(name) is not None
     ]
-    return " ".join(filter(None, [_described(kind), " and ".join(bounds)]))
+    return _described(kind, " and ".join(bounds), limits.get("items", 0))
 
 
-def _described(kind: Any) -> str:
+def _described(kind: Any, bounds: str, items: int) -> str:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(_described(a) for a in arguments)
+        return " or ".join(_described(a, bounds, items) for a in arguments)
     if origin is tuple:
-        if len(arguments) == 2 and arguments[1] is Ellipsis:
-            return f"a list, each item {_described(arguments[0])}"
-        return f"a list of {len(arguments)}, each {_described(arguments[0])}"
+        endless = len(arguments) == 2 and arguments[1] is Ellipsis
+        count = (f" of at least {items}" if items else "") if endless else f" of {len(arguments)}"
+        return f"a list{count}, each item {_described(arguments[0], bounds, 0)}"
+    if kind in (int, float) and bounds:
+        return f"{_WORDS[kind]} {bounds}"
     return _WORDS.get(kind, "nothing" if kind is type(None) else getattr(kind, "__name__", str(kind)))
 
 
@@ -133,6 +136,8 @@ def _converted(value: Any, kind: Any, limits: typing.Mapping[str, Any]) -> Any:
         if not isinstance(value, (tuple, list)):
             raise _Wrong
         if len(arguments) == 2 and arguments[1] is Ellipsis:
+            if len(value) < limits.get("items", 0):
+                raise _Wrong
             return tuple(_converted(item, arguments[0], limits) for item in value)
         if len(value) != len(arguments):
             raise _Wrong
@@ -140,7 +145,7 @@ def _converted(value: Any, kind: Any, limits: typing.Mapping[str, Any]) -> Any:
     if kind is dict or origin is dict:
         if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
             raise _Wrong
-        return dict(value)
+        return {key: _with_tuples(item) for key, item in value.items()}
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
@@ -148,6 +153,11 @@ def _converted(value: Any, kind: Any, limits: typing.Mapping[str, Any]) -> Any:
     if not _within(value, limits):
         raise _Wrong
     return value
+
+
+def _with_tuples(value: Any) -> Any:
+    """A value whose lists, as JSON has them, are tuples."""
+    return tuple(map(_with_tuples, value)) if isinstance(value, (list, tuple)) else value
 
 
 def _within(value: Any, limits: typing.Mapping[str, Any]) -> bool:

@@ -59,6 +59,7 @@ class MovingMNISTData(DataSettings):
         ("train", "test"),
         "the digits of the test sets; 'file' is the public mnist_test_seq.npy",
         choices=("train", "test", "file"),
+        items=1,
     )
     online: bool = setting(False, "endless fresh training sequences instead of a fixed split")
     sequences: tuple[int, int, int] = setting((10_000, 1_000, 1_000), "sequences of train, validation and test", low=1)

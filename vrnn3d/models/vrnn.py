@@ -94,8 +94,8 @@ class VRNN(VideoModel):
         "The paper does not state M and H; both are 2 by default.",
         "The 7 million parameters that the paper gives each ConvLSTM level are those of both levels together, 7.3 million:"
         " else the total of 12.9 million cannot be met.",
-        "Both standard deviations have a floor, 0.1 by default, which the paper does not mention; without one equation 13 has no"
-        " minimum.",
+        "Both standard deviations have a floor, 0.1 by default, which the paper does not mention; without one equation 13 has"
+        " no minimum.",
         "The ConvLSTM levels have no peepholes, as in all public code.",
         "The running statistics of batch norms are updated once a training step, from all time steps alike; the paper does not"
         " say how.",
