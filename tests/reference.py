@@ -1,4 +1,4 @@
-"""What the tests of cells against NumPy share: random parameters, random frames, the sigmoid."""
+"""What tests of models share: random parameters and frames, the sigmoid, and weights like torchvision's r3d_18."""
 
 from __future__ import annotations
 
@@ -39,3 +39,30 @@ def assert_same_function(fast: nn.Module, plain: nn.Module, clip: torch.Tensor, 
 
 def sigmoid(x):
     return 1 / (1 + np.exp(-x))
+
+
+# Written from the published structure of torchvision's r3d_18, not read off our encoder.
+BLOCKS = [("layer1.0", 64, 64), ("layer1.1", 64, 64), ("layer2.0", 64, 128), ("layer2.1", 128, 128)]
+
+
+def r3d_18_weights() -> dict[str, torch.Tensor]:
+    """Random weights under the keys and shapes of torchvision's r3d_18, its later layers and classifier included."""
+    shapes = {"stem.0.weight": (64, 3, 3, 7, 7)}
+
+    def norm(name: str, channels: int) -> None:
+        for key in ("weight", "bias", "running_mean", "running_var"):
+            shapes[f"{name}.{key}"] = (channels,)
+        shapes[f"{name}.num_batches_tracked"] = ()
+
+    norm("stem.1", 64)
+    for name, inputs, outputs in [*BLOCKS, ("layer3.0", 128, 256), ("layer4.0", 256, 512)]:
+        shapes[f"{name}.conv1.0.weight"] = (outputs, inputs, 3, 3, 3)
+        norm(f"{name}.conv1.1", outputs)
+        shapes[f"{name}.conv2.0.weight"] = (outputs, outputs, 3, 3, 3)
+        norm(f"{name}.conv2.1", outputs)
+        if inputs != outputs:
+            shapes[f"{name}.downsample.0.weight"] = (outputs, inputs, 1, 1, 1)
+            norm(f"{name}.downsample.1", outputs)
+    shapes |= {"fc.weight": (400, 512), "fc.bias": (400,)}
+    torch.manual_seed(0)
+    return {k: torch.rand(s) if s else torch.zeros(s, dtype=torch.long) for k, s in shapes.items()}

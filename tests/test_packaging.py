@@ -1,7 +1,9 @@
-"""What a stranger's clone depends on: pins that agree, files that are there, and nothing of this machine in them."""
+"""What a stranger's clone depends on: pins that agree, commands that are there, and nothing of this machine in the files."""
 
 from __future__ import annotations
 
+import ast
+import functools
 import importlib.metadata
 import os
 import re
@@ -66,21 +68,47 @@ def _knows_setuptools() -> bool:
         return False
 
 
+NO_NETWORK = re.compile(r"NewConnectionError|ConnectTimeout|ConnectionError|Max retries|ProxyError|SSLError|No matching index")
+
+
+def pip(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """What pip says; skips where the package index cannot be reached."""
+    quick = ["--dry-run", "--disable-pip-version-check", "--no-input", "--retries", "0", "--timeout", "10"]
+    command = [sys.executable, "-m", "pip", "install", *quick, *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode and NO_NETWORK.search(done.stdout + done.stderr):
+        pytest.skip("the package index cannot be reached, and this environment is not that of constraints.txt")
+    return done
+
+
+@pytest.mark.slow
 def test_pip_accepts_the_list_of_environment_yml():
     """pip resolves it; what is installed already answers without the index."""
     arguments = [word for entry in pip_list() for word in entry.split()]
     isolation = ["--no-build-isolation"] if _knows_setuptools() else []
-    quick = ["--dry-run", "--disable-pip-version-check", "--no-input", "--retries", "0", "--timeout", "10"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "install", *quick, *isolation, *arguments],
-        cwd=ROOT, capture_output=True, text=True, timeout=240,
-    )  # fmt: skip
+    done = pip(*isolation, *arguments)
     told = done.stdout + done.stderr
-    no_network = r"NewConnectionError|ConnectTimeout|ConnectionError|Max retries|ProxyError|SSLError"
-    if done.returncode and re.search(no_network, told):
-        pytest.skip("the package index cannot be reached, and this environment is not that of constraints.txt")
     assert done.returncode == 0, told
     assert f"vrnn3d-{project_version()}" in told
+
+
+def test_every_pin_takes_the_oldest_python_and_the_newest(tmp_path):
+    """By the metadata of what is installed; pins that are not installed here are asked of the index."""
+    specifiers = pytest.importorskip("packaging.specifiers")
+    versions, unknown = ("3.11.0", "3.11.4", "3.12.0", "3.13.0", "3.14.0"), []
+    for name, _, version in (line.partition("==") for line in pins()):
+        try:
+            metadata = importlib.metadata.metadata(name)
+        except importlib.metadata.PackageNotFoundError:
+            metadata = None
+        if metadata is None or metadata["Version"].partition("+")[0] != version:
+            unknown.append(f"{name}=={version}")
+            continue
+        wanted = specifiers.SpecifierSet(metadata["Requires-Python"] or "")
+        assert [v for v in versions if not wanted.contains(v)] == [], f"{name} {version} wants Python {wanted}"
+    if unknown:
+        done = pip("--python-version", versions[0], "--only-binary=:all:", "--no-deps", "--target", str(tmp_path), *unknown)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def project_version() -> str:
@@ -131,14 +159,67 @@ def test_the_pin_list_is_complete():
     assert not missing, f"needed, installed and not in constraints.txt: {sorted(missing)}"
 
 
+def declared(*extras: str) -> set[str]:
+    """Distributions that pyproject.toml names, with those of these extras."""
+    optional = project()["optional-dependencies"]
+    lines = project()["dependencies"] + [line for extra in extras for line in optional[extra]]
+    return {normal(re.match(r"[A-Za-z0-9._-]+", line).group()) for line in lines}
+
+
+def imported(path: Path) -> set[str]:
+    """Top-level names of everything that a file imports, anywhere in it, without Python's own."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add(node.module.partition(".")[0])
+    return names - set(sys.stdlib_module_names)
+
+
+def owners(name: str) -> set[str]:
+    """The distributions that an importable name comes from."""
+    return {normal(owner) for owner in _distributions().get(name, [name])}
+
+
+_distributions = functools.cache(importlib.metadata.packages_distributions)
+
+
+#: What is imported only where a notebook runs, and comes with the kernel that runs it.
+IN_NOTEBOOKS = {"ipython", "matplotlib-inline", "myst-nb"}
+
+
+@pytest.mark.parametrize(
+    "folders, extras",
+    [(["vrnn3d"], ()), (["vrnn3d/study", "vrnn3d/book.py", "notebooks"], ("book",)), (["tests"], ("book", "dev"))],
+    ids=["library", "study", "tests"],
+)
+def test_everything_imported_is_declared(folders, extras):
+    """A library module imports what an installation without extras has; the study also what the book needs."""
+    own = {"vrnn3d"} | {path.stem for folder in ("tests", "book/_ext") for path in (ROOT / folder).glob("*.py")}
+    paths = [path for folder in folders for path in [ROOT / folder, *(ROOT / folder).rglob("*.py")] if path.suffix == ".py"]
+    if not extras:
+        paths = [path for path in paths if not path.is_relative_to(ROOT / "vrnn3d" / "study") and path.name != "book.py"]
+    assert paths
+    undeclared = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in paths
+        for name in sorted(imported(path) - own)
+        if not owners(name) & (declared(*extras) | IN_NOTEBOOKS)
+    ]
+    assert undeclared == []
+
+
+def test_everything_declared_for_the_library_is_imported_by_it():
+    used = {owner for path in (ROOT / "vrnn3d").rglob("*.py") for name in imported(path) for owner in owners(name)}
+    assert declared() - used == set(), "declared, and never imported"
+
+
 def test_the_driver_checks_for_packages_that_are_declared():
     from vrnn3d import book
 
-    owners = importlib.metadata.packages_distributions()
-    declared = {normal(re.match(r"[A-Za-z0-9._-]+", line).group())
-                for line in project()["dependencies"] + project()["optional-dependencies"]["book"]}  # fmt: skip
     for name in book.NEEDED:
-        assert {normal(owner) for owner in owners[name]} & declared, name
+        assert owners(name) & declared("book"), name
 
 
 # --- the repository ---------------------------------------------------------------------------------------------------
@@ -195,16 +276,31 @@ def test_the_excerpt_is_packaged_with_its_licence():
     assert any("CC BY-SA" in path.read_text(errors="ignore") for path in packaged)
 
 
-# --- the two commands -------------------------------------------------------------------------------------------------
+def test_the_changes_of_this_version_are_told():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert "keepachangelog.com" in text
+    versions = re.findall(r"^## \[([^\]]+)\]", text, re.M)
+    assert versions[0] in (project_version(), "Unreleased") and project_version() in versions
+    assert set(re.findall(r"^### (.+)$", text, re.M)) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+def test_the_package_tells_type_checkers_that_it_is_typed():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert "py.typed" in settings["package-data"]["vrnn3d"] and (ROOT / "vrnn3d" / "py.typed").is_file()
+
+
+# --- the commands -----------------------------------------------------------------------------------------------------
+
+TARGETS = {"book": "-m vrnn3d.book", "test": "-m pytest", "quick": "-m pytest", "check": "-m mypy"}
 
 
 def test_ci_runs_what_the_readme_says():
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK), ".ci/run is not executable"
     commands = [line.strip() for line in script.read_text().splitlines() if line.strip().startswith("make ")]
-    assert sorted(commands) == ["make book", "make test"]
+    assert {"make book", "make test"} <= set(commands) <= {f"make {target}" for target in TARGETS}
     head = "\n".join((ROOT / "README.md").read_text().splitlines()[:40])
-    for command in commands:
+    for command in ("make book", "make test"):
         assert command in head, f"the README's first screen lacks: {command}"
     bash = shutil.which("bash")
     if bash is None:
@@ -212,13 +308,126 @@ def test_ci_runs_what_the_readme_says():
     subprocess.run([bash, "-n", str(script)], check=True)
 
 
-def test_make_knows_both_commands():
+@pytest.mark.parametrize("target, runs", TARGETS.items())
+def test_make_knows_the_commands(target, runs):
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
-    for target, runs in (("book", "-m vrnn3d.book"), ("test", "-m pytest")):
-        command = ["make", "--no-print-directory", "--dry-run", target]  # quiet also below another make
+    command = ["make", "--no-print-directory", "--dry-run", target]  # quiet also below another make
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert runs in done.stdout.splitlines()[-1]
+
+
+def test_quick_and_test_differ_in_the_slow_tests_alone():
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    last = {}
+    for target in ("test", "quick"):
+        command = ["make", "--no-print-directory", "--dry-run", target]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-        assert runs in done.stdout.splitlines()[-1]
+        last[target] = done.stdout.splitlines()[-1]
+    assert last["quick"].replace(' -m "not slow"', "") == last["test"] != last["quick"]
+
+
+def test_contributing_names_every_target():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert [target for target in TARGETS if f"make {target}" not in text] == []
+
+
+# --- GitHub and pre-commit --------------------------------------------------------------------------------------------
+
+#: As much of GitHub's syntax as a plain workflow needs.
+WORKFLOW = {
+    "type": "object",
+    "required": ["name", "on", "permissions", "jobs"],
+    "additionalProperties": False,
+    "properties": {
+        "name": {"type": "string"},
+        "on": {"type": "object", "minProperties": 1},
+        "permissions": {"type": "object", "additionalProperties": {"enum": ["read", "write", "none"]}},
+        "concurrency": {"type": "object", "required": ["group"]},
+        "env": {"type": "object"},
+        "jobs": {
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": {
+                "type": "object",
+                "required": ["runs-on", "steps", "timeout-minutes"],
+                "additionalProperties": False,
+                "properties": {
+                    "runs-on": {"type": "string"},
+                    "timeout-minutes": {"type": "integer", "minimum": 1},
+                    "needs": {"type": ["string", "array"]},
+                    "if": {"type": "string"},
+                    "strategy": {"type": "object", "required": ["matrix"]},
+                    "environment": {"type": "object", "required": ["name"]},
+                    "env": {"type": "object"},
+                    "steps": {
+                        "type": "array",
+                        "minItems": 1,
+                        "items": {
+                            "type": "object",
+                            "additionalProperties": False,
+                            "oneOf": [{"required": ["uses"]}, {"required": ["run"]}],
+                            "properties": {
+                                "name": {"type": "string"},
+                                "id": {"type": "string"},
+                                "if": {"type": "string"},
+                                "uses": {"type": "string", "pattern": "^actions/[a-z-]+@v[0-9]+$"},
+                                "with": {"type": "object"},
+                                "run": {"type": "string"},
+                                "env": {"type": "object"},
+                            },
+                        },
+                    },
+                },
+            },
+        },
+    },
+}
+
+
+def workflows() -> dict[str, dict]:
+    """GitHub's workflows by file name; YAML 1.1 reads their key `on` as true."""
+    found = {}
+    for path in sorted((ROOT / ".github" / "workflows").glob("*.y*ml")):
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found[path.name] = {"on" if key is True else key: value for key, value in values.items()}
+    return found
+
+
+def test_workflows_are_well_formed_and_call_make():
+    jsonschema = pytest.importorskip("jsonschema")
+    found = workflows()
+    assert len(found) == 2
+    commands = set()
+    for name, values in found.items():
+        errors = [
+            f"{name}: {error.json_path}: {error.message}"
+            for error in jsonschema.Draft202012Validator(WORKFLOW).iter_errors(values)
+        ]
+        assert errors == []
+        for job in values["jobs"].values():
+            if isinstance(job.get("needs"), str):
+                assert job["needs"] in values["jobs"]
+            commands |= {line.split("#")[0].strip() for step in job["steps"] for line in step.get("run", "").splitlines()}
+    assert {"make test", "make check", "make book"} <= commands
+
+
+def test_workflows_try_the_oldest_and_the_newest_python():
+    jobs = [job for workflow in workflows().values() for job in workflow["jobs"].values() if "strategy" in job]
+    tried = [version for job in jobs for version in job["strategy"]["matrix"]["python"]]
+    assert {"3.11", "3.14"} <= set(tried) and all(isinstance(version, str) for version in tried), "3.10 unquoted is 3.1"
+
+
+def test_pre_commit_needs_no_network():
+    repositories = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
+    assert [repository["repo"] for repository in repositories] == ["local"]
+    hooks = {hook["id"]: hook for hook in repositories[0]["hooks"]}
+    assert {"ruff", "ruff-format", "mypy"} <= set(hooks)
+    assert all(hook["language"] == "system" for hook in hooks.values())
+    check = re.search(r"^check:.*\n((?:\t.+\n)+)", (ROOT / "Makefile").read_text(), re.M).group(1)
+    for words in ("ruff check", "ruff format --check", "mypy"):
+        assert words in check, f"make check lacks {words}"
 
 
 def test_make_says_what_is_missing_where_python_is_too_old(tmp_path):

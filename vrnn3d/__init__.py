@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["__version__", "build_model", "load"]
 
 # Resolved on first use, so that `import vrnn3d` does not wait for torch.

@@ -14,16 +14,12 @@ import torch
 from torch import Tensor
 
 from vrnn3d import config, published
-from vrnn3d.files import atomic_write
+from vrnn3d.files import Damaged, atomic_write
 from vrnn3d.models import arguments, build_model
 from vrnn3d.models.base import VideoModel
 
 CHECKPOINT = "checkpoint.pt"
 _DIGEST = "digest"
-
-
-class Damaged(ValueError):
-    """A file does not hold what was written into it."""
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:

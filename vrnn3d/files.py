@@ -15,6 +15,10 @@ _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
 _SUFFIX = ".part"
 
 
+class Damaged(ValueError):
+    """A file does not hold what was written into it."""
+
+
 class CannotWrite(OSError):
     """A file cannot be written; the message says which, why and what to do."""
 

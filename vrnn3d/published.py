@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from vrnn3d import config
-from vrnn3d.files import CannotWrite
+from vrnn3d.files import CannotWrite, Damaged
 
 DEFAULT = "vrnn3d"  # the published weights that are taken where none are named
 CONFIG, WEIGHTS, INDEX, CARD = "config.json", "model.safetensors", "model.safetensors.index.json", "README.md"
@@ -164,8 +164,6 @@ def read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         Damaged: naming the file that is missing or not what was written.
     """
     from safetensors.torch import load_file
-
-    from vrnn3d.checkpoint import Damaged
 
     try:
         about = json.loads((folder / CONFIG).read_text(encoding="utf-8"))

@@ -215,14 +215,18 @@ class VRNN(VideoModel):
     def load_kinetics(self, weights: dict[str, Tensor]) -> None:
         """Start encoder, posterior encoder and decoder from torchvision's ``r3d_18`` Kinetics-400 weights.
 
-        `weights` is that model's state dict. Raises ``ValueError`` when it is not, or the model's widths differ.
+        `weights` is that model's state dict. Raises ``ValueError`` when it is not, or the model's widths or norm differ.
         """
         if not isinstance(self.encoder, ResNetEncoder) or not isinstance(self.decoder, ResNetDecoder):
             raise ValueError("Kinetics weights fit the 3D model only")
         state = r3d_18_state(weights, self.channels)
-        key = "layer2.0.conv1.0.weight"
-        if state[key].shape != self.encoder.state_dict()[key].shape:
+        own = {name: value.shape for name, value in self.encoder.state_dict().items()}
+        if own.keys() != state.keys():
+            raise ValueError("Kinetics weights come with batch norms; build the model with norm='batch'")
+        if any(own[name] != value.shape for name, value in state.items()):
             raise ValueError("Kinetics weights fit the full-size encoder only (widths 64 and 128)")
+        if self.hidden + self.latent < own["layer2.1.conv2.0.weight"][0]:
+            raise ValueError("Kinetics weights fit a decoder of 128 channels or more; hidden + latent are fewer")
         self.encoder.load_state_dict(state)
         if self.stochastic:
             self.posterior_encoder.load_state_dict(state)

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from vrnn3d import config
-from vrnn3d.study import catalogue
-from vrnn3d.evaluation import metrics
 from vrnn3d.checkpoint import model_of
 from vrnn3d.data import build
+from vrnn3d.evaluation import metrics
 from vrnn3d.evaluation.evaluate import evaluate, examples, predict
 from vrnn3d.evaluation.predict import predict_video
+from vrnn3d.study import catalogue
 
 
 def small_test(name, **changes):

@@ -13,7 +13,6 @@ from torch.utils import _pytree as pytree
 from torch.utils.flop_counter import FlopCounterMode
 
 from reference import assert_same_function, frames, randomised, sigmoid
-
 from vrnn3d.models.e3d_lstm import E3DLSTM, EideticLSTM, EndPaddedConv3d, tokens
 from vrnn3d.rollout import rollout
 

@@ -11,7 +11,6 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from reference import assert_same_function, frames, randomised, sigmoid
-
 from vrnn3d.models.predrnnpp import CausalLSTM, GradientHighway, PredRNNPP, SampleNorm
 from vrnn3d.rollout import rollout
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from vrnn3d import checkpoint
-from vrnn3d.study import catalogue
 from vrnn3d.losses import sequence_loss
 from vrnn3d.models import REGISTRY, build_model
 from vrnn3d.rollout import rollout, usable_length
+from vrnn3d.study import catalogue
 
 SIZE = 32
 TRAINED = [name for name in REGISTRY if name != "copy_last"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from reference import r3d_18_weights
 from vrnn3d.layers.depth_folding import folding
 from vrnn3d.layers.resnet3d import ResNetEncoder
 from vrnn3d.losses import sequence_loss
@@ -12,32 +13,6 @@ from vrnn3d.models import build_model
 from vrnn3d.rollout import rollout
 
 NARROW = dict(widths=(4, 8), hidden=8, latent=2, head=4)
-
-# Written from the published structure of torchvision's r3d_18, not read off our encoder.
-BLOCKS = [("layer1.0", 64, 64), ("layer1.1", 64, 64), ("layer2.0", 64, 128), ("layer2.1", 128, 128)]
-
-
-def r3d_18_weights() -> dict[str, torch.Tensor]:
-    """Random weights under the keys and shapes of torchvision's r3d_18, its later layers and classifier included."""
-    shapes = {"stem.0.weight": (64, 3, 3, 7, 7)}
-
-    def norm(name: str, channels: int) -> None:
-        for key in ("weight", "bias", "running_mean", "running_var"):
-            shapes[f"{name}.{key}"] = (channels,)
-        shapes[f"{name}.num_batches_tracked"] = ()
-
-    norm("stem.1", 64)
-    for name, inputs, outputs in [*BLOCKS, ("layer3.0", 128, 256), ("layer4.0", 256, 512)]:
-        shapes[f"{name}.conv1.0.weight"] = (outputs, inputs, 3, 3, 3)
-        norm(f"{name}.conv1.1", outputs)
-        shapes[f"{name}.conv2.0.weight"] = (outputs, outputs, 3, 3, 3)
-        norm(f"{name}.conv2.1", outputs)
-        if inputs != outputs:
-            shapes[f"{name}.downsample.0.weight"] = (outputs, inputs, 1, 1, 1)
-            norm(f"{name}.downsample.1", outputs)
-    shapes |= {"fc.weight": (400, 512), "fc.bias": (400,)}
-    torch.manual_seed(0)
-    return {k: torch.rand(s) if s else torch.zeros(s, dtype=torch.long) for k, s in shapes.items()}
 
 
 @pytest.mark.parametrize(
@@ -134,12 +109,47 @@ def test_unknown_choices_are_refused():
         build_model("vrnn3d", window=2, horizon=3)
     with pytest.raises(ValueError, match="dimensions"):
         build_model("vrnn3d", dimensions=4)
+    with pytest.raises(ValueError, match="no norm 'layer'; there are: batch, group"):
+        build_model("vrnn3d", norm="layer")
+    with pytest.raises(ValueError, match="no initialisation 'zeros'; there are: pytorch, glorot"):
+        build_model("vrnn3d", init="zeros")
 
 
-@pytest.mark.parametrize("name", ["vrnn3d", "vrnn2d", "convlstm2d"])
-def test_fast_form_equals_plain_form_with_gradients(name):
+def test_glorot_starts_black_with_open_forget_gates():
+    torch.manual_seed(0)
+    model = build_model("vrnn3d", **NARROW, init="glorot").eval()
+    with torch.no_grad():
+        assert not rollout(model, torch.rand(1, 4, 1, 8, 8), 4, 8)[0].any()
+    for level in (model.level1, model.level2):
+        i, f, o, g = level.gates.bias.chunk(4)
+        assert (f == 1).all() and not any(gate.any() for gate in (i, o, g))
+
+
+def test_the_recurrent_kernel_is_that_of_both_levels():
+    model = build_model("vrnn3d", **NARROW, recurrent_kernel=(1, 5, 5))
+    assert model.level1.gates.kernel_size == model.level2.gates.kernel_size == (1, 5, 5)
+    assert model.prior.heads.kernel_size == (3, 3, 3)
+
+
+def test_group_norm_keeps_no_statistics():
+    model = build_model("vrnn3d", **NARROW, norm="group")
+    assert not [name for name in model.state_dict() if "running" in name]
+    with pytest.raises(ValueError, match="build the model with norm='batch'"):
+        build_model("vrnn3d", norm="group").load_kinetics(r3d_18_weights())
+
+
+@pytest.mark.parametrize(
+    "name, more",
+    [
+        ("vrnn3d", {}),
+        ("vrnn3d", {"norm": "group", "recurrent_kernel": (1, 5, 5), "init": "glorot"}),
+        ("vrnn2d", {}),
+        ("convlstm2d", {}),
+    ],
+)
+def test_fast_form_equals_plain_form_with_gradients(name, more):
     """Hoisting, time batching and folding change no output and no gradient (running statistics, float64)."""
-    options = dict(widths=(4, 8), hidden=8) | ({} if name == "convlstm2d" else dict(latent=2, head=0))
+    options = dict(widths=(4, 8), hidden=8) | ({} if name == "convlstm2d" else dict(latent=2, head=0)) | more
     torch.manual_seed(0)
     model = build_model(name, **options).double().eval()
     length = 8 if name == "vrnn3d" else 7
@@ -151,9 +161,7 @@ def test_fast_form_equals_plain_form_with_gradients(name):
         model.zero_grad()
         torch.manual_seed(1)
         with folding(mode):
-            prediction, latents = rollout(
-                model, frames, 4, length, forcing=mask, posterior=model.stochastic, batched=batched
-            )
+            prediction, latents = rollout(model, frames, 4, length, forcing=mask, posterior=model.stochastic, batched=batched)
         loss, _ = sequence_loss(prediction, frames[:, model.window :], latents, variant="kl_ll")
         loss.mean().backward()
         found.append([prediction.detach(), *(p.grad.clone() for p in model.parameters())])
