@@ -14,9 +14,7 @@ def reference(prediction, truth, data_range=1.0):
     out = np.empty((b, t))
     for i in range(b):
         for j in range(t):
-            out[i, j] = structural_similarity(
-                truth[i, j], prediction[i, j], data_range=data_range, win_size=7, channel_axis=0
-            )
+            out[i, j] = structural_similarity(truth[i, j], prediction[i, j], data_range=data_range, win_size=7, channel_axis=0)
     return out
 
 
@@ -60,9 +58,7 @@ def test_ssim_is_that_of_scikit_image(name):
 @pytest.mark.parametrize("name", list(pairs()))
 def test_uint8_ssim_is_that_of_the_public_predrnn_protocol(name):
     prediction, truth = pairs()[name]
-    expected = reference(
-        (prediction * 255).numpy().astype(np.uint8), (truth * 255).numpy().astype(np.uint8), data_range=255
-    )
+    expected = reference((prediction * 255).numpy().astype(np.uint8), (truth * 255).numpy().astype(np.uint8), data_range=255)
     np.testing.assert_allclose(metrics.ssim_uint8(prediction, truth).numpy(), expected, rtol=0, atol=1e-5)
 
 

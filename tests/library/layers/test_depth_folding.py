@@ -38,14 +38,15 @@ def test_convolution(depth, kernel, stride, padding):
     assert_same(module, torch.randn(2, 3, depth, 6, 7, dtype=torch.double))
 
 
-@pytest.mark.parametrize("depth, kernel, stride, padding", [s for s in SIZES if s[1] >= s[2]])
+def comes_out(depth: int, kernel: int, stride: int, padding: int) -> bool:
+    """Whether a transposed convolution of these sizes has any output."""
+    return kernel >= stride and (depth - 1) * stride - 2 * padding + kernel + stride - 1 > 0
+
+
+@pytest.mark.parametrize("depth, kernel, stride, padding", [sizes for sizes in SIZES if comes_out(*sizes)])
 def test_transposed_convolution(depth, kernel, stride, padding):
-    if (depth - 1) * stride - 2 * padding + kernel + stride - 1 < 1:
-        pytest.skip("nothing would come out")
     torch.manual_seed(depth * 100 + kernel * 10 + stride)
-    module = df.ConvTranspose3d(
-        3, 4, (kernel, 3, 3), (stride, 2, 2), (padding, 1, 1), (stride - 1, 1, 1)
-    ).double()
+    module = df.ConvTranspose3d(3, 4, (kernel, 3, 3), (stride, 2, 2), (padding, 1, 1), (stride - 1, 1, 1)).double()
     assert_same(module, torch.randn(2, 3, depth, 4, 5, dtype=torch.double))
 
 
@@ -66,16 +67,12 @@ def test_a_sum_of_parts_is_the_convolution_of_the_whole():
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_batch_norm_in_folded_order(training):
-    ours, theirs = df.BatchNorm3d(4).train(training), nn.BatchNorm3d(4).train(training)
-    conv = df.Conv3d(3, 4, 3, padding=1)
+def test_batch_norm_leaves_the_folded_order(training):
+    norm, conv = df.BatchNorm3d(4).train(training), df.Conv3d(3, 4, 3, padding=1)
     with df.folding("always"):
-        y = conv(torch.randn(2, 3, 2, 6, 6))
-        normed = ours(y)
-    assert df.fold(torch.relu(normed)).data_ptr() != 0 and df.fold(normed).is_contiguous(memory_format=torch.channels_last)
-    torch.testing.assert_close(normed, theirs(y), rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(ours.running_var, theirs.running_var)
-    assert ours.num_batches_tracked == theirs.num_batches_tracked == int(training)
+        normed = norm(conv(torch.randn(2, 3, 2, 6, 6)))
+    assert df.fold(normed).is_contiguous(memory_format=torch.channels_last)
+    assert df.fold(normed).data_ptr() == normed.data_ptr(), "a view"
 
 
 def test_fold_of_folded_output_is_a_view():

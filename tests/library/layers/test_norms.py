@@ -88,12 +88,12 @@ def test_a_norm_without_statistics_works_in_a_rollout():
 
 
 @pytest.mark.parametrize(
-    "model, folding", [("vrnn3d", "auto"), ("vrnn3d", "never"), ("vrnn2d", "auto"), ("convlstm2d", "always")]
+    "name, folding", [("vrnn3d", "auto"), ("vrnn3d", "never"), ("vrnn2d", "auto"), ("convlstm2d", "always")]
 )
-def test_a_training_step_updates_each_norm_once_from_all_its_activations(model, folding):
+def test_a_training_step_updates_each_norm_once_from_all_its_activations(name, folding):
     """Activations are gathered by a hook, over known steps in one call and later ones in calls of their own."""
     torch.manual_seed(0)
-    model = checkpoint.model_of(tiny(model))
+    model = checkpoint.model_of(tiny(name))
     norms = {name: module for name, module in model.named_modules() if isinstance(module, df.BatchNorm3d)}
     seen: dict[str, list[torch.Tensor]] = {name: [] for name in norms}
     for name, module in norms.items():

@@ -28,9 +28,7 @@ def run(model, clip, steps, targets=False):
     state = model.initial_state(len(clip), *clip.shape[-2:])
     predictions, latents = [], []
     for t in range(steps):
-        prediction, state, pairs = model.step(
-            clip[:, t : t + 1], state, clip[:, t + 1 : t + 2] if targets else None
-        )
+        prediction, state, pairs = model.step(clip[:, t : t + 1], state, clip[:, t + 1 : t + 2] if targets else None)
         predictions.append(prediction)
         latents.append(pairs)
     return torch.stack(predictions, 1), latents
