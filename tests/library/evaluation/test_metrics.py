@@ -1,3 +1,5 @@
+"""Metrics: equal to scikit-image's and to their definitions, and what is recorded of them."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -6,6 +8,9 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from vrnn3d.evaluation import metrics
+
+#: Metrics of one prediction, of which average, best and mean frame are taken.
+SINGLE = ("mse", "mae", "ssim", "psnr")
 
 
 def reference(prediction, truth, data_range=1.0):
@@ -130,7 +135,8 @@ def test_best_is_one_sample_per_sequence_and_metric():
     g = torch.Generator().manual_seed(3)
     samples, truth = torch.rand(3, 5, 4, 1, 16, 16, generator=g), torch.rand(3, 4, 1, 16, 16, generator=g)
     values = metrics.sample_metrics(samples, truth)
-    for metric, larger in metrics.LARGER_IS_BETTER.items():
+    for metric in SINGLE:
+        larger = metrics.METRICS[metric].larger_is_better
         each = torch.stack([getattr(metrics, metric)(samples[:, s], truth) for s in range(5)], 1)  # (B, S, T)
         torch.testing.assert_close(values[metric]["average"], each.mean(1), rtol=1e-5, atol=1e-6)
         for b in range(3):
@@ -145,7 +151,7 @@ def test_a_deterministic_model_has_one_value_for_all_statistics():
     g = torch.Generator().manual_seed(4)
     samples, truth = torch.rand(2, 1, 3, 1, 16, 16, generator=g), torch.rand(2, 3, 1, 16, 16, generator=g)
     values = metrics.sample_metrics(samples, truth)
-    for metric in metrics.LARGER_IS_BETTER:
+    for metric in SINGLE:
         torch.testing.assert_close(values[metric]["average"], values[metric]["best"])
         torch.testing.assert_close(values[metric]["average"], values[metric]["mean_frame"])
     assert values["sample_variance"]["average"].abs().max() == 0
@@ -156,7 +162,7 @@ def test_half_precision_predictions_are_measured_in_float32():
     g = torch.Generator().manual_seed(5)
     prediction, truth = torch.rand(1, 2, 1, 32, 32, generator=g), torch.rand(1, 2, 1, 32, 32, generator=g)
     rounded = prediction.bfloat16()
-    for metric in metrics.LARGER_IS_BETTER:
+    for metric in SINGLE:
         value = getattr(metrics, metric)(rounded, truth)
         assert value.dtype == torch.float32
         torch.testing.assert_close(value, getattr(metrics, metric)(rounded.float(), truth))
@@ -179,24 +185,32 @@ def test_summary_of_a_test_set():
         for n in (4, 3)
     ]
     values = metrics.concatenate(parts)
-    entry = metrics.summarise(values, samples=2)
-    assert (entry["sequences"], entry["samples"]) == (7, 2)
-    for metric in ("mse", "mae", "ssim", "psnr"):
-        one = entry[metric]
-        paired = {"per_sequence"} if metric in ("mse", "ssim") else set()
-        assert set(one) == {"average", "best", "mean_frame", "interval", "per_frame", "per_frame_interval"} | paired
-        assert one["average"] == pytest.approx(values[metric]["average"].mean().item(), rel=1e-5)
-        assert one["average"] == pytest.approx(np.mean(one["per_frame"]))
-        assert one["interval"][0] < one["average"] < one["interval"][1]
-        assert len(one["per_frame"]) == len(one["per_frame_interval"]) == 3
-        if paired:
-            assert len(one["per_sequence"]) == 7
-            assert one["average"] == pytest.approx(np.mean(one["per_sequence"]), rel=1e-3)
-        for value, (low, high) in zip(one["per_frame"], one["per_frame_interval"]):
+    entry = metrics.summarise(values, samples=2, baselines={"black": 3.0})
+    assert (entry.sequences, entry.samples, entry.baselines) == (7, 2, {"black": 3.0})
+    for metric in SINGLE:
+        one = entry.scores[metric]
+        assert one.average == pytest.approx(values[metric]["average"].mean().item(), rel=1e-5)
+        assert one.average == pytest.approx(np.mean(one.per_frame))
+        assert one.best == pytest.approx(values[metric]["best"].mean().item(), rel=1e-5)
+        assert one.mean_frame == pytest.approx(values[metric]["mean_frame"].mean().item(), rel=1e-5)
+        assert one.interval[0] < one.average < one.interval[1]
+        assert len(one.per_frame) == len(one.per_frame_interval) == 3 and one.per_sequence_slope is None
+        assert (one.per_sequence is not None) == metrics.METRICS[metric].paired
+        if one.per_sequence is not None:
+            assert len(one.per_sequence) == 7
+            assert one.average == pytest.approx(np.mean(one.per_sequence), rel=1e-3)
+        for value, (low, high) in zip(one.per_frame, one.per_frame_interval):
             assert low <= value <= high
     for metric in ("ssim_uint8", "sample_variance", "crps"):
-        assert len(entry[metric]["per_frame"]) == 3 and "best" not in entry[metric]
-    assert entry["mse"]["best"] < entry["mse"]["average"] and entry["ssim"]["best"] > entry["ssim"]["average"]
+        assert len(entry.scores[metric].per_frame) == 3 and entry.scores[metric].best is None
+    assert entry.scores["mse"].best < entry.scores["mse"].average
+    assert entry.scores["ssim"].best > entry.scores["ssim"].average
+
+
+def test_a_slope_is_that_of_least_squares():
+    values = np.random.default_rng(0).normal(size=(3, 6))
+    expected = [np.polyfit(np.arange(6), row, 1)[0] for row in values]
+    np.testing.assert_allclose(metrics.slope(values), expected)
 
 
 def test_long_predictions_keep_each_sequences_decay():
@@ -206,8 +220,8 @@ def test_long_predictions_keep_each_sequences_decay():
     decibels = 30 - decay * time
     videos = (10 ** (-decibels / 20)).view(2, 1, 40, 1, 1, 1).expand(2, 1, 40, 1, 7, 7)
     entry = metrics.summarise(metrics.sample_metrics(videos, torch.zeros(2, 40, 1, 7, 7)), samples=1)
-    assert entry["psnr"]["per_sequence_slope"] == pytest.approx([-0.1, -0.2], rel=1e-3)
-    assert entry["psnr"]["per_sequence"] == pytest.approx([30 - 1.95, 30 - 3.9], rel=1e-3)
+    assert entry.scores["psnr"].per_sequence_slope == pytest.approx([-0.1, -0.2], rel=1e-3)
+    assert entry.scores["psnr"].per_sequence == pytest.approx([30 - 1.95, 30 - 3.9], rel=1e-3)
 
 
 def test_nan_predictions_are_named():
@@ -218,7 +232,7 @@ def test_nan_predictions_are_named():
         metrics.summarise(values, samples=1)
 
 
-def test_bad_input():
+def test_bad_input_is_told():
     x = torch.rand(1, 2, 1, 8, 8)
     with pytest.raises(ValueError, match="must have one shape"):
         metrics.mse(x, x[:, :1])
