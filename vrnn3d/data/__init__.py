@@ -6,8 +6,9 @@ from them. :func:`register` makes it known to configurations, training, evaluati
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from vrnn3d.data.settings import SPLITS, DataSettings, KTHData, MovingMNISTData, VideoData
 
@@ -80,7 +81,7 @@ def register(settings: type[DataSettings], builder: Builder | str) -> None:
 
 register(MovingMNISTData, "vrnn3d.data.moving_mnist:build")
 register(KTHData, "vrnn3d.data.kth.dataset:build")
-register(VideoData, "vrnn3d.data.video:build")
+register(VideoData, "vrnn3d.data.video.dataset:build")
 
 
 def settings_of(name: str) -> type[DataSettings]:
