@@ -358,7 +358,9 @@ def test_plain_pictures_move_as_digits_do():
         assert torch.equal(MovingMNIST(same).batch(indices), digits.batch(indices))
     stencil = MovingMNIST(DIGITS.images > 100)
     assert stencil.images.unique().tolist() == [0, 255]
-    assert made.description.startswith("Moving pictures: 2 pictures of 28 px in 64 x 64") and "(source: given)" in made.description
+    assert (
+        made.description.startswith("Moving pictures: 2 pictures of 28 px in 64 x 64") and "(source: given)" in made.description
+    )
 
 
 def test_the_identity_of_pictures_is_their_content():

@@ -97,9 +97,7 @@ def test_a_folder_of_pictures_in_natural_order(tmp_path):
     close(read_video(deep), frames[:1, None] / 255)
 
 
-@pytest.mark.parametrize(
-    "name, codec", [("a.mp4", "mpeg4"), ("a.avi", "mpeg4"), ("a.mov", "mjpeg"), ("a.mkv", "mpeg4")]
-)
+@pytest.mark.parametrize("name, codec", [("a.mp4", "mpeg4"), ("a.avi", "mpeg4"), ("a.mov", "mjpeg"), ("a.mkv", "mpeg4")])
 def test_containers(tmp_path, name, codec):
     frames = clip(8, 48, 64)
     path = save_container(tmp_path / name, frames, codec)
