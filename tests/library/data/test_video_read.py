@@ -1,58 +1,20 @@
-"""The user's own clips: every kind that is read, faults named, the folder as a dataset, and animations written."""
+"""Reading the user's own clips: every kind that is read, parts of a clip, sizes, and faults named."""
 
 from __future__ import annotations
 
-import os
+import subprocess
 import sys
-from pathlib import Path
+import weakref
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from videos import clip, close, grey, save_any, save_container, save_pillow
 
-from vrnn3d import config, data
-from vrnn3d.data import video
-from vrnn3d.data.video import VideoFolder, list_clips, read_video, split_clips, write_webp
-
-LUMA = np.array([0.299, 0.587, 0.114])
-
-
-def clip(frames=6, height=24, width=32):
-    """uint8 (T, H, W, 3): smooth gradients, so that lossy codecs keep them, that brighten from frame to frame."""
-    y, x = np.mgrid[:height, :width]
-    base = np.stack([x * 4, y * 5, x + y], -1)
-    return np.stack([base + 12 * t for t in range(frames)]).clip(0, 255).astype(np.uint8)
-
-
-def grey(frames):
-    return (frames / 255 @ LUMA)[:, None]
-
-
-def save_pillow(path, frames, **options):
-    first, *rest = [Image.fromarray(frame) for frame in frames]
-    first.save(path, save_all=True, append_images=rest, **options)
-    return path
-
-
-def save_container(path, frames, codec):
-    av = pytest.importorskip("av")
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=10)
-        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "yuvj420p" if codec == "mjpeg" else "yuv420p"
-        stream.bit_rate = 8_000_000
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
-    return path
-
-
-def close(read, frames, tolerance=1e-6):
-    assert read.dtype == torch.float32 and tuple(read.shape) == frames.shape
-    assert np.abs(read.numpy() - frames).max() <= tolerance
-
-
-# ---- what is read ---------------------------------------------------------------------------------------------------
+from vrnn3d.data.folders import folder
+from vrnn3d.data.video import UnreadableError, probe, read, read_last, read_video, sources
 
 
 def test_arrays_of_every_shape(tmp_path):
@@ -106,30 +68,8 @@ def test_containers(tmp_path, name, codec):
     assert read_video(path, 16).shape == (8, 1, 16, 16)
 
 
-def test_containers_without_pyav(tmp_path, monkeypatch):
-    frames = clip(8, 48, 64)
-    path = save_container(tmp_path / "a.avi", frames, "mjpeg")
-    tried = 0
-    for module in ("av", "imageio_ffmpeg", "cv2"):
-        with monkeypatch.context() as patch:
-            for other in {"av", "imageio_ffmpeg", "cv2"} - {module}:
-                patch.setitem(sys.modules, other, None)  # importing it fails
-            try:
-                __import__(module)
-            except ImportError:
-                continue
-            close(read_video(path), grey(frames), 0.06)
-            close(read_video(path, channels=3), frames.transpose(0, 3, 1, 2) / 255, 0.15)
-            tried += 1
-    assert tried
-    for module in ("av", "imageio_ffmpeg", "cv2"):
-        monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ImportError, match="reading .avi needs PyAV.*pip install av"):
-        read_video(path)
-
-
 def test_a_real_kth_clip():
-    clips = sorted((data.folder() / "kth").rglob("*boxing*.avi"))
+    clips = sorted((folder() / "kth").rglob("*boxing*.avi"))
     if not clips:
         pytest.skip("no KTH clip is here")
     frames = read_video(clips[0], max_frames=5)
@@ -146,6 +86,161 @@ def test_resizing_averages(tmp_path):
     assert torch.equal(read_video(tmp_path / "chess.npy", size=32), read_video(tmp_path / "chess.npy"))
 
 
+# ---- parts of a clip ------------------------------------------------------------------------------------------------
+
+KINDS = ("pictures", "npy", "npz", "webp", "apng", "mp4", "avi")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parts_of_a_clip_are_its_frames(tmp_path, kind):
+    path = save_any(kind, tmp_path, clip(12))
+    whole = read_video(path)
+    close(whole, grey(clip(12)), 0.06)
+    for start, count in ((0, 4), (3, None), (5, 2), (11, 1), (9, 100)):
+        part = read_video(path, start=start, max_frames=count)
+        assert torch.equal(part, whole[start : None if count is None else start + count])
+    assert torch.equal(read_video(path, 16, channels=3, start=10), read_video(path, 16, channels=3)[10:])
+    for count in (1, 5, 12):
+        assert torch.equal(read_last(path, count), whole[-count:])
+    assert torch.equal(read_last(path, 2, size=8, channels=3, fit="pad"), read_video(path, 8, channels=3, fit="pad")[-2:])
+    with pytest.raises(ValueError, match="has 0 frames from frame 13 on, and at least 1 are needed"):
+        read_video(path, start=12)
+    with pytest.raises(ValueError, match="has 12 frames, and the last 13 were asked for"):
+        read_last(path, 13)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_probe_says_what_the_clip_says(tmp_path, kind):
+    info = probe(save_any(kind, tmp_path, clip(12)))
+    assert (info.frames, info.height, info.width) == (12, 24, 32)
+    rates = {"mp4": 10, "avi": 10, "webp": 25, "apng": 25}
+    assert info.rate == (pytest.approx(rates[kind]) if kind in rates else None)
+
+
+def test_probe_of_a_container_that_does_not_say(tmp_path):
+    path = save_container(tmp_path / "a.mkv", clip(5), "mpeg4")
+    assert probe(path) == (None, 10.0, 24, 32)
+    assert sources.count_frames(path) == 5
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.webp", "a.npy", "a.npz", "a.txt", "pictures"])
+def test_probe_of_what_is_no_clip(tmp_path, name):
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        probe(tmp_path / name)
+    if name == "pictures":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.png").write_bytes(b"nothing")
+    else:
+        (tmp_path / name).write_bytes(b"nothing")
+    with pytest.raises(UnreadableError, match="cannot be read|not read"):
+        probe(tmp_path / name)
+
+
+def frames_counted(count, converted, alive):
+    """A source of frames that notes which are converted, and how many are in memory at once."""
+
+    class Counted(np.ndarray):
+        pass
+
+    living = []
+
+    def frame(number):
+        made = np.full((40, 60, 3), number, np.uint8).view(Counted)
+        living.append(weakref.ref(made))
+        converted.append(number)
+        alive.append(sum(reference() is not None for reference in living))
+        return made
+
+    class Source:
+        def frames(self):
+            return (partial(frame, number) for number in range(count))
+
+    return lambda path, number=None: Source()
+
+
+def test_no_more_is_converted_than_is_asked_for_and_no_more_is_held(monkeypatch):
+    converted, alive = [], []
+    monkeypatch.setattr(read, "open_source", frames_counted(200, converted, alive))
+    assert read_video("clip", 8, start=150, max_frames=20).shape == (20, 1, 8, 8)
+    assert converted == list(range(150, 170))
+    converted.clear()
+    assert read_last("clip", 30, 8).shape == (30, 1, 8, 8)
+    assert converted == list(range(170, 200))
+    read_video("clip", 8)
+    assert max(alive) <= 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="asks Unix how much memory a process used")
+@pytest.mark.parametrize("name", ["a.mp4", "a.npz", "a.npy"])
+def test_a_large_source_is_not_held_in_memory(tmp_path, name):
+    """60 frames of 1920 x 1080: 370 MB as they are stored in colour, 1.5 GB as floats."""
+    frames = np.broadcast_to(np.arange(60, dtype=np.uint8)[:, None, None, None], (60, 1080, 1920, 3))
+    if name == "a.mp4":
+        path = save_container(tmp_path / name, frames, "mpeg4")
+    else:
+        path = tmp_path / name
+        (np.save if name == "a.npy" else np.savez_compressed)(path, frames)
+    code = (
+        "import resource, sys, torch; from vrnn3d.data.video import read_video, read_last; torch.set_num_threads(1)\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        f"path = {str(path)!r}; read_video(path, 64, max_frames=1); before = peak()\n"
+        "assert read_video(path, 64).shape == (60, 1, 64, 64); assert read_last(path, 2, 64).shape == (2, 1, 64, 64)\n"
+        "print(peak() - before)"
+    )
+    unit = 1 if sys.platform == "darwin" else 1024
+    grown = int(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout) * unit
+    mapped = path.stat().st_size if name == "a.npy" else 0  # pages of a file that the system may drop
+    assert grown - mapped < 200e6
+
+
+# ---- aspect ratio ---------------------------------------------------------------------------------------------------
+
+
+def quarters(height, width):
+    """One frame: left half 0.2, right half 0.6, and a white border of the eighth part on all four sides."""
+    frame = np.full((height, width), 0.2, np.float32)
+    frame[:, width // 2 :] = 0.6
+    frame[: height // 8] = frame[-(height // 8) :] = frame[:, : width // 8] = frame[:, -(width // 8) :] = 1
+    return frame[None]
+
+
+@pytest.mark.parametrize("shape, size", [((64, 128), (64, 64)), ((128, 64), (32, 32)), ((64, 64), (24, 48)), ((96, 64), 16)])
+def test_fit(tmp_path, shape, size):
+    np.save(tmp_path / "a.npy", quarters(*shape))
+    crop, pad, stretch = (read_video(tmp_path / "a.npy", size, fit=fit)[0, 0] for fit in ("crop", "pad", "stretch"))
+    height, width = (size, size) if isinstance(size, int) else size
+    assert crop.shape == pad.shape == stretch.shape == (height, width)
+    cut_across = shape[1] * height > shape[0] * width  # the clip is wider than what is asked for
+    middle = height // 2, width // 4
+    left, right, top, bottom = (middle[0], 0), (middle[0], -1), (0, middle[1]), (-1, middle[1])
+    across, down = (left, right), (top, bottom)
+    cut, kept = (across, down) if cut_across else (down, across)
+    assert all(stretch[at] > 0.99 for at in (*cut, *kept))  # the whole border is there
+    assert all(crop[at] < 0.9 for at in cut) and all(crop[at] > 0.99 for at in kept)  # two sides of it are cut off
+    assert all(pad[at] == 0 for at in kept) and all(pad[at] > 0.99 for at in cut)  # it lies within black
+    shown = (pad > 0).float().mean()
+    assert abs(shown - min(shape[0] * width / (shape[1] * height), shape[1] * height / (shape[0] * width))) < 0.05
+
+
+def test_fit_changes_nothing_where_the_ratio_is_right(tmp_path):
+    path = tmp_path / "a.npy"
+    np.save(path, clip(2, 48, 64))
+    made = [read_video(path, (24, 32), channels=3, fit=fit) for fit in ("crop", "pad", "stretch")]
+    assert torch.equal(made[0], made[1]) and torch.equal(made[0], made[2])
+    with pytest.raises(ValueError, match="no fit 'squeeze'; known are: crop, pad, stretch"):
+        read_video(path, 16, fit="squeeze")
+
+
+@pytest.mark.parametrize("shape", [(1, 500), (500, 1), (3, 7), (1, 1)])
+@pytest.mark.parametrize("size", [(64, 64), (1, 9), (9, 1)])
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_extreme_shapes_fit_too(tmp_path, shape, size, fit):
+    np.save(tmp_path / "a.npy", np.full((1, *shape), 255, np.uint8))
+    made = read_video(tmp_path / "a.npy", size, fit=fit)
+    assert made.shape == (1, 1, *size) and made.max() == 1
+
+
 # ---- faults ---------------------------------------------------------------------------------------------------------
 
 
@@ -156,7 +251,8 @@ def save(path, array):
 BAD_ARRAYS = {
     "two dimensions": (np.zeros((4, 5), np.uint8), "has shape"),
     "five dimensions": (np.zeros((2, 1, 4, 4, 1), np.uint8), "has shape"),
-    "no channels": (np.zeros((2, 8, 8, 7), np.uint8), "C = 1, 3 or 4"),
+    "several clips": (np.zeros((2, 8, 8, 7), np.uint8), "which is several clips .N, T, H, W.; a clip is"),
+    "no channels": (np.zeros((2, 3, 8, 8, 7), np.uint8), "C = 1, 3 or 4"),
     "empty": (np.zeros((0, 8, 8), np.uint8), "has 0 frames"),
     "no pixels": (np.zeros((2, 0, 8), np.uint8), "has shape"),
     "nan": (np.array([[[0.1]], [[np.nan]]]), "frame 2 holds NaN"),
@@ -183,8 +279,6 @@ def test_bad_arrays(tmp_path, kind, suffix):
 @pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.gif", "a.webp", "a.mp4", "a.avi"])
 @pytest.mark.parametrize("content", [b"", b"this is no video at all"])
 def test_files_that_are_not_what_they_say(tmp_path, name, content):
-    if name[-3:] in ("mp4", "avi"):
-        pytest.importorskip("av")
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match="cannot be read|has 0 frames") as error:
         read_video(tmp_path / name)
@@ -215,6 +309,10 @@ def test_faults_of_the_call(tmp_path):
         read_video(tmp_path / "a.npy", min_frames=10)
     with pytest.raises(ValueError, match="max_frames is 2, and at least 3"):
         read_video(tmp_path / "a.npy", max_frames=2, min_frames=3)
+    with pytest.raises(ValueError, match="start is -1"):
+        read_video(tmp_path / "a.npy", start=-1)
+    with pytest.raises(ValueError, match="count is 0"):
+        read_last(tmp_path / "a.npy", 0)
     with pytest.raises(ValueError, match="channels is 2"):
         read_video(tmp_path / "a.npy", channels=2)
     with pytest.raises(ValueError, match="size"):
@@ -229,128 +327,3 @@ def test_pictures_of_two_sizes(tmp_path):
         Image.new("L", size).save(tmp_path / f"{number}.png")
     with pytest.raises(ValueError, match="frame 3 is 8 x 9 pixels and the first is 8 x 8"):
         read_video(tmp_path)
-
-
-# ---- a folder of clips ----------------------------------------------------------------------------------------------
-
-
-def many(folder, count=12, frames=10):
-    """Clips whose pixels all hold the clip's number, and in their corner the frame's."""
-    folder.mkdir()
-    for number in range(count):
-        array = np.full((frames, 16, 16), number, np.uint8)
-        array[:, :, 8:] = 100 + np.arange(frames)[:, None, None]
-        np.save(folder / f"clip{number}.npy", array)
-    return folder
-
-
-def test_no_clip_is_in_two_splits(tmp_path):
-    folder = many(tmp_path / "clips", 30, 5)
-    parts = split_clips(list_clips(folder))
-    assert {split: len(part) for split, part in parts.items()} == {"train": 24, "validation": 3, "test": 3}
-    assert len({path for part in parts.values() for path in part}) == 30
-    assert parts == split_clips(list_clips(folder)[::-1]) != split_clips(list_clips(folder), seed=1)
-    with pytest.raises(ValueError, match="2 clips are too few"):
-        split_clips(list_clips(folder)[:2])
-
-
-def test_windows_of_a_folder(tmp_path):
-    folder = many(tmp_path / "clips")
-    settings = config.Data(name="video", path=str(folder), size=16, length=4)
-    sets = {split: data.build(settings, split) for split in ("train", "validation", "test")}
-    assert [len(made) for made in sets.values()] == [10 * 7, 2, 2]
-    numbers = {}
-    for split, made in sets.items():
-        frames = made.batch(torch.arange(len(made)))
-        assert frames.shape == (len(made), 4, 1, 16, 16) and frames.dtype == torch.uint8
-        assert (frames[..., :8].flatten(1).amin(1) == frames[..., :8].flatten(1).amax(1)).all()  # within one clip
-        assert (frames[:, 1:, 0, 0, 15].int() - frames[:, :-1, 0, 0, 15].int() == 1).all()  # in order
-        numbers[split] = set(frames[:, 0, 0, 0, 0].tolist())
-        assert not made.online and made.source == "clips" and str(tmp_path) not in made.description
-    assert sorted(n for part in numbers.values() for n in part) == list(range(12))
-    assert data.build(settings, "test", length=10).batch(torch.tensor([0])).shape == (1, 10, 1, 16, 16)
-
-
-def test_clips_that_are_too_short(tmp_path):
-    folder = many(tmp_path / "clips", 8)
-    for path in split_clips(list_clips(folder))["train"][:2]:
-        np.save(path, np.zeros((3, 16, 16), np.uint8))
-    with pytest.warns(UserWarning, match="2 train clips are shorter than 4 frames and left out"):
-        assert len(VideoFolder(folder, "train", length=4, size=16).clips) == 4
-    with pytest.raises(ValueError, match="none of the 1 test clips .* has 11 frames"):
-        VideoFolder(folder, "test", length=11)
-
-
-def test_faults_of_a_folder(tmp_path):
-    with pytest.raises(ValueError, match="data.path is empty"):
-        data.build(config.Data(name="video"), "train")
-    with pytest.raises(FileNotFoundError, match="nowhere is not a folder"):
-        data.build(config.Data(name="video", path=str(tmp_path / "nowhere")), "train")
-    with pytest.raises(ValueError, match="0 clips are too few"):
-        data.build(config.Data(name="video", path=str(tmp_path)), "train")
-
-
-def test_a_subfolder_of_pictures_is_a_clip(tmp_path):
-    for name in ("one", "two", "no clip"):
-        (tmp_path / name).mkdir()
-    for name in ("one", "two"):
-        Image.new("L", (8, 8)).save(tmp_path / name / "0.png")
-    save_pillow(tmp_path / "three.gif", clip()[..., 0])
-    assert [path.name for path in list_clips(tmp_path)] == ["one", "three.gif", "two"]
-
-
-# ---- writing --------------------------------------------------------------------------------------------------------
-
-
-def test_an_animation_comes_back_as_it_was(tmp_path):
-    frames = clip()
-    path = write_webp(tmp_path / "new" / "colour.webp", frames, fps=10, scale=3)
-    back = read_video(path, channels=3)
-    close(back[..., 1::3, 1::3], frames.transpose(0, 3, 1, 2) / 255)
-    assert back.shape[-2:] == (72, 96)
-    with Image.open(path) as image:
-        image.load()
-        assert image.info["duration"] == 100 and image.info["loop"] == 0
-    ramp = torch.linspace(-0.5, 1.5, 4)[:, None, None].expand(4, 8, 8)
-    close(read_video(write_webp(tmp_path / "grey.webp", ramp)), np.round(ramp.clamp(0, 1)[:, None].numpy() * 255) / 255)
-    assert sorted(os.listdir(tmp_path)) == ["grey.webp", "new"]
-
-
-@pytest.mark.parametrize(
-    "arguments, words",
-    [
-        (dict(path="a.gif"), "does not end in .webp"),
-        (dict(frames=np.zeros((4, 4))), "cannot be written"),
-        (dict(frames=np.zeros((0, 4, 4))), "cannot be written"),
-        (dict(frames=np.zeros((2, 3, 4, 4))), "must be .T, H, W. or"),
-        (dict(frames=np.zeros((2, 4, 4), np.int64)), "frames of int64"),
-        (dict(frames=np.full((2, 4, 4), np.nan)), "NaN"),
-        (dict(scale=0), "scale 0"),
-        (dict(fps=0), "fps is 0"),
-    ],
-)
-def test_what_cannot_be_written(tmp_path, arguments, words):
-    arguments = dict(path="a.webp", frames=np.zeros((2, 4, 4))) | arguments
-    arguments["path"] = tmp_path / arguments["path"]
-    with pytest.raises(ValueError, match=words):
-        write_webp(**arguments)
-    assert not os.listdir(tmp_path)
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
-    path = write_webp(tmp_path / "a.webp", clip())
-    before = path.read_bytes()
-
-    def fail(*_, **__):
-        raise OSError("disk full")
-
-    monkeypatch.setattr(Image.Image, "save", fail)
-    with pytest.raises(OSError, match="disk full"):
-        write_webp(path, clip(3))
-    assert path.read_bytes() == before and os.listdir(tmp_path) == ["a.webp"]
-
-
-def test_the_package_reads_arrays_without_any_video_library():
-    """PyAV, imageio and OpenCV are imported only when a container is read."""
-    source = Path(video.__file__).read_text()
-    assert not [line for line in source.splitlines() if line.startswith(("import av", "import imageio", "import cv2"))]

@@ -73,7 +73,7 @@ def augmented(
         if actions is not None and chance[1] < reverse and actions[number] in REVERSIBLE:
             video = video.flip(0)
         changed.append(_cropped(video, 1 - crop * chance[2], chance[3], chance[4]) if crop else video)
-    return torch.stack(changed)
+    return torch.stack(changed) if changed else batch
 
 
 def _chances(seed: int, index: int, epoch: int) -> list[float]:

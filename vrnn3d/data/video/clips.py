@@ -11,7 +11,7 @@ import hashlib
 import warnings
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vrnn3d.data.settings import SPLITS
 from vrnn3d.data.video.arrays import clips_in
@@ -25,11 +25,10 @@ SPLIT_NAMES = {
     **dict.fromkeys(("val", "valid", "validation"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-#: Where a clip is cut in time when there are too few to share out.
-CUTS = {"train": (0.0, 0.8), "validation": (0.8, 0.9), "test": (0.9, 1.0)}
-WHOLE = (0.0, 1.0)
+#: Where a clip is cut in time when there are too few to share out, in percent of its frames.
+CUTS = {"train": (0, 80), "validation": (80, 90), "test": (90, 100)}
+WHOLE = (0, 100)
 _HELD_OUT = 10  # one clip in so many is for validation, and another for the test
-_DEEPEST = 6  # levels of sub-folders that are looked into
 
 
 class Clip(NamedTuple):
@@ -39,13 +38,13 @@ class Clip(NamedTuple):
         path: a file or a folder of pictures.
         name: its path below the folder of the data, with "/"; "NAME[3]" for the fourth clip of an array.
         number: which of several clips in an array, else None.
-        part: from where to where it is used, as fractions of its frames.
+        part: from where to where it is used, in percent of its frames.
     """
 
     path: Path
     name: str
     number: int | None = None
-    part: tuple[float, float] = WHOLE
+    part: tuple[int, int] = WHOLE
 
 
 def list_clips(path: Path | str) -> list[Clip]:
@@ -64,19 +63,23 @@ def list_clips(path: Path | str) -> list[Clip]:
             f"there are no clips in {path}, which holds {_contents(path)}; a clip is a folder of pictures "
             f"({' '.join(PICTURES)}) or one of {' '.join(_KINDS)}"
         )
-    return sorted(clips, key=lambda clip: (natural_order(clip.name), clip.number or 0))
+    return sorted(clips, key=_by_name)
 
 
-def _clips(path: Path, name: str, depth: int = 0) -> list[Clip]:
+def _by_name(clip: Clip) -> tuple[list[Any], str]:
+    return natural_order(clip.name)
+
+
+def _clips(path: Path, name: str, above: tuple[Path, ...] = ()) -> list[Clip]:
     """The clips at `path`, which is called `name`; pictures are a clip only where nothing else is."""
     if path.is_file():
         return _of_file(path, name) if path.suffix.lower() in _KINDS else []
-    if depth > _DEEPEST:
+    if (here := path.resolve()) in above:  # a link back to where we come from
         return []
     found = []
     for entry in path.iterdir():
         if not entry.name.startswith("."):
-            found += _clips(entry, f"{name}/{entry.name}" if name else entry.name, depth + 1)
+            found += _clips(entry, f"{name}/{entry.name}" if name else entry.name, (*above, here))
     shown = pictures(path)
     if not shown:
         return found
@@ -166,8 +169,8 @@ def split_clips(clips: list[Clip], seed: int = 0) -> dict[str, list[Clip]]:
     if len(clips) < len(SPLITS):
         return {split: [clip._replace(part=CUTS[split]) for clip in clips] for split in SPLITS}
     order, held = _in_order(clips, seed), _held(len(clips))
-    parts = {"validation": set(order[:held]), "test": set(order[held : 2 * held]), "train": set(order[2 * held :])}
-    return {split: [clip for clip in clips if clip in parts[split]] for split in SPLITS}
+    parts = {"validation": order[:held], "test": order[held : 2 * held], "train": order[2 * held :]}
+    return {split: sorted(parts[split], key=_by_name) for split in SPLITS}
 
 
 def _in_order(clips: list[Clip], seed: int) -> list[Clip]:

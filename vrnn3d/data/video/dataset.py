@@ -105,7 +105,7 @@ class VideoFolder(Sequences):
     def description(self) -> str:
         """One line for a reader."""
         start, stop = self.clips[0].part
-        part = "" if self.clips[0].part == WHOLE else f" cut from {start:.0%} to {stop:.0%} of its frames"
+        part = "" if self.clips[0].part == WHOLE else f" cut from {start}% to {stop}% of its frames"
         plural = "" if len(self.clips) == 1 else "s"
         return (
             f"own clips from {self.source}: {len(self.clips)} {self.split} clip{plural}{part}, {len(self):,} windows of "
@@ -157,7 +157,8 @@ def _frames(clip: Clip) -> Iterator[tuple[int, DelayedFrame]]:
     frames = open_source(clip.path, clip.number).frames()
     if clip.part == WHOLE:
         return enumerate(frames, 1)
-    start, stop = (round(fraction * count_frames(clip.path, clip.number)) for fraction in clip.part)
+    count = count_frames(clip.path, clip.number)
+    start, stop = (round(count * percent / 100) for percent in clip.part)
     return enumerate(islice(frames, start, stop), start + 1)
 
 
@@ -180,7 +181,7 @@ def _too_short(source: str, split: str, clips: list[Clip], length: int, short: l
         )
     return (
         f"the {split} part of {name} has {most} frames, and windows of {length} are asked for: too few clips are there to "
-        f"share out, so each is cut in time, and one needs {ceil(length / (stop - start))} frames at least"
+        f"share out, so each is cut in time, and one needs {ceil(100 * length / (stop - start))} frames at least"
     )
 
 

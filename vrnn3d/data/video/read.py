@@ -134,10 +134,11 @@ def convert(frame: np.ndarray, size: tuple[int, int] | None, channels: int, fit:
     if size is not None and fit == "crop":
         frame = _cropped(frame, size)
     tensor = torch.from_numpy(np.array(frame, order="C"))
-    tensor = tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor.float()
+    tensor = tensor.float().div_(255) if tensor.dtype == torch.uint8 else tensor.float()
     tensor = tensor[None] if tensor.ndim == 2 else tensor.permute(2, 0, 1)
     if channels == 1 and len(tensor) == 3:
-        tensor = (tensor * torch.tensor(_LUMA)[:, None, None]).sum(0, keepdim=True)
+        red, green, blue = (channel * weight for channel, weight in zip(tensor, _LUMA, strict=True))
+        tensor = (red + green + blue)[None]
     if size is not None:
         tensor = _resized(tensor, size, fit)
     return tensor.expand(channels, -1, -1).clamp(0, 1)

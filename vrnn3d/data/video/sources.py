@@ -77,11 +77,11 @@ def open_source(path: Path, number: int | None = None) -> Source:
     raise UnreadableError(f"{path}: clips of kind {suffix or '(no suffix)'} are not read; known are a folder and {known}")
 
 
-def natural_order(name: str) -> list:
+def natural_order(name: str) -> tuple[list[Any], str]:
     """A sort key by which frame2 comes before frame10."""
     parts: list[Any] = re.split(r"(\d+)", name.lower())
     parts[1::2] = map(int, parts[1::2])
-    return [*parts, name]
+    return parts, name
 
 
 def pictures(folder: Path) -> list[Path]:
