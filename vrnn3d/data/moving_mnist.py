@@ -22,7 +22,7 @@ from vrnn3d.data.mnist import Digits, content_hash, load_mnist
 from vrnn3d.data.motion import BOUNCES, DIRECTION_BITS, directions, paths
 from vrnn3d.data.moving_mnist_file import MovingMNISTFile
 from vrnn3d.data.overlay import overlay
-from vrnn3d.data.sequences import Sequences, pair, pixels
+from vrnn3d.data.sequences import SequenceDataset, pair, pixels
 from vrnn3d.data.settings import SPLITS, MovingMNISTData
 
 STREAMS = ("train", "validation", "test", "online")
@@ -43,8 +43,8 @@ class Tracks(NamedTuple):
     corner: Tensor
 
 
-class MovingMNIST(Sequences):
-    """Sequences of digits that fly straight, bounce off the walls and overlap by maximum.
+class MovingMNIST(SequenceDataset):
+    """SequenceDataset of digits that fly straight, bounce off the walls and overlap by maximum.
 
     As in the public generator: the start is uniform over the free range, the direction over the circle; the first
     frame is one step after the start; a digit that reaches a wall stays at it for that frame and then leaves it;

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from vrnn3d.data.folders import folder
-from vrnn3d.data.sequences import MappedArray, Sequences, pair, pixels
+from vrnn3d.data.sequences import MappedArray, SequenceDataset, pair, pixels
 
 TEST_FILE_SHA256 = "c2a3e8d3939c001ab77bf543f130157424efa486bb4d0974d2cebb773b13f8b3"
 
 
-class MovingMNISTFile(Sequences):
+class MovingMNISTFile(SequenceDataset):
     """The public test file ``mnist_test_seq.npy``: 10,000 sequences of 20 frames, 64 x 64, two digits.
 
     Args:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 
-class Sequences(Dataset[Tensor]):
+class SequenceDataset(Dataset[Tensor]):
     """Single sequences, and lists of them for a ``DataLoader``, out of :meth:`batch`."""
 
     online = False

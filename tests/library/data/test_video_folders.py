@@ -220,8 +220,9 @@ def test_pictures_beside_clips_are_ignored_and_named(tmp_path):
         assert len(list_clips(tmp_path)) == 3
 
 
-def test_a_link_to_its_own_folder_ends(tmp_path):
+def test_links_to_their_own_folder_and_to_nothing_end(tmp_path):
     many(tmp_path / "clips", 1)
+    (tmp_path / "clips" / "gone.npy").symlink_to(tmp_path / "nothing.npy")
     (tmp_path / "clips" / "loop").symlink_to(tmp_path / "clips", target_is_directory=True)
     assert names(list_clips(tmp_path / "clips")) == ["clip0.npy"]
 

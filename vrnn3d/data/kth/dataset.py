@@ -18,7 +18,7 @@ from torch import Tensor
 from vrnn3d.data.kth.augment import arguments, augmented
 from vrnn3d.data.kth.cache import REMEDY, Cache, Clip, load
 from vrnn3d.data.kth.clips import TOTAL, split_persons
-from vrnn3d.data.sequences import MappedArray, Sequences, pixels
+from vrnn3d.data.sequences import MappedArray, SequenceDataset, pixels
 from vrnn3d.data.settings import SPLITS, KTHData
 
 #: Frames between the starts of two windows (PredRNN's): fast actions leave the picture soon, so they get more.
@@ -30,7 +30,7 @@ def subset_name(clips: int) -> str:
     return "KTH" if clips >= TOTAL else f"KTH, {clips}-clip subset"
 
 
-class KTH(Sequences):
+class KTH(SequenceDataset):
     """Windows of `length` frames of one split.
 
     Training windows are in the order of the clips; those of validation and test are in a fixed shuffled order (of

@@ -115,7 +115,7 @@ def _write_frames(
 
 
 def resize(video: Tensor, size: int | tuple[int, int]) -> Tensor:
-    """(T, 1, H, W) to (T, 1, *size): a side that shrinks by area, one that grows (120 to 128) by interpolation.
+    """(T, 1, H, W) to (T, 1, height, width): a side that shrinks by area, one that grows (120 to 128) by interpolation.
 
     By area, a new pixel is the mean of the old ones under it, each weighted by how much of it is covered.
     """

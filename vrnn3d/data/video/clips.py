@@ -32,19 +32,12 @@ _HELD_OUT = 10  # one clip in so many is for validation, and another for the tes
 
 
 class Clip(NamedTuple):
-    """One clip, or a part of it in time.
+    """One clip, or a part of it in time."""
 
-    Attributes:
-        path: a file or a folder of pictures.
-        name: its path below the folder of the data, with "/"; "NAME[3]" for the fourth clip of an array.
-        number: which of several clips in an array, else None.
-        part: from where to where it is used, in percent of its frames.
-    """
-
-    path: Path
-    name: str
-    number: int | None = None
-    part: tuple[int, int] = WHOLE
+    path: Path  #: a file or a folder of pictures
+    name: str  #: its path below the folder of the data, with "/"; "NAME[3]" for the fourth clip of an array
+    number: int | None = None  #: which of several clips in an array, else None
+    part: tuple[int, int] = WHOLE  #: from where to where it is used, in percent of its frames
 
 
 def list_clips(path: Path | str) -> list[Clip]:
@@ -74,7 +67,7 @@ def _clips(path: Path, name: str, above: tuple[Path, ...] = ()) -> list[Clip]:
     """The clips at `path`, which is called `name`; pictures are a clip only where nothing else is."""
     if path.is_file():
         return _of_file(path, name) if path.suffix.lower() in _KINDS else []
-    if (here := path.resolve()) in above:  # a link back to where we come from
+    if not path.is_dir() or (here := path.resolve()) in above:  # a link to nothing, or back to where we come from
         return []
     found = []
     for entry in path.iterdir():

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from vrnn3d.data.sequences import Sequences, pair, pixels
+from vrnn3d.data.sequences import SequenceDataset, pair, pixels
 from vrnn3d.data.settings import SPLITS, VideoData
 from vrnn3d.data.video.clips import WHOLE, Clip, find_clips
 from vrnn3d.data.video.errors import UnreadableError
@@ -29,7 +29,7 @@ _BLOCKS, _BLOCK = 16, 1 << 20  # of a longer one so many blocks of so many bytes
 _FITTED = {"crop": "cropped to shape", "pad": "with black borders", "stretch": "stretched to shape"}
 
 
-class VideoFolder(Sequences):
+class VideoFolder(SequenceDataset):
     """Windows of `length` frames of the clips of one split, held in memory as uint8.
 
     Training windows start at every frame; those of validation and test do not overlap. A frame or clip that cannot be

@@ -130,7 +130,7 @@ def check_size(path: Path, number: int, frame: np.ndarray, expected: Sequence[in
 
 
 def convert(frame: np.ndarray, size: tuple[int, int] | None, channels: int, fit: str) -> Tensor:
-    """(H, W) or (H, W, 3), uint8 or float in [0, 1], to float32 (channels, *size)."""
+    """(H, W) or (H, W, 3), uint8 or float in [0, 1], to float32 (channels, height, width)."""
     if size is not None and fit == "crop":
         frame = _cropped(frame, size)
     tensor = torch.from_numpy(np.array(frame, order="C"))

@@ -28,19 +28,12 @@ DelayedFrame = Callable[[], np.ndarray]
 
 
 class VideoInfo(NamedTuple):
-    """What a clip says about itself.
+    """What a clip says about itself."""
 
-    Attributes:
-        frames: their number, None where the container does not say.
-        rate: frames a second, None where nothing is said.
-        height: of a frame in pixels.
-        width: of a frame in pixels.
-    """
-
-    frames: int | None
-    rate: float | None
-    height: int
-    width: int
+    frames: int | None  #: their number, None where the container does not say
+    rate: float | None  #: frames a second, None where nothing is said
+    height: int  #: of a frame in pixels
+    width: int  #: of a frame in pixels
 
 
 class Source(Protocol):
