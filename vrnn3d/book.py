@@ -293,8 +293,10 @@ def execute(
                 min(jobs, len(todo)), get_context("spawn"), initializer=die_with, initargs=(os.getpid(),)
             )
             with pool, tqdm(total=len(todo), desc="notebooks", unit="notebook") as bar:
-                order = sorted(todo, key=lambda source: LONGEST.index(source.stem) if source.stem in LONGEST else len(LONGEST))
-                running = {pool.submit(_run_one, source, *todo[source][:1], parameters, todo[source][1], root): source for source in order}
+                running = {}
+                for source in sorted(todo, key=lambda source: source.stem not in LONGEST):
+                    target, key = todo[source]
+                    running[pool.submit(_run_one, source, target, parameters, key, root)] = source
                 for done in as_completed(running):
                     if failure := done.result():
                         failures.append(failure)
