@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt as stop:
         number = getattr(stop, "number", signal.SIGINT)
-        print(f"vrnn3d {args.command}: {stop or 'interrupted'}; the same command goes on or starts again", file=sys.stderr)
+        print(f"vrnn3d {args.command}: {str(stop) or 'interrupted'}; the same command goes on or starts again", file=sys.stderr)
         return 128 + number
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         if type(error) is RuntimeError:  # PyTorch's own: the traceback tells more than its message
