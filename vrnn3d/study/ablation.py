@@ -8,13 +8,13 @@ say the same? With three seeds the second is wide, as it should be.
 from __future__ import annotations
 
 import math
-from typing import Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from vrnn3d.layers.gaussian import SIGMA_MIN
 from vrnn3d.study import results
 from vrnn3d.study.catalogue import LATENT_LOSSES, SWEPT_BETAS, SWEPT_FLOORS, SWEPT_LOSSES
-from vrnn3d.layers.gaussian import SIGMA_MIN
 
 WIRINGS = ("z_p", "z_q")
 REFERENCE = "kl_pq"  # the loss that the paper adds its term to (eq. 9)
@@ -109,7 +109,7 @@ def difference(
 
 
 def judge(outcome: Mapping | None) -> str:
-    """"lower", "higher" where both intervals leave out zero on one side; "undecided" else; "not run" for None.
+    """ "lower", "higher" where both intervals leave out zero on one side; "undecided" else; "not run" for None.
 
     With one seed there is no interval over seeds, and nothing is decided.
     """
@@ -198,9 +198,7 @@ def verdict_steps(found: Runs, pool: str = "test") -> tuple[str, list[dict]]:
     rows = []
     for before, after, what in STEPS:
         outcome = difference(found, after, before, pool=pool)
-        rows.append(
-            {"before": before, "after": after, "what": what, "difference": outcome, "judgement": judge(outcome)}
-        )
+        rows.append({"before": before, "after": after, "what": what, "difference": outcome, "judgement": judge(outcome)})
     chain = [r["judgement"] for r in rows if r["what"] in (STEPS[0][2], STEPS[2][2], STEPS[4][2])]
     if "not run" in chain:
         return results.NOT_TESTED, rows

@@ -6,8 +6,8 @@ of a profile, and ``queue`` says in which order the study runs them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Iterator
 
 from vrnn3d.config import Eval, Experiment, Loss, Model, Train
 from vrnn3d.data.settings import KTHData, MovingMNISTData
@@ -30,7 +30,9 @@ def _single(name: str) -> Model:
 
 
 TABLE3 = (
-    Experiment("vrnn3d_kl_ll", "paper", "3D VRNN, KL-LL (the paper's)", "table3", model=_VRNN, loss=Loss("kl_ll"), train=_PAPER),
+    Experiment(
+        "vrnn3d_kl_ll", "paper", "3D VRNN, KL-LL (the paper's)", "table3", model=_VRNN, loss=Loss("kl_ll"), train=_PAPER
+    ),
     Experiment("vrnn3d_kl", "paper", "3D VRNN, KL", "table3", model=_VRNN, loss=Loss("kl_pq"), train=_PAPER),
     Experiment("convlstm2d", "paper", "2D ConvLSTM", "table3", model=_single("convlstm2d"), train=_PAPER),
     Experiment(
@@ -38,13 +40,20 @@ TABLE3 = (
     ),
     # The row that Table 3 lacks between its 2D and its variational 3D rows
     Experiment(
-        "convlstm3d", "paper", "3D ConvLSTM (ours without z)", "table3", model=replace(_VRNN, options={"latent": 0}), train=_PAPER
+        "convlstm3d",
+        "paper",
+        "3D ConvLSTM (ours without z)",
+        "table3",
+        model=replace(_VRNN, options={"latent": 0}),
+        train=_PAPER,
     ),
 )
 
 # The rest of Table 1. Its papers train for 80,000 steps of 8 and of 4 sequences.
 TABLE1 = (
-    Experiment("predrnnpp", "paper", "PredRNN++", "table1", model=_single("predrnnpp"), train=replace(_PAPER, sequences=640_000)),
+    Experiment(
+        "predrnnpp", "paper", "PredRNN++", "table1", model=_single("predrnnpp"), train=replace(_PAPER, sequences=640_000)
+    ),
     Experiment(
         "e3d_lstm",
         "paper",
@@ -128,8 +137,12 @@ def _windows() -> Iterator[Experiment]:
 
 # What one training for both context lengths costs, and which speeds the digits have
 CHECKS = (
-    replace(TABLE3[0], name="context_10", title="KL-LL, contexts of 10 alone", group="checks", train=replace(_PAPER, context=(10,))),
-    replace(TABLE3[0], name="speed_fixed", title="KL-LL, digits of one speed", group="checks", data=MovingMNISTData(speed="fixed")),
+    replace(
+        TABLE3[0], name="context_10", title="KL-LL, contexts of 10 alone", group="checks", train=replace(_PAPER, context=(10,))
+    ),
+    replace(
+        TABLE3[0], name="speed_fixed", title="KL-LL, digits of one speed", group="checks", data=MovingMNISTData(speed="fixed")
+    ),
 )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Iterable, Iterator
 
 from vrnn3d.config import Experiment, config_hash
 from vrnn3d.study.catalogue import names

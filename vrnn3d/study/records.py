@@ -10,9 +10,10 @@ import json
 import math
 import os
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -86,7 +87,9 @@ class Record:
         if self.weights not in ("last", "ema", "best"):
             raise ValueError(f"{who}: weights is {self.weights!r}, but must be one of: last, ema, best")
         if (true := config.config_hash(self.config)) != self.config_hash:
-            raise ValueError(f"{who}: config_hash is {self.config_hash!r}, but its configuration has {true!r}; one of them was edited")
+            raise ValueError(
+                f"{who}: config_hash is {self.config_hash!r}, but its configuration has {true!r}; one of them was edited"
+            )
         for pool, protocols in self.evaluation.items():
             for protocol, entry in protocols.items():
                 _check_evaluation(entry, protocol, f"{who}: evaluation.{pool}.{protocol}")
@@ -140,7 +143,9 @@ def _check_evaluation(entry: Evaluation, protocol: str, who: str) -> None:
         if metric in _NEVER_NEGATIVE and min(score.average, *score.per_frame) < 0:
             raise ValueError(f"{who}.{metric} is negative, which that metric cannot be")
         if score.per_sequence is not None and len(score.per_sequence) != entry.sequences:
-            raise ValueError(f"{who}.{metric}.per_sequence has {len(score.per_sequence)} values, but must have {entry.sequences}")
+            raise ValueError(
+                f"{who}.{metric}.per_sequence has {len(score.per_sequence)} values, but must have {entry.sequences}"
+            )
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------------

@@ -13,8 +13,9 @@ import os
 import platform
 import re
 import subprocess
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -44,9 +45,7 @@ PAPER: dict[str, dict] = {
     "vrnn2d": _row("Variational 2D ConvLSTM", 2.9e6, (0.733, 91.1), (0.564, 126.4), (0.816, 60.7), (0.773, 83.5)),
     "improved_vrnn": _row("Improved VRNN", 62e6, (0.772, 123.1), (0.728, 162.2), (0.776, 129.2), (0.699, 194.3)),
     "vrnn3d_kl": _row("Variational 3D ConvLSTM", 12.9e6, (0.857, 52.1), (0.797, 63.8), (0.887, 41.8), (0.868, 49.7)),
-    "vrnn3d_kl_ll": _row(
-        "Variational 3D ConvLSTM + LL", 12.9e6, (0.864, 51.4), (0.805, 63.2), (0.896, 39.4), (0.874, 47.5)
-    ),
+    "vrnn3d_kl_ll": _row("Variational 3D ConvLSTM + LL", 12.9e6, (0.864, 51.4), (0.805, 63.2), (0.896, 39.4), (0.874, 47.5)),
 }
 TABLE1 = ("convlstm2d", "predrnnpp", "e3d_lstm", "vrnn2d", "improved_vrnn", "vrnn3d_kl_ll")
 TABLE3 = ("convlstm2d", "vrnn2d", "vrnn3d_kl", "vrnn3d_kl_ll")
@@ -227,9 +226,7 @@ def validate(record: Mapping) -> None:
             where = f"evaluation.{pool}.{protocol}."
             _require(entry, _REQUIRED_EVALUATION, who, where)
             if len(entry["mse"]["per_frame"]) != int(protocol.split("->")[1]):
-                raise ValueError(
-                    f"{who}: {where}mse.per_frame has {len(entry['mse']['per_frame'])} values for {protocol}"
-                )
+                raise ValueError(f"{who}: {where}mse.per_frame has {len(entry['mse']['per_frame'])} values for {protocol}")
 
 
 def _plain(value: Any, where: str) -> Any:
@@ -324,9 +321,7 @@ def _read(path: Path) -> dict:
     except (ValueError, AttributeError) as problem:
         raise ValueError(f"{path} is not a record: {problem}") from None
     if path.parts[-3:] != (record["profile"], record["experiment"], f"seed{record['seed']}.json"):
-        raise ValueError(
-            f"{path} says it is {record['profile']}/{record['experiment']}/seed{record['seed']}; move it there"
-        )
+        raise ValueError(f"{path} says it is {record['profile']}/{record['experiment']}/seed{record['seed']}; move it there")
     return record
 
 
@@ -363,11 +358,7 @@ def value(record: Mapping, pool: str, protocol: str, metric: str, statistic: str
 
 
 def _finished(records: Iterable[Mapping], experiment: str, profile: str = "paper") -> list[Mapping]:
-    return [
-        r
-        for r in records
-        if r["experiment"] == experiment and r["profile"] == profile and r["status"] == "finished"
-    ]
+    return [r for r in records if r["experiment"] == experiment and r["profile"] == profile and r["status"] == "finished"]
 
 
 def seed_spread(
@@ -602,9 +593,7 @@ def _beats_all(records: list[Mapping], pool: str) -> tuple[str, str]:
         if PAPER[r][p]["ssim"] > PAPER[ours][p]["ssim"]
     ]
     aside = f" In the paper's own table {'; '.join(own)}."
-    outcome = {
-        (r, p, m): _better(records, ours, r, p, m, pool) for r in rivals for p in PROTOCOLS for m in ("mse", "ssim")
-    }
+    outcome = {(r, p, m): _better(records, ours, r, p, m, pool) for r in rivals for p in PROTOCOLS for m in ("mse", "ssim")}
     done = {key: won for key, won in outcome.items() if won is not None}
     run = [r for r in rivals if any(key[0] == r for key in done)]
     if not done:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
 from vrnn3d import config
-from vrnn3d.study import catalogue, results
 from vrnn3d.models.vrnn import VRNN
+from vrnn3d.study import catalogue, results
 
 #: A training whose validation error falls by more than this share over its last fifth is said to fall still.
 STILL_FALLING = 0.01

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from vrnn3d.evaluation import metrics
 from vrnn3d.study import catalogue, results
 from vrnn3d.study.figures import kth
-from vrnn3d.evaluation import metrics
 
 matplotlib.use("agg")
 
@@ -39,9 +39,7 @@ def record(name, level=25.0, profile="small", clips="KTH, 20-clip subset", seed=
         "data": {"description": f"{clips}: some clips of persons 1, 2"},
         "training": {"curves": kept or {}},
         "evaluation": {
-            pool: {
-                f"10->{n}": entry(level + better, frames=n, seed=sum(name.encode()), **kwargs) for n in (20, 40, 60)
-            }
+            pool: {f"10->{n}": entry(level + better, frames=n, seed=sum(name.encode()), **kwargs) for n in (20, 40, 60)}
             for pool, better in (("test", 0.0), ("train", seen))
         },
     }

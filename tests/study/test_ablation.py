@@ -155,7 +155,12 @@ def test_words_hold_both_intervals():
 
 
 def everything():
-    records = [r for name, _, seed in catalogue.queue("small") if name.startswith(("loss_", "sweep_")) for r in [record(name, 3.0 + seed, seed)]]
+    records = [
+        r
+        for name, _, seed in catalogue.queue("small")
+        if name.startswith(("loss_", "sweep_"))
+        for r in [record(name, 3.0 + seed, seed)]
+    ]
     return ablation.runs(records + steps(9, 7, 6, 5, 4)[:9], "small")
 
 
