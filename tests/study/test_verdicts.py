@@ -128,7 +128,9 @@ def test_the_steps_of_table_3():
     assert found.outcome == "reproduced" and "(the paper: 39.4 against 41.8)" in found.why
     assert verdict(ablation_runs("paper", (82, 60, 42, 44)), "C3").outcome == "contradicted"
     some = verdict(ablation_runs("paper")[:2], "C3")
-    assert some.outcome == "undecided" and "against Variational 2D ConvLSTM, not run (the paper: 41.8 against 60.7)." in some.why
+    assert (
+        some.outcome == "undecided" and "against Variational 2D ConvLSTM, not run (the paper: 41.8 against 60.7)." in some.why
+    )
 
 
 def test_seeds_that_disagree_leave_a_step_undecided():
