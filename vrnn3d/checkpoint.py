@@ -17,6 +17,7 @@ from vrnn3d.models.base import VideoModel
 CHECKPOINT = "checkpoint.pt"
 PUBLISHED = Path(__file__).resolve().parent.parent / "weights"
 PART_BYTES = 15_000_000
+DEFAULT = "vrnn3d"  # the published weights that are taken where none are named
 
 
 def save(folder: Path, state: dict) -> None:
@@ -37,7 +38,7 @@ def load_state(path: Path, device="cpu") -> dict:
         raise FileNotFoundError(f"no checkpoint at {path}; train one with: vrnn3d train NAME --out {path.parent}")
     try:
         state = torch.load(path, map_location=device, weights_only=True)
-        state["config"], state["model"]
+        state["config"], state["evaluated"]
     except Exception as error:
         raise ValueError(f"{path} is not a checkpoint of vrnn3d, or is damaged ({error}); delete it to start anew") from error
     return state
@@ -52,11 +53,11 @@ def model_of(experiment: config.Experiment) -> VideoModel:
 
 
 def load_run(path: Path, device="cpu") -> tuple[VideoModel, config.Experiment]:
-    """The model of a run (its weight average where one was kept), ready for prediction, and its experiment."""
+    """The model of a run with the weights that ``train.weights`` asks for, ready for prediction, and its experiment."""
     state = load_state(path, device)
     experiment = config.from_dict(json.loads(state["config"]))
     model = model_of(experiment).to(device)
-    model.load_state_dict(state["ema"] or state["model"])
+    model.load_state_dict(state["evaluated"])
     return model.eval(), experiment
 
 
@@ -118,8 +119,36 @@ def load_published(name: str, device="cpu", root: Path | None = None) -> tuple[V
     return model.to(device).eval(), experiment
 
 
+def is_run(path: str | os.PathLike) -> bool:
+    """Whether a path is a checkpoint file, or a folder that holds one."""
+    path = Path(path)
+    return path.is_file() or (path / CHECKPOINT).is_file()
+
+
+def load_any(source: str | os.PathLike, device="cpu") -> tuple[VideoModel, config.Experiment]:
+    """A model ready for prediction, and its experiment: of a run's folder, a checkpoint file, or published weights by name."""
+    if is_run(source):
+        return load_run(Path(source), device)
+    if os.sep in str(source) or Path(source).suffix == ".pt":
+        raise FileNotFoundError(f"{source} is neither a checkpoint nor a folder that holds one; train one with: vrnn3d train NAME")
+    return load_published(str(source), device)
+
+
+def folder_of(source: str | os.PathLike) -> Path:
+    """Where files about a run go: its folder; for published weights the working directory."""
+    path = Path(source)
+    if not is_run(path):
+        return Path()
+    return path if path.is_dir() else path.parent
+
+
+def default_source(runs: str | os.PathLike = "runs") -> str:
+    """What is loaded where nothing is named: the published weights, else the newest run below `runs`."""
+    newest = sorted(Path(runs).rglob(CHECKPOINT), key=lambda path: path.stat().st_mtime)
+    published = (PUBLISHED / DEFAULT / "model.json").exists()
+    return DEFAULT if published or not newest else str(newest[-1])
+
+
 def load(name: str | os.PathLike, device="cpu") -> VideoModel:
     """A trained model by the name of its published weights, or by the path of a run's folder or checkpoint file."""
-    if Path(name).exists():
-        return load_run(Path(name), device)[0]
-    return load_published(str(name), device)[0]
+    return load_any(name, device)[0]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from vrnn3d.layers.depth_folding import shared_kernels
+from vrnn3d.layers.depth_folding import joint_statistics, shared_kernels
 from vrnn3d.models.base import Latents, VideoModel
 
 TEACHER = "teacher"
@@ -109,7 +109,7 @@ def rollout(
         ValueError: naming what does not fit, for shapes and lengths the model cannot take.
     """
     _check(model, frames, context, length, forcing, posterior)
-    with shared_kernels() if batched else nullcontext():
+    with joint_statistics(), shared_kernels() if batched else nullcontext():
         return _run(model, frames, context, length, forcing, posterior, samples, batched)
 
 

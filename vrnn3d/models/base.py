@@ -32,6 +32,7 @@ class VideoModel(nn.Module):
     horizon: int = 1
     channels: int = 1
     stochastic: bool = False
+    sigma_min: float = 0.0  # floor on the latents' standard deviations, in a stochastic model
     size_multiple: int = 1  # height and width must be multiples of this
     #: parts not counted as the model's size because they do not run at test time: attribute names
     training_only: tuple[str, ...] = ()
@@ -78,6 +79,10 @@ class VideoModel(nn.Module):
                 f"{type(self).__name__} takes frames whose height and width are multiples of {m}, not {height} x {width};"
                 f" resize or pad them, to {up[0]} x {up[1]} for example"
             )
+
+    def load_kinetics(self, weights: dict[str, Tensor]) -> None:
+        """Start from the state dict of torchvision's ``r3d_18``; ``ValueError`` for a model that has no such part."""
+        raise ValueError(f"{type(self).__name__} has no part that Kinetics weights fit; start it from a run of the same model")
 
     def parameter_breakdown(self) -> dict[str, int]:
         """Parameters of each direct part, and under "total" their sum without the parts of ``training_only``."""

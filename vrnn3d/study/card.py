@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Iterable, Sequence
 
 from vrnn3d.files import atomic_write
 from vrnn3d.study.profiles import PROFILES

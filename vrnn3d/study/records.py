@@ -10,10 +10,9 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterable, Mapping
 
 import numpy as np
 
@@ -87,9 +86,7 @@ class Record:
         if self.weights not in ("last", "ema", "best"):
             raise ValueError(f"{who}: weights is {self.weights!r}, but must be one of: last, ema, best")
         if (true := config.config_hash(self.config)) != self.config_hash:
-            raise ValueError(
-                f"{who}: config_hash is {self.config_hash!r}, but its configuration has {true!r}; one of them was edited"
-            )
+            raise ValueError(f"{who}: config_hash is {self.config_hash!r}, but its configuration has {true!r}; one of them was edited")
         for pool, protocols in self.evaluation.items():
             for protocol, entry in protocols.items():
                 _check_evaluation(entry, protocol, f"{who}: evaluation.{pool}.{protocol}")
@@ -143,9 +140,7 @@ def _check_evaluation(entry: Evaluation, protocol: str, who: str) -> None:
         if metric in _NEVER_NEGATIVE and min(score.average, *score.per_frame) < 0:
             raise ValueError(f"{who}.{metric} is negative, which that metric cannot be")
         if score.per_sequence is not None and len(score.per_sequence) != entry.sequences:
-            raise ValueError(
-                f"{who}.{metric}.per_sequence has {len(score.per_sequence)} values, but must have {entry.sequences}"
-            )
+            raise ValueError(f"{who}.{metric}.per_sequence has {len(score.per_sequence)} values, but must have {entry.sequences}")
 
 
 # --- JSON -------------------------------------------------------------------------------------------------------------
@@ -153,18 +148,19 @@ def _check_evaluation(entry: Evaluation, protocol: str, who: str) -> None:
 
 def to_dict(record: Record) -> dict[str, Any]:
     """The record as JSON types; what is None is left out."""
-    return {"schema": SCHEMA, **_plain(record)}
+    return {"schema": SCHEMA, **plain(record)}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Dataclasses, tables and lists as JSON types; fields that are None are left out."""
     if isinstance(value, config.Experiment):
         return config.to_dict(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         parts = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
-        return {name: _plain(part) for name, part in parts if part is not None}
+        return {name: plain(part) for name, part in parts if part is not None}
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def from_dict(values: Any, who: str = "the record") -> Record:

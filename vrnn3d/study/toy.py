@@ -17,18 +17,17 @@ import argparse
 import itertools
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from vrnn3d.evaluation.metrics import bootstrap
 from vrnn3d.layers.gaussian import Gaussian
 from vrnn3d.losses import VARIANTS, latent_loss
+from vrnn3d.evaluation.metrics import bootstrap
 
 WIRINGS = ("z_p", "z_q")  # which sample is decoded and fed back in training: the prior's or the posterior's
 SPEED = 0.25  # of the ball, half-widths of the box per frame
@@ -394,7 +393,11 @@ def measure(trained: Trained, test: HeldOut, predictions: Tensor | None = None) 
     rows = []
     for i in range(0, len(runs), 7):
         where = slice(i, i + 7)
-        part = futures(trained.ensemble.subset(where), test, settings.samples) if predictions is None else predictions[where]
+        part = (
+            futures(trained.ensemble.subset(where), test, settings.samples)
+            if predictions is None
+            else predictions[where]
+        )
         table = scores(part, truth)
         rows += [summary({name: v[k] for name, v in table.items()}) for k in range(len(table["average"]))]
     return {
