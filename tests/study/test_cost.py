@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from made import ORIGIN
 
 from vrnn3d.config import override
 from vrnn3d.study import cost, queue
-from vrnn3d.study.bench import suite
+from vrnn3d.study.bench import counting
+from vrnn3d.study.bench.jobs import BenchSettings, Job
+from vrnn3d.study.bench.record import Bench, Row
 from vrnn3d.study.catalogue import EXPERIMENTS
 from vrnn3d.study.cost import Command, Device, Shape, rate
 
@@ -20,7 +23,7 @@ def quick_counts(monkeypatch):
 @pytest.mark.slow
 def test_operations_are_counted_on_shapes():
     shape = Shape("vrnn3d", 2, 2, 16, 8)
-    whole = suite.gigaflops({"model": "vrnn3d", "window": 2, "horizon": 2, "size": 16, "length": 8, "context": 2})
+    whole = counting.gigaflops(Job(model="vrnn3d", window=2, horizon=2, size=16, length=8, context=2))
     assert cost.gigaflops(shape) == pytest.approx(whole, rel=1e-6), "the cost of many steps is told from two"
     assert 0.5 < cost.gigaflops(shape._replace(latent=0)) / whole < 1, "the network without z is cheaper"
     small, large = (cost.gigaflops(Shape("convlstm2d", 1, 1, size, 3)) for size in (16, 32))
@@ -51,6 +54,22 @@ def test_a_rate_at_the_runs_own_size_goes_first(quick_counts):
 def test_a_model_of_others_code_has_no_cost_in_the_study():
     with pytest.raises(ValueError, match="no experiment of the study trains the model 'openstl:SimVP'"):
         rate("openstl:SimVP", 64, 20, 1.0)
+
+
+def row(model, form, rate_, size=64, kind="train"):
+    return Row(model, form, kind, 2, size, 20, 1, 1, 2 / rate_, (1.0, 1.0), rate_, 1.0)
+
+
+def bench(*rows):
+    return Bench(BenchSettings(), 1, None, None, ORIGIN, rows)
+
+
+def test_the_best_form_of_a_model_at_each_size_counts():
+    rows = [row("vrnn3d", "plain", 1.0), row("vrnn3d", "fast", 3.0), row("vrnn3d", "step: x", 9.0)]
+    rows += [row("vrnn3d", "fast, prediction", 9.0, kind="predict"), row("openstl:SimVP", "fast", 9.0)]
+    (device,) = cost.devices([bench(*rows), bench(row("vrnn3d", "fast", 0.5, size=128), row("vrnn2d", "plain", 7.0))])
+    assert device.name == ORIGIN.machine.device
+    assert device.rates == (rate("vrnn3d", 64, 20, 3.0), rate("vrnn3d", 128, 20, 0.5), rate("vrnn2d", 64, 20, 7.0))
 
 
 def test_the_target_is_for_ours_alone(quick_counts):

@@ -25,12 +25,26 @@ def committed():
     return list(kinds.values())
 
 
+def assert_holds(new, old, where=""):
+    """All that `old` holds is in `new`, which may say more: settings that were added since, at their defaults."""
+    if isinstance(old, dict):
+        for key, value in old.items():
+            assert key in new, f"{where}.{key} is gone"
+            assert_holds(new[key], value, f"{where}.{key}")
+    else:
+        assert new == old, where
+
+
 @pytest.mark.parametrize("path", committed(), ids=lambda path: path.parent.name)
-def test_a_committed_record_comes_back_byte_for_byte(path, tmp_path):
-    """Records do not drift: reading one and writing it again changes nothing."""
-    again = records.write_record(records.read(path), tmp_path)
+def test_a_committed_record_comes_back(path, tmp_path):
+    """Reading a record and writing it again loses and changes nothing, however often."""
+    read = records.read(path)
+    again = records.write_record(read, tmp_path)
     assert again.relative_to(tmp_path).parts == path.parts[-3:]
-    assert again.read_text() == path.read_text()
+    assert_holds(json.loads(again.read_text()), json.loads(path.read_text()))
+    assert records.read(again) == read
+    text = again.read_text()
+    assert records.write_record(records.read(again), tmp_path).read_text() == text
 
 
 def test_a_record_comes_back_as_it_went(tmp_path):
@@ -42,7 +56,7 @@ def test_a_record_comes_back_as_it_went(tmp_path):
     assert read.config == written.config and read.training == written.training and read.provenance == written.provenance
     ours, theirs = (r.evaluation["train"]["10->10"].scores["mse"].per_frame for r in (read, written))
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
-    assert records.read(records.write_record(read, tmp_path)) == read
+    assert records.read(records.write_record(read, tmp_path)) == read  # rounded once, and then never again
 
 
 # --- bad records ------------------------------------------------------------------------------------------------------

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-
+import numpy as np
 from made import record
 
-from vrnn3d.study import scales
-from vrnn3d.study.profiles import PROFILES
+from vrnn3d.study import records, scales
 
 
 def names(runs):
@@ -37,15 +35,35 @@ def test_what_compares_with_nothing_is_left_out():
     assert names(scales.runs_at(runs, "vrnn3d_kl_ll", "paper")) == [("vrnn3d_kl_ll", 3)]
 
 
-def test_a_scale_that_is_added_to_the_profiles_is_used(monkeypatch):
-    """ "half" has a place in the order before it exists."""
+def test_scales_have_words_and_an_order():
     assert scales.SCALES == ("paper", "ablation", "half", "small")
-    half = dataclasses.replace(PROFILES["ablation"], scale="half scale", everything={"train.sequences": 1_000})
-    run = record("convlstm2d", profile="ablation", changes={"train.sequences": 1_000})
-    monkeypatch.setitem(PROFILES, "half", half)
-    assert scales.words("half") == "half scale" and scales.words("small") == "small scale"
+    assert [scales.words(profile) for profile in ("paper", "half", "small")] == ["full size", "half scale", "small scale"]
+    run = record("convlstm2d", profile="half")
     assert scales.runs_at([run], "convlstm2d", "half") == [run]
 
 
 def test_a_name_that_a_profile_does_not_have_was_not_run_there():
     assert scales.runs_at([record()], "tune_l2", "paper") == []
+
+
+def test_runs_are_shown_as_the_rows_that_they_are(tmp_path):
+    runs = [record("loss_kl_ll_z_p", profile="half", seed=seed) for seed in (0, 1)]
+    (shown,) = scales.shown_at(runs, ("vrnn3d_kl", "vrnn3d_kl_ll"), "half")
+    assert (shown.experiment, shown.title, shown.seed) == ("vrnn3d_kl_ll", "3D VRNN, KL-LL", 0)
+    assert shown.evaluation == runs[0].evaluation
+    assert scales.pictured_at(runs, ("vrnn3d_kl_ll",), "half", tmp_path) == []
+    records.write_arrays({"sample": np.arange(3)}, records.clips_path(runs[0], tmp_path))
+    ((row, clips),) = scales.pictured_at(runs, ("vrnn3d_kl_ll", "vrnn2d"), "half", tmp_path)
+    assert row == shown and list(clips["sample"]) == [0, 1, 2]
+
+
+def test_the_inventory_names_what_differs_between_seeds():
+    runs = [record(seed=0), record(seed=1, status="cut"), record("vrnn2d")]
+    first, second = scales.inventory(runs)
+    assert (first.run, first.seeds, first.status) == ("paper/vrnn3d_kl_ll", "0-1", "finished, cut")
+    assert (second.sequences, second.sequences_per_second, second.commit) == ("600,000", "1000.0", "a" * 10)
+
+
+def test_seeds_in_words():
+    assert scales.seeds_text([2, 0, 1, 0]) == "seeds 0-2"
+    assert scales.seeds_text([0, 2]) == "seeds 0, 2" and scales.seeds_text([3]) == "seed 3"

@@ -11,9 +11,8 @@ from vrnn3d.study.catalogue import EXPERIMENTS, names
 
 def test_the_sweep_exists_at_its_own_profile_only():
     runs = queue.runs("tune")
-    assert {(run.experiment.train.lr, run.experiment.train.batch) for run in runs} == {
-        (lr, batch) for lr in (3e-4, 1e-3, 3e-3) for batch in (32, 64, 128)
-    }
+    tried = {(run.experiment.train.lr, run.experiment.train.batch) for run in runs}
+    assert {(lr, batch) for lr in (3e-4, 1e-3, 3e-3) for batch in (32, 64, 128)} <= tried
     assert {"tune_l2", "tune_glorot", "tune_l2_glorot"} <= {run.name for run in runs}
     for profile in set(profiles.PROFILES) - {"tune"}:
         assert not [name for name in profiles.names(profile) if name.startswith("tune_")]
@@ -72,7 +71,9 @@ def test_runs_that_show_an_effect_differ_in_the_reason_alone():
     grid = [("loss_kl_ll_z_p", "ablation", seed) for seed in range(3)]
     assert set(keys(windows.unchanged)) == {*grid, ("context_10", "ablation", 0)}, "the same model at their length"
     batches = found["batch and learning rate"]
-    assert len(batches.changed) == 8 and keys(batches.unchanged) == [("tune_lr0.001_batch64", "tune", 0)]
+    swept = {name for name in names("tune") if name.startswith("tune_lr")}
+    assert {run.name for run in batches.changed} == {*swept, "batch_6"}
+    assert set(grid) <= set(keys(batches.unchanged)), "batch_6 has the length of the grid"
     assert keys(found["training length"].changed) == grid
     assert {run.name for run in found["which z is decoded in training"].changed} == {"loss_kl_ll_z_q"}
 
@@ -109,8 +110,3 @@ def test_what_may_be_the_reason():
     assert "not run" in rows["initialisation"].runs
     flat = {row.reason for row in tuning.possibilities(EXPERIMENTS["convlstm2d"], [])}
     assert "window M and horizon H" not in flat and "initialisation" not in flat
-
-
-def test_seeds_in_words():
-    assert tuning.seeds_text([2, 0, 1, 0]) == "seeds 0-2"
-    assert tuning.seeds_text([0, 2]) == "seeds 0, 2" and tuning.seeds_text([3]) == "seed 3"

@@ -7,12 +7,14 @@ larger frames than what was measured, they are multiplied by the ratio of the co
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
 
 from vrnn3d.config import Experiment
 from vrnn3d.study import paper, queue
+from vrnn3d.study.bench.jobs import COMPILED, FAST, GRAPHS, PLAIN, Job
+from vrnn3d.study.bench.record import Bench
 from vrnn3d.study.catalogue import EXPERIMENTS
 from vrnn3d.study.profiles import get
 from vrnn3d.study.queue import Run
@@ -21,8 +23,10 @@ from vrnn3d.study.queue import Run
 TARGET = 1_000
 #: The model of ours, and the experiment whose shape stands for it in benchmarks.
 _OURS, _OUR_EXPERIMENT = "vrnn3d", paper.OURS
+#: Forms of a benchmark that compute a whole training step, and are no part of a sweep.
+_WHOLE = (PLAIN, FAST, COMPILED, GRAPHS)
 #: Models that are measured, not trained.
-_UNTRAINED = ("copy_last",)
+_UNTRAINED = ("black", "copy_last")
 
 
 # --- operations -------------------------------------------------------------------------------------------------------
@@ -48,15 +52,22 @@ def shape_of(experiment: Experiment) -> Shape:
 @cache
 def gigaflops(shape: Shape) -> float:
     """Useful GFLOP of one training sequence, forward and backward, at the model's full width."""
-    from vrnn3d.study.bench import suite
+    from vrnn3d.study.bench import counting
 
     options = {} if shape.latent is None else {"latent": shape.latent}
-    job = {**shape._asdict(), "context": shape.window, "options": options}
-    del job["latent"]
+    job = Job(
+        model=shape.model,
+        options=options,
+        window=shape.window,
+        horizon=shape.horizon,
+        size=shape.size,
+        length=shape.length,
+        context=shape.window,
+    )
     if shape.model != _OURS:
-        return suite.gigaflops(job)
+        return counting.gigaflops(job)
     # Every step of ours costs the same, so that one step and two, quickly counted, tell the cost of many.
-    one, two = (suite.gigaflops({**job, "length": shape.window + steps * shape.horizon}) for steps in (1, 2))
+    one, two = (counting.gigaflops(replace(job, length=shape.window + steps * shape.horizon)) for steps in (1, 2))
     return one + ((shape.length - shape.window) // shape.horizon - 1) * (two - one)
 
 
@@ -77,13 +88,18 @@ class Rate:
     sequences_per_second: float
 
 
+def _experiment_of(model: str) -> str:
+    """The experiment that a benchmark of a model stands for."""
+    return _OUR_EXPERIMENT if model == _OURS else model
+
+
 def rate(model: str, size: int, length: int, sequences_per_second: float) -> Rate:
     """A row of a benchmark, which measures every model with the window and horizon of its experiment.
 
     Raises:
         ValueError: for a model that the study does not train.
     """
-    name = _OUR_EXPERIMENT if model == _OURS else model
+    name = _experiment_of(model)
     if name not in EXPERIMENTS:
         raise ValueError(f"no experiment of the study trains the model {model!r}, so its rate says nothing of its cost")
     m = EXPERIMENTS[name].model
@@ -112,6 +128,21 @@ class Device:
                 return None
             total += _hours(experiment, measured)
         return total
+
+
+def devices(benches: Iterable[Bench]) -> list[Device]:
+    """The machines of some benchmarks, in their order, each with its best rate for every model and frame size.
+
+    Models of other people's code are left out, for the study does not train them.
+    """
+    best: dict[str, dict[tuple[str, int, int], float]] = {}
+    for bench in benches:
+        found = best.setdefault(bench.device, {})
+        for row in bench.rows:
+            if row.kind == "train" and row.form in _WHOLE and _experiment_of(row.model) in EXPERIMENTS:
+                key = row.model, row.size, row.length
+                found[key] = max(found.get(key, 0.0), row.sequences_per_second)
+    return [Device(name, tuple(rate(*key, value) for key, value in rates.items())) for name, rates in best.items()]
 
 
 def _hours(experiment: Experiment, measured: Rate) -> float:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
+
+import numpy as np
 
 from vrnn3d.config import config_hash
 from vrnn3d.study.catalogue import EXPERIMENTS
 from vrnn3d.study.profiles import PROFILES, get, names
-from vrnn3d.study.records import Record, runs_of
+from vrnn3d.study.records import Record, read_clips, runs_of
 
 #: Profiles at which the paper's claims are judged, the largest scale first; those that do not exist have no runs.
 SCALES = ("paper", "ablation", "half", "small")
@@ -52,3 +56,88 @@ def _by_hash() -> dict[str, list[str]]:
     for name, experiment in EXPERIMENTS.items():
         found.setdefault(config_hash(experiment), []).append(name)
     return found
+
+
+# --- what a scale has to show -----------------------------------------------------------------------------------------
+
+
+def as_row(record: Record, name: str) -> Record:
+    """A run under the name and title of the row of a table whose computation it is."""
+    title = EXPERIMENTS[name].title.removesuffix(" (the paper's)") if name in EXPERIMENTS else record.title
+    return replace(record, experiment=name, title=title)
+
+
+def shown_at(records: Iterable[Record], experiments: Iterable[str], profile: str, seed: int = 0) -> list[Record]:
+    """The runs of one seed at a profile, each as the row that was asked for; rows that have none are left out."""
+    records = list(records)
+    found = ((name, runs_at(records, name, profile)) for name in experiments)
+    return [as_row(r, name) for name, runs in found for r in runs if r.seed == seed]
+
+
+def pictured_at(
+    records: Iterable[Record], experiments: Iterable[str], profile: str, root: str | os.PathLike | None = None
+) -> list[tuple[Record, Mapping[str, np.ndarray]]]:
+    """The runs of seed 0 that kept predictions to look at, as rows, with what they kept (``records.read_clips``)."""
+    found: list[tuple[Record, Mapping[str, np.ndarray]]] = []
+    for name in experiments:
+        for record in runs_at(records, name, profile):
+            if record.seed == 0 and (clips := read_clips(record, root)) is not None:
+                found.append((as_row(record, name), clips))
+    return found
+
+
+# --- inventory --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The records of one experiment at one profile; where its seeds differ in something, each value is named."""
+
+    run: str  #: "small/vrnn2d"
+    seeds: str
+    status: str
+    sequences: str
+    sequences_per_second: str
+    device: str
+    commit: str
+    date: str
+
+
+def inventory(records: Iterable[Record]) -> list[Entry]:
+    """What there is, one entry for each experiment and profile."""
+    grouped: dict[str, list[Record]] = {}
+    for record in records:
+        grouped.setdefault(f"{record.profile}/{record.experiment}", []).append(record)
+    return [
+        Entry(
+            run=name,
+            seeds=seeds_text(r.seed for r in runs).split(" ", 1)[1],
+            status=_joined(r.status for r in runs),
+            sequences=_joined(f"{r.training.sequences:,}" for r in runs),
+            sequences_per_second=_joined(f"{r.training.sequences_per_second:.1f}" for r in runs),
+            device=_joined(r.provenance.machine.device for r in runs),
+            commit=commits(runs),
+            date=_joined(r.provenance.date for r in runs),
+        )
+        for name, runs in grouped.items()
+    ]
+
+
+def commits(records: Iterable[Record]) -> str:
+    """The commits that some runs were made at, ten digits each, marked where the package had been changed."""
+    codes = [r.provenance.code for r in records]
+    return _joined(f"{(code.commit or 'unknown')[:10]}{' (modified)' if code.dirty else ''}" for code in codes)
+
+
+def seeds_text(seeds: Iterable[int]) -> str:
+    """Seeds in words: "seed 0", "seeds 0-2", "seeds 0, 2"."""
+    seeds = sorted(set(seeds))
+    if len(seeds) == 1:
+        return f"seed {seeds[0]}"
+    if seeds == list(range(seeds[0], seeds[-1] + 1)):
+        return f"seeds {seeds[0]}-{seeds[-1]}"
+    return "seeds " + ", ".join(map(str, seeds))
+
+
+def _joined(values: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(values))

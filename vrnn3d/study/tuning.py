@@ -21,7 +21,7 @@ from vrnn3d.study import paper, queue
 from vrnn3d.study.compare import seed_spread
 from vrnn3d.study.queue import Run
 from vrnn3d.study.records import Record
-from vrnn3d.study.scales import runs_at
+from vrnn3d.study.scales import runs_at, seeds_text
 
 #: A training whose validation error falls by more than this share over its last fifth is said to fall still.
 STILL_FALLING = 0.01
@@ -228,16 +228,6 @@ def _measured(name: str, profile: str, seeds: list[int], records: list[Record]) 
     if not numbers:
         return "not run"
     return f"{np.mean(numbers):.1f}" + (f", {len(numbers)} of {len(seeds)} seeds" if len(numbers) < len(seeds) else "")
-
-
-def seeds_text(seeds: Iterable[int]) -> str:
-    """Seeds in words: "seed 0", "seeds 0-2", "seeds 0, 2"."""
-    seeds = sorted(set(seeds))
-    if len(seeds) == 1:
-        return f"seed {seeds[0]}"
-    if seeds == list(range(seeds[0], seeds[-1] + 1)):
-        return f"seeds {seeds[0]}-{seeds[-1]}"
-    return "seeds " + ", ".join(map(str, seeds))
 
 
 def runs_text(runs: Iterable[Run], records: Iterable[Record] | None = None) -> str:
