@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import matplotlib
 import pytest
-from made import digits, record, seeds
+from study.made import digits, record, seeds
 
 from vrnn3d.study import ablation, queue
 from vrnn3d.study.catalogue import SWEPT_BETAS, SWEPT_FLOORS, SWEPT_LOSSES, WIRINGS, names

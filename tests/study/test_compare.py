@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from made import digits, people, record, seeds
+from study.made import digits, people, record, seeds
 
 from vrnn3d.evaluation import metrics
 from vrnn3d.study import compare, paper
@@ -191,3 +191,7 @@ def test_systems_are_ranked_with_what_they_cost():
     assert second.best == pytest.approx(second.mse.mean - 1) and second.percent_of_black.mean == pytest.approx(16.25, abs=0.1)
     assert (second.minutes, second.updates, second.sequences) == (10.0, 9375, 600_000)
     assert second.teraflops is None and first.teraflops == 1_200
+    table = compare.system_table([first, second])
+    assert list(table.index) == [first.title, second.title]
+    assert table.loc[second.title, "MSE"] == second.mse.text() and "±" in table.loc[second.title, "% of black"]
+    assert (table.loc[first.title, "TFLOP"], table.loc[second.title, "TFLOP"]) == ("1,200", "")

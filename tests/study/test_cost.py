@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from made import ORIGIN
+from study.made import ORIGIN
+from vrnn3d.study.bench.jobs import BenchSettings, Job
+from vrnn3d.study.bench.record import Bench, Row
 
 from vrnn3d.config import override
 from vrnn3d.study import cost, queue
 from vrnn3d.study.bench import counting
-from vrnn3d.study.bench.jobs import BenchSettings, Job
-from vrnn3d.study.bench.record import Bench, Row
 from vrnn3d.study.catalogue import EXPERIMENTS
 from vrnn3d.study.cost import Command, Device, Shape, rate
 

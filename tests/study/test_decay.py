@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from made import people
+from study.made import people
 
 from vrnn3d.study import decay
 

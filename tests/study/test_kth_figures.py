@@ -7,7 +7,7 @@ import math
 import matplotlib
 import numpy as np
 import pytest
-from made import people
+from study.made import people
 
 from vrnn3d.study.catalogue import EXPERIMENTS
 from vrnn3d.study.figures import kth

@@ -9,7 +9,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from made import record
+from study.made import record
 
 from vrnn3d import config
 from vrnn3d.study import records

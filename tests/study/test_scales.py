@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from made import record
+from study.made import record
 
 from vrnn3d.study import records, scales
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from made import digits, record
+from study.made import digits, record
 
 from vrnn3d.study import profiles, queue, tuning
 from vrnn3d.study.catalogue import EXPERIMENTS, names
@@ -16,7 +16,7 @@ def test_the_sweep_exists_at_its_own_profile_only():
     assert {"tune_l2", "tune_glorot", "tune_l2_glorot"} <= {run.name for run in runs}
     for profile in set(profiles.PROFILES) - {"tune"}:
         assert not [name for name in profiles.names(profile) if name.startswith("tune_")]
-        with pytest.raises(ValueError, match=f"no experiment 'tune_l2' at profile '{profile}'; there are: vrnn3d_kl_ll"):
+        with pytest.raises(ValueError, match=f"no experiment 'tune_l2' at profile '{profile}'; there are: "):
             profiles.get("tune_l2", profile)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from made import people, record, seeds
+from study.made import people, record, seeds
 
 from vrnn3d.study import paper, verdicts
 from vrnn3d.study.compare import Comparison

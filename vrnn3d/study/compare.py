@@ -426,3 +426,28 @@ def _system(name: str, runs: list[Record], protocol: str, pool: str) -> System:
         minutes=float(np.mean([r.training.seconds for r in runs])) / 60,
         teraflops=None if first.gigaflops is None else first.gigaflops * first.training.sequences / 1e3,
     )
+
+
+def system_table(rows: Sequence[System]) -> pandas.DataFrame:
+    """Systems as a table of the book; scores over seeds are text, with ± their standard deviation."""
+    import pandas
+
+    return pandas.DataFrame(
+        {
+            "model": row.title,
+            "parameters": row.parameters,
+            "seeds": len(row.mse.seeds),
+            "MSE": row.mse.text(),
+            "% of black": "" if row.percent_of_black is None else row.percent_of_black.text(0),
+            "95% over test sequences": "" if row.test_interval is None else "{:.2f} to {:.2f}".format(*row.test_interval),
+            "MSE, best sample": f"{row.best:.2f}",
+            "MSE, mean frame": f"{row.mean_frame:.2f}",
+            "sample variance": f"{row.variance:.3f}",
+            "SSIM": f"{row.ssim:.3f}",
+            "updates": row.updates,
+            "sequences": row.sequences,
+            "minutes": f"{row.minutes:.1f}",
+            "TFLOP": "" if row.teraflops is None else f"{row.teraflops:,.0f}",
+        }
+        for row in rows
+    ).set_index("model")
