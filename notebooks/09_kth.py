@@ -45,8 +45,8 @@ try:
 except (OSError, ValueError) as reason:
     sets = {}
     text = f"{str(reason)[:1].upper()}{str(reason)[1:]}"
-    head = ":::{admonition} No KTH clips here\n:class: warning\nThis book was built without the clips, so their pictures are missing."
-    display(Markdown(f"{head} {text}\n:::"))
+    head = ":::{admonition} No KTH clips here\n:class: warning\nThis book was built without the clips"
+    display(Markdown(f"{head}, so their pictures are missing. {text}\n:::"))
 
 # %% [markdown]
 # ## What there is
@@ -126,7 +126,7 @@ copied, e3d = models.get("copy_last"), models.get("e3d_lstm")
 ours = [models[name] for name in ("vrnn3d_kl_ll", "vrnn3d_kl") if name in models]
 not_run = Markdown("*Not run.*")
 if not runs:
-    text = "No training on this subset has been recorded. `vrnn3d train --next half --record` trains the study at half scale, KTH in it."
+    text = "No training on this subset has been recorded. `vrnn3d train --next half --record` trains the study at half scale."
     display(Markdown(f":::{{admonition}} Not run yet\n:class: note\n{text}\n:::"))
 
 # %% tags=["hide-input"]
