@@ -85,11 +85,6 @@ class Judged:
         where = "" if self.asked.values == "curve" else f", {paper.arrow(self.asked.protocol)}"
         return f"{c.quantity}{where}: {number(c.ours)} against {number(c.theirs)}, a difference of {describe(c)}"
 
-    def sentence(self) -> str:
-        """The same with the names of both sides and the outcome."""
-        outcome = "" if self.comparison is None else f", {self.outcome}"
-        return f"{title_of(self.asked.ours)} against {title_of(self.asked.theirs)}, {self.numbers()}{outcome}"
-
 
 @dataclass(frozen=True)
 class Verdict:
@@ -176,7 +171,15 @@ def _tally(judged: Sequence[Judged]) -> str:
 
 
 def _sentences(judged: Sequence[Judged]) -> str:
-    return " ".join(f"{each.sentence()}." for each in judged if each.comparison is not None)
+    """What was measured, one sentence for each pair of systems."""
+    pairs: dict[tuple[str, str], list[str]] = {}
+    for each in judged:
+        if each.comparison is not None:
+            parts = pairs.setdefault((each.asked.ours, each.asked.theirs), [])
+            parts.append(f"{each.numbers()}, {each.outcome}")
+    return " ".join(
+        f"{title_of(ours)} against {title_of(theirs)}: {'; '.join(parts)}." for (ours, theirs), parts in pairs.items()
+    )
 
 
 def _titles(names: Iterable[str]) -> str:
@@ -264,7 +267,7 @@ def _ablation_steps(records: Sequence[Record]) -> Verdict:
         shown = next(each for each in mine if each.asked.protocol == "10->10")
         printed = [paper.ROWS[name].scores["10->10"].mse for name in (after, before)]
         told.append(
-            f"{shown.sentence()} (the paper: {printed[0]:g} against {printed[1]:g})"
+            f"{_versus(after, before)}: {shown.numbers()} (the paper: {printed[0]:g} against {printed[1]:g})"
             + (f"; over the protocols {_tally(mine)}." if shown.comparison else ".")
         )
     told.append("The step from 2D to 3D also changes the network's size, so it is not one of convolutions alone.")
