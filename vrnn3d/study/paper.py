@@ -141,7 +141,7 @@ class Anchor:
 
 
 ANCHOR_NOTE = (
-    "OpenSTL's Moving MNIST benchmark, 10 \N{RIGHTWARDS ARROW} 10: 10,000 training and 10,000 fixed test sequences of the public"
+    f"OpenSTL's Moving MNIST benchmark, {arrow('10->10')}: 10,000 training and 10,000 fixed test sequences of the public"
     " generator, another protocol than the paper's. Its SSIM was computed from floats with scikit-image's former"
     " default range of 2, which flatters; it is not comparable with ours."
 )

@@ -177,9 +177,11 @@ def _sentences(judged: Sequence[Judged]) -> str:
         if each.comparison is not None:
             parts = pairs.setdefault((each.asked.ours, each.asked.theirs), [])
             parts.append(f"{each.numbers()}, {each.outcome}")
-    return " ".join(
-        f"{title_of(ours)} against {title_of(theirs)}: {'; '.join(parts)}." for (ours, theirs), parts in pairs.items()
-    )
+    return " ".join(f"{_versus(*pair)}: {'; '.join(parts)}." for pair, parts in pairs.items())
+
+
+def _versus(ours: str, theirs: str) -> str:
+    return f"{title_of(ours)} against {title_of(theirs)}"
 
 
 def _titles(names: Iterable[str]) -> str:
