@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from study.made import ORIGIN
-from vrnn3d.study.bench.jobs import BenchSettings, Job
-from vrnn3d.study.bench.record import Bench, Row
 
 from vrnn3d.config import override
 from vrnn3d.study import cost, queue
 from vrnn3d.study.bench import counting
+from vrnn3d.study.bench.jobs import BenchSettings, Job
+from vrnn3d.study.bench.record import Bench, Row
 from vrnn3d.study.catalogue import EXPERIMENTS
 from vrnn3d.study.cost import Command, Device, Shape, rate
 
@@ -67,7 +69,9 @@ def bench(*rows):
 def test_the_best_form_of_a_model_at_each_size_counts():
     rows = [row("vrnn3d", "plain", 1.0), row("vrnn3d", "fast", 3.0), row("vrnn3d", "step: x", 9.0)]
     rows += [row("vrnn3d", "fast, prediction", 9.0, kind="predict"), row("openstl:SimVP", "fast", 9.0)]
-    (device,) = cost.devices([bench(*rows), bench(row("vrnn3d", "fast", 0.5, size=128), row("vrnn2d", "plain", 7.0))])
+    large, swept = row("vrnn3d", "fast", 0.5, size=128), replace(row("vrnn3d", "sweep", 99.0), sweep="batch", value=8)
+    other = bench(swept, row("vrnn3d", "fast", 99.0))
+    (device,) = cost.devices([bench(*rows), bench(large, row("vrnn2d", "plain", 7.0)), other])
     assert device.name == ORIGIN.machine.device
     assert device.rates == (rate("vrnn3d", 64, 20, 3.0), rate("vrnn3d", 128, 20, 0.5), rate("vrnn2d", 64, 20, 7.0))
 

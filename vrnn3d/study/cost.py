@@ -133,10 +133,13 @@ class Device:
 def devices(benches: Iterable[Bench]) -> list[Device]:
     """The machines of some benchmarks, in their order, each with its best rate for every model and frame size.
 
-    Models of other people's code are left out, for the study does not train them.
+    Left out are models of other people's code, which the study does not train, and benchmarks that vary one setting of one
+    model.
     """
     best: dict[str, dict[tuple[str, int, int], float]] = {}
     for bench in benches:
+        if any(row.sweep for row in bench.rows):
+            continue
         found = best.setdefault(bench.device, {})
         for row in bench.rows:
             if row.kind == "train" and row.form in _WHOLE and _experiment_of(row.model) in EXPERIMENTS:
