@@ -62,7 +62,7 @@ def parser(only: str | None = None) -> Parser:
             command = import_module(module)
             one.description = command.__doc__
             command.add_arguments(one)
-            one.set_defaults(run=command.run)
+            one.set_defaults(function=command.run)
     return top
 
 
@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
     chosen = next((word for word in argv if not word.startswith("-")), None)
     args = parser(chosen if chosen in COMMANDS else "").parse_args(argv)
     try:
-        return args.run(args) or 0
+        return args.function(args) or 0
     except BrokenPipeError:  # the reader of our output, `head` say, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
