@@ -159,12 +159,12 @@ def reasons_table(name, trained=()):
 above = tuning.above_paper(records)
 for name, cells in above.items():
     numbers = "; ".join(f"{paper.arrow(p)}: {ours:.1f} against {theirs:g}" for p, (ours, theirs) in cells.items())
-    caption = f"{compare.title_of(name)}, MSE, ours against the paper's: {numbers}"
+    caption = f"{scales.title_of(name)}, MSE, ours against the paper's: {numbers}"
     display(tables.table_html(reasons_table(name, scales.runs_at(records, name, "paper")), caption=caption))
 if not above and large:
     display(Markdown(f"No MSE of the {len(large)} models that were run is above the paper's."))
 if not large:
-    caption = f"Nothing to compare yet: what runs of the queues would tell about {compare.title_of(FOCUS)}"
+    caption = f"Nothing to compare yet: what runs of the queues would tell about {scales.title_of(FOCUS)}"
     display(tables.table_html(reasons_table(FOCUS), caption=caption))
 
 # %% tags=["hide-input"]

@@ -476,7 +476,7 @@ text = (
 display(Markdown(f"{commands}\n\n{text}"))
 
 # %% tags=["hide-input"]
-titles = {name: compare.title_of(name) for name in paper.TABLE2}
+titles = {name: scales.title_of(name) for name in paper.TABLE2}
 display(tables.table_html(kth.table2(everything, titles), caption="Table 2, full data: all 599 clips"))
 others = [f"{r.name} ({r.data_name})" for r in everything if r.data_name != kth.FULL and r.profile != reduced]
 if others:

@@ -49,7 +49,7 @@ def test_a_name_that_a_profile_does_not_have_was_not_run_there():
 def test_runs_are_shown_as_the_rows_that_they_are(tmp_path):
     runs = [record("loss_kl_ll_z_p", profile="half", seed=seed) for seed in (0, 1)]
     (shown,) = scales.shown_at(runs, ("vrnn3d_kl", "vrnn3d_kl_ll"), "half")
-    assert (shown.experiment, shown.title, shown.seed) == ("vrnn3d_kl_ll", "3D VRNN, KL-LL", 0)
+    assert (shown.experiment, shown.title, shown.seed) == ("vrnn3d_kl_ll", "Variational 3D ConvLSTM + LL", 0)
     assert shown.evaluation == runs[0].evaluation
     assert scales.pictured_at(runs, ("vrnn3d_kl_ll",), "half", tmp_path) == []
     records.write_arrays({"sample": np.arange(3)}, records.clips_path(runs[0], tmp_path))
@@ -67,3 +67,9 @@ def test_the_inventory_names_what_differs_between_seeds():
 def test_seeds_in_words():
     assert scales.seeds_text([2, 0, 1, 0]) == "seeds 0-2"
     assert scales.seeds_text([0, 2]) == "seeds 0, 2" and scales.seeds_text([3]) == "seed 3"
+
+
+def test_titles():
+    assert scales.title_of("vrnn3d_kl") == "Variational 3D ConvLSTM", "as in the paper"
+    assert scales.title_of("kth_vrnn3d_kl_ll") == "3D VRNN, KL-LL" and scales.title_of("beyond").startswith("3D VRNN, beyond")
+    assert scales.title_of("unknown") == "unknown"

@@ -18,10 +18,9 @@ import numpy as np
 from vrnn3d.evaluation.metrics import METRICS, bootstrap
 from vrnn3d.evaluation.scores import Score
 from vrnn3d.study import paper
-from vrnn3d.study.catalogue import EXPERIMENTS
 from vrnn3d.study.profiles import PROFILES
 from vrnn3d.study.records import Record
-from vrnn3d.study.scales import runs_at
+from vrnn3d.study.scales import runs_at, title_of
 
 if TYPE_CHECKING:
     import pandas
@@ -292,13 +291,6 @@ def black_spread(runs: Iterable[Record], protocol: str = "10->10", pool: str = "
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------
-
-
-def title_of(name: str) -> str:
-    """What a system is called: as in the paper's tables, else as in the catalogue (without the data set's name)."""
-    if name in paper.ROWS:
-        return paper.ROWS[name].title
-    return EXPERIMENTS[name].title.removeprefix("KTH: ") if name in EXPERIMENTS else name
 
 
 def paper_table(

@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 
 from vrnn3d.config import config_hash
+from vrnn3d.study import paper
 from vrnn3d.study.catalogue import EXPERIMENTS
 from vrnn3d.study.profiles import PROFILES, get, names
 from vrnn3d.study.records import Record, read_clips, runs_of
@@ -61,10 +62,16 @@ def _by_hash() -> dict[str, list[str]]:
 # --- what a scale has to show -----------------------------------------------------------------------------------------
 
 
+def title_of(name: str) -> str:
+    """What a system is called: as in the paper's tables, else as in the catalogue (without the data set's name)."""
+    if name in paper.ROWS:
+        return paper.ROWS[name].title
+    return EXPERIMENTS[name].title.removeprefix("KTH: ").removesuffix(" (the paper's)") if name in EXPERIMENTS else name
+
+
 def as_row(record: Record, name: str) -> Record:
     """A run under the name and title of the row of a table whose computation it is."""
-    title = EXPERIMENTS[name].title.removesuffix(" (the paper's)") if name in EXPERIMENTS else record.title
-    return replace(record, experiment=name, title=title)
+    return replace(record, experiment=name, title=title_of(name))
 
 
 def shown_at(records: Iterable[Record], experiments: Iterable[str], profile: str, seed: int = 0) -> list[Record]:

@@ -31,7 +31,7 @@ from vrnn3d.study.compare import (
     title_of,
 )
 from vrnn3d.study.records import Record
-from vrnn3d.study.scales import SCALES, runs_at, words
+from vrnn3d.study.scales import SCALES, runs_at, title_of, words
 
 REPRODUCED, CONTRADICTED = "reproduced", "contradicted"
 #: The scale of a verdict that no run was needed for.
