@@ -28,7 +28,6 @@ from vrnn3d.study.compare import (
     compare_runs,
     describe,
     number,
-    title_of,
 )
 from vrnn3d.study.records import Record
 from vrnn3d.study.scales import SCALES, runs_at, title_of, words
