@@ -104,4 +104,5 @@ def export_onnx(model: VideoModel, path: str | Path, height: int, width: int, ba
             dynamo=True,
             verbose=False,
         )
+    assert program is not None  # it is None for other values of `dynamo` alone
     return atomic_write(path, lambda temporary: program.save(str(temporary)))

@@ -19,7 +19,7 @@ ORDER = [
     ["settings", "files", "layers", "device"],
     ["data", "show", "models", "losses"],
     ["config", "rollout"],
-    ["published", "checkpoint"],
+    ["published", "checkpoint", "export"],
     ["training"],
     ["evaluation"],
     ["study"],

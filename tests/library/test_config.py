@@ -175,7 +175,8 @@ def test_names_and_places_are_not_part_of_the_hash():
 def test_every_other_setting_is_part_of_the_hash():
     other = {
         "data.size": 32, "data.length": 19, "data.seed": 1, "data.digits": 1, "data.digit_size": 14, "data.speed": "fixed",
-        "data.speed_range": (1.0, 2.0), "data.train_pool": "test", "data.test_pools": ("test",), "data.online": True,
+        "data.speed_range": (1.0, 2.0), "data.bounce": "random",
+        "data.train_pool": "test", "data.test_pools": ("test",), "data.online": True,
         "data.sequences": (8, 4, 4), "data.name": "kth", "model.name": "vrnn2d", "model.window": 4, "model.horizon": 1,
         "model.options": {"hidden": 4}, "loss.variant": "kl_qp", "loss.l1": 0.0, "loss.l2": 0.0, "loss.beta": 2.0,
         "loss.beta_warmup": 0.5, "train.sequences": 8, "train.batch": 8, "train.lr": 0.5, "train.lr_warmup": 0.5,
@@ -203,6 +204,7 @@ DEFAULTS = {
     "data.digit_size": 28,
     "data.speed": "uniform",
     "data.speed_range": (3.0, 5.0),
+    "data.bounce": "mirror",
     "data.train_pool": "train",
     "data.test_pools": ("train", "test"),
     "data.online": False,
@@ -210,6 +212,7 @@ DEFAULTS = {
     "data.augment": (),
     "data.path": "",
     "data.colour": False,
+    "data.fit": "crop",
     "model.name": "vrnn3d",
     "model.window": 2,
     "model.horizon": 2,

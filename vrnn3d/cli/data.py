@@ -17,9 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Fetch, and say what is there; 1 where MNIST could not be had and the packaged excerpt stands in for it."""
     if args.name == "kth":
-        from vrnn3d.data.kth import dataset
+        from vrnn3d.data.kth.report import prepare_kth
 
-        print(dataset.prepare_kth(size=args.size, progress=True, download=not args.no_download))
+        print(prepare_kth(size=args.size, progress=True, download=not args.no_download))
         return 0
     from vrnn3d.data import mnist
 

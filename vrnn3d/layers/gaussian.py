@@ -45,7 +45,8 @@ def given_noise(noise: Iterable[Tensor] | None = None) -> Iterator[list[Tensor]]
     With None it is drawn as ever, and what was drawn is yielded: to learn which tensors a model asks for.
     """
     global _noise
-    before, used = _noise, []
+    used: list[Tensor] = []
+    before = _noise
     _noise = (None if noise is None else iter(noise), used)
     try:
         yield used
