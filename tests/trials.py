@@ -45,3 +45,32 @@ def tiny(model: str = "vrnn3d", **changes: Any) -> Experiment:
         eval=Eval(protocols=((5, 5),), samples=2, sequences=3, batch=2),
     )
     return config.override(experiment, changes)
+
+
+#: The name of the profile and of the queue of the fixture `mini`.
+MINI = "mini"
+
+
+def mini_profile():
+    """A profile at which the rows of Table 3 and the baselines are trained within a second or two."""
+    from vrnn3d.study.profiles import Profile
+
+    return Profile(
+        summary="two updates, for tests",
+        scale="a test",
+        everything={
+            "train.sequences": 8,
+            "train.batch": 4,
+            "train.context": (5,),
+            "train.validate_every": 0.0,
+            "eval.protocols": ((5, 5),),
+            "eval.samples": 2,
+            "eval.sequences": 2,
+            "eval.batch": 2,
+        },
+        by_data={
+            "moving_mnist": {"data.size": 16, "data.digit_size": 8, "data.length": 12, "data.sequences": (8, 4, 4)},
+        },
+        by_model={name: {"model.options": options} for name, options in SMALL.items()},
+        groups=("table3", "baselines", "losses", "tune"),
+    )

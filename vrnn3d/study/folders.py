@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,14 +27,18 @@ def run_folder(root: str | Path, experiment: Experiment, seed: int) -> Path:
 def local_record(root: str | Path, experiment: Experiment, seed: int) -> records.Record | None:
     """The finished record of a run below `root`, or None where there is none that has this configuration.
 
-    Raises:
-        ValueError: naming the file, where it is not a record.
+    A damaged record is as good as none, so that it stops no queue: a warning names it, and its run writes it anew.
     """
     path = run_folder(root, experiment, seed) / RECORD
     if not path.exists():
         return None
-    record = records.read(path)
-    return record if record.finished and record.config_hash == config_hash(experiment) else None
+    try:
+        record = records.read(path)
+    except ValueError as error:
+        warnings.warn(f"{error}; the run is taken for unfinished, and will write its record anew", stacklevel=2)
+        return None
+    same = record.config_hash == config_hash(experiment) and record.seed == seed
+    return record if record.finished and same else None
 
 
 def commit_record(record: records.Record, folder: Path) -> Path:
@@ -46,16 +51,9 @@ def commit_record(record: records.Record, folder: Path) -> Path:
 
 
 def waiting(root: str | Path, runs: Iterable[Run]) -> Iterator[Run]:
-    """Those of the runs that no finished record below `root` answers, as of the moment each is asked for.
-
-    A damaged record is as good as none: its run is done again.
-    """
+    """Those of the runs that no finished record below `root` answers, as of the moment each is asked for."""
     for run in runs:
-        try:
-            done = local_record(root, run.experiment, run.seed)
-        except ValueError:
-            done = None
-        if done is None:
+        if local_record(root, run.experiment, run.seed) is None:
             yield run
 
 
