@@ -65,6 +65,21 @@ def _aligned(rows: Mapping[str, Any]) -> dict[str, list[np.ndarray | None]]:
     return {label: [None] * (length - len(video)) + list(video) for label, video in videos.items()}
 
 
+def _canvas(videos: Mapping[str, list[np.ndarray | None]]) -> tuple[np.ndarray, tuple[int, int], int]:
+    """All frames in one transparent picture, (H, W, 4) uint8; the size of a frame; and the gap between two."""
+    height, width = next(f for frames in videos.values() for f in frames if f is not None).shape[:2]
+    gap = max(2, width // 24)
+    columns = len(next(iter(videos.values())))
+    canvas = np.zeros((len(videos) * (height + gap) - gap, columns * (width + gap) - gap, 4), np.uint8)
+    for i, frames in enumerate(videos.values()):
+        for j, frame in enumerate(frames):
+            if frame is not None:
+                y, x = i * (height + gap), j * (width + gap)
+                cell = canvas[y : y + height, x : x + width]
+                cell[..., :3], cell[..., 3] = frame, 255
+    return canvas, (height, width), gap
+
+
 def strip(
     rows: Mapping[str, Any],
     start: int = 1,
@@ -88,22 +103,13 @@ def strip(
         raise ValueError(f"every is {every}; it counts frames and must be at least 1")
     videos = {label: frames[::every] for label, frames in _aligned(rows).items()}
     columns = len(next(iter(videos.values())))
-    height, width = next(f for frames in videos.values() for f in frames if f is not None).shape[:2]
-    gap = max(2, width // 24)
+    canvas, (height, width), gap = _canvas(videos)
     step_x, step_y = width + gap, height + gap
-    canvas = np.zeros((len(videos) * step_y - gap, columns * step_x - gap, 4), np.uint8)  # transparent
-    for i, frames in enumerate(videos.values()):
-        for j, frame in enumerate(frames):
-            if frame is not None:
-                cell = canvas[i * step_y : i * step_y + height, j * step_x : j * step_x + width]
-                cell[..., :3], cell[..., 3] = frame, 255
 
     # An integer number of screen pixels per video pixel: the figure is sized around the picture, not the reverse.
     inches = min(9.0, 0.85 * columns)
-    scale = math.ceil(80 * inches / canvas.shape[1])
-    dpi = scale * canvas.shape[1] / inches
-    tall = inches * canvas.shape[0] / canvas.shape[1]
-    figure = plt.figure(figsize=(inches, tall), dpi=dpi)
+    dpi = math.ceil(80 * inches / canvas.shape[1]) * canvas.shape[1] / inches
+    figure = plt.figure(figsize=(inches, inches * canvas.shape[0] / canvas.shape[1]), dpi=dpi)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.imshow(canvas, interpolation="none", aspect="auto", extent=(0, canvas.shape[1], canvas.shape[0], 0))
     numbers = [start + every * j for j in range(columns)]

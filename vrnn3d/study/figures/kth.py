@@ -11,7 +11,7 @@ import numpy as np
 from vrnn3d.study import results
 from vrnn3d.study.figures.style import DASHES, colour
 from vrnn3d.show import GREY, closed
-from vrnn3d.study.figures.curves import METRIC_LABELS
+from vrnn3d.study.figures.curves import metric_label
 
 FULL = "KTH"  # what results on all clips are called
 PROTOCOLS = ("10->20", "10->40", "10->60")  # of Table 2
@@ -108,7 +108,7 @@ def curves(records: Iterable[Mapping], protocol: str = "10->60", metrics: Sequen
             low, high = zip(*entry["per_frame_interval"])
             axes.fill_between(frames, low, high, color=shade, alpha=0.13, lw=0)
         axes.set_xlabel("frame")
-        axes.set_ylabel(METRIC_LABELS[metric])
+        axes.set_ylabel(metric_label(metric))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.margins(x=0.02)
     handles, labels = grid[0, 0].get_legend_handles_labels()

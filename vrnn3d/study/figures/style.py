@@ -9,6 +9,7 @@ import base64
 import hashlib
 import io
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
@@ -63,6 +64,11 @@ _SPARE = (BLUE, ORANGE, "#009e73", "#8a6fd1", "#c4669a", "#b88300", "#2f93d1")
 def colour(name: str) -> str:
     """The fixed colour of an experiment or loss variant; an unknown name gets one of seven, always the same."""
     return COLOURS.get(name) or _SPARE[sum(name.encode()) % len(_SPARE)]
+
+
+def seaborn_dashes(names: Mapping[str, str]) -> dict[str, Any]:
+    """`DASHES` as seaborn wants them: for {legend entry: experiment or loss variant}, {legend entry: dash}."""
+    return {label: DASHES[name][1] if name in DASHES else "" for label, name in names.items()}
 
 
 def use_style() -> None:
@@ -159,10 +165,11 @@ def _recolour(root: ElementTree.Element) -> None:
     for group in root.iter(f"{{{_SVG}}}g"):
         if group.get("id", "").startswith("text_"):
             for element in group.iter():
-                element.set("style", re.sub(r"fill: (#[0-9a-f]{6})", _word_colour, element.get("style", "")))
+                if "style" in element.attrib:
+                    element.set("style", re.sub(r"fill: (#[0-9a-f]{6})", _word_colour, element.attrib["style"]))
     for element in root.iter():
-        if style := element.attrib.pop("style", None):
-            element.set("style", style.replace(GREY, "currentColor"))
+        for key in {"style", "fill", "stroke"} & element.attrib.keys():
+            element.set(key, element.attrib[key].replace(GREY, "currentColor"))
 
 
 def _word_colour(match: re.Match[str]) -> str:
