@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from IPython.display import HTML
 
 MINUS = "\N{MINUS SIGN}"
-NOT_RUN, NOT_MEASURED = "not run", "not measured"
+NOT_RUN = "not run"
+_MISSING = (NOT_RUN, "not measured")
 #: Digits after the point by column name, on any level; one digit elsewhere.
 DECIMALS = {"SSIM": 3, "ssim": 3, "PSNR": 2, "psnr": 2}
 #: Text that is one number, perhaps with its uncertainty, interval or difference: "11.01 ± 0.08", "39.4 [38.2, 41.0]", "12%".
@@ -151,4 +152,4 @@ def _escaped(name: Any) -> str:
 
 
 def _class_of(text: str) -> str:
-    return "number missing" if text in (NOT_RUN, NOT_MEASURED) else "number" if _NUMBER.fullmatch(text) or not text else ""
+    return "number missing" if text in _MISSING else "number" if _NUMBER.fullmatch(text) or not text else ""
