@@ -1,6 +1,7 @@
-"""The book's driver: the data, then every notebook through papermill, then Jupyter Book.
+"""Execute the notebooks and build the book: the data, then every notebook through papermill, then Jupyter Book.
 
-``python -m vrnn3d.book`` does what ``make book`` does. In a Python without the book's packages it first makes
+The first time takes about five minutes, most of it installing packages and running the notebooks; what has not changed is
+not done again. ``python -m vrnn3d.book`` does what ``make book`` does. In a Python without the book's packages it first makes
 ``.venv`` with the pinned ones. This module imports the standard library only, so that it can.
 """
 
@@ -309,20 +310,14 @@ def build(root: Path = ROOT, force: bool = False) -> bool:
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line, as argparse has it."""
-    top = argparse.ArgumentParser(
-        "python -m vrnn3d.book",
-        description="Execute the notebooks and build the book. What has not changed is not done again.",
-        epilog="In a Python that lacks the book's packages, .venv is made first, with the versions of constraints.txt.",
-    )
-    top.add_argument("--profile", default="smoke", help="how much the notebooks train (default: smoke)")
-    top.add_argument("--jobs", type=int, default=2, metavar="N", help="notebooks at a time (default: 2)")
-    top.add_argument("--force", action="store_true", help="execute and build also what has not changed")
-    top.add_argument("--only", action="append", default=[], metavar="NAME",
-                     help="execute this notebook only, the others stay as they are; may be repeated")  # fmt: skip
-    top.add_argument("--set-up", action="store_true", help="make .venv and stop")
-    return top
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("--profile", default="smoke", help="how much the notebooks train")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="notebooks at a time")
+    parser.add_argument("--force", action="store_true", help="execute and build also what has not changed")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME",
+                        help="execute this notebook only, the others stay as they are; may be repeated")  # fmt: skip
+    parser.add_argument("--set-up", action="store_true", help="make .venv and stop")
 
 
 def _chosen(root: Path, only: list[str]) -> list[Path]:
@@ -372,10 +367,8 @@ def _make(args: argparse.Namespace, root: Path) -> None:
     print(f"The book: {root / '_build' / 'html' / 'index.html'}")
 
 
-def main(argv: list[str] | None = None) -> int:
+def run(args: argparse.Namespace) -> int:
     """Build the book; 0 on success, 1 with the reason on stderr."""
-    argv = sys.argv[1:] if argv is None else argv
-    args = parser().parse_args(argv)
     try:
         if args.set_up:
             set_up()
@@ -384,11 +377,20 @@ def main(argv: list[str] | None = None) -> int:
         elif Path(sys.prefix).resolve() == ROOT / ".venv":
             raise BookError(f"{sys.prefix} lacks packages of the book: delete it and start again")
         else:
-            return subprocess.call([str(set_up()), "-m", "vrnn3d.book", *argv], cwd=ROOT)
+            return subprocess.call([str(set_up()), "-m", "vrnn3d.book", *sys.argv[1 + (sys.argv[1:2] == ["book"]) :]], cwd=ROOT)
     except (BookError, OSError, ValueError) as error:  # the last two: data that are damaged
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command ``python -m vrnn3d.book``."""
+    parser = argparse.ArgumentParser(
+        "python -m vrnn3d.book", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    add_arguments(parser)
+    return run(parser.parse_args(argv))
 
 
 if __name__ == "__main__":

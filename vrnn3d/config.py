@@ -56,7 +56,12 @@ class Train(Settings):
     lr: float = setting(1e-3, "learning rate", above=0)
     lr_warmup: float = setting(0.02, "fraction of the training over which the rate rises linearly from 0", low=0, high=1)
     lr_decay: str = setting("none", "what the rate does after the warm-up", choices=("none", "cosine"))
+    optimiser: str = setting("adam", "the paper's, or one that learns more from a sequence", choices=("adam", "muon"))
     ema: float = setting(0.0, "decay of the weight average; 0 keeps none", low=0, below=1)
+    weights: str = setting(
+        "last", "which weights are evaluated: the last, their average, or the best on validation", choices=("last", "ema", "best")
+    )
+    start: str = setting("", "weights to start from: a run, published weights, or a file with r3d_18's state dict")
     clip: float = setting(1.0, "bound on the gradient's norm; 0 sets none", low=0)
     context: tuple[int, ...] = setting((10,), "context lengths, one drawn for each sequence", low=1)
     forcing_end: float = setting(
@@ -115,6 +120,11 @@ class Experiment:
                 f"train.context is {self.train.context}, but training sequences have {self.data.length} frames"
                 " (data.length): leave at least one frame to predict"
             )
+
+        if self.train.weights == "ema" and not self.train.ema:
+            raise ValueError("train.weights is 'ema', but train.ema is 0, so that no average is kept; set it to 0.999 for example")
+        if self.train.weights == "best" and not self.train.validate_every:
+            raise ValueError("train.weights is 'best', but train.validate_every is 0, so that nothing is validated")
 
     @staticmethod
     def from_json(values: Any) -> Experiment:

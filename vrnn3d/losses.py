@@ -76,7 +76,21 @@ def latent_loss(posterior: Gaussian, prior: Gaussian, variant: str | LatentLoss 
     Raises:
         ValueError: for an unknown variant; the known ones are listed.
     """
+    _check_gaussians(posterior, prior)
     return find_latent_loss(variant)(posterior, prior)
+
+
+def _check_gaussians(posterior: Gaussian | None, prior: Gaussian) -> None:
+    """Refuse what is no pair of Gaussians with positive deviations; values are looked at on a CPU only."""
+    if posterior is None:
+        raise ValueError("there is no posterior: it is made in training only, by rollout(..., posterior=True)")
+    for name, gaussian in (("posterior", posterior), ("prior", prior)):
+        std = gaussian[1]
+        if std.device.type == "cpu" and not torch.compiler.is_compiling() and bool((std <= 0).any()):
+            raise ValueError(
+                f"the {name}'s standard deviation falls to {std.min().item():.3g}; it must be above 0 (is this a log-variance?"
+                " then pass (0.5 * log_variance).exp())"
+            )
 
 
 def reconstruction_loss(prediction: Tensor, target: Tensor, l1: float = 1.0, l2: float = 1.0) -> tuple[Tensor, dict]:
@@ -92,14 +106,23 @@ def reconstruction_loss(prediction: Tensor, target: Tensor, l1: float = 1.0, l2:
     return l1 * terms["l1"] + l2 * terms["l2"], terms
 
 
-def latent_total(latents: Sequence, variant: str | LatentLoss) -> Tensor:
-    """The latent loss of a rollout, per sequence (B,): summed over latent dimensions (eq. 13), averaged over steps.
+def latent_total(latents: Sequence, variant: str | LatentLoss, frames: int) -> Tensor:
+    """The latent loss of a rollout in nats per predicted frame, per sequence (B,).
 
-    `latents` is a list over steps of tuples of (posterior, prior) pairs, as ``rollout`` returns them.
+    Summed over latent dimensions (eq. 13) and over steps (the sum over t in eq. 7), divided by the `frames` that these
+    steps predict: so that it weighs the same against the reconstruction of a frame whatever the horizon H.
+
+    Args:
+        latents: a list over steps of tuples of (posterior, prior) pairs, as ``rollout`` returns them.
+        variant: as for :func:`latent_loss`.
+        frames: frames predicted in all, steps times H.
     """
     loss = find_latent_loss(variant)
+    for pairs in latents:
+        for q, p in pairs:
+            _check_gaussians(q, p)
     per_step = [sum(loss(q, p).flatten(1).sum(1) for q, p in pairs) for pairs in latents]
-    return torch.stack(per_step).mean(0)
+    return torch.stack(per_step).sum(0) / frames
 
 
 def sequence_loss(
@@ -114,12 +137,14 @@ def sequence_loss(
 ) -> tuple[Tensor, dict]:
     """Equation 7: (loss per sequence (B,), its terms per sequence).
 
-    `beta` (lambda_latent) may be a float or a 0-d tensor. Terms: l1, l2, reconstruction, and for a stochastic model latent.
+    Equation 7 sums both losses over time; here both are that sum divided by the number of predicted frames, which leaves
+    their ratio as it is and makes sequences of different lengths comparable. `beta` (lambda_latent) may be a float or a
+    0-d tensor. Terms: l1, l2, reconstruction, and for a stochastic model latent.
     """
     reconstruction, terms = reconstruction_loss(prediction, target, l1, l2)
     terms["reconstruction"] = reconstruction
     if not any(latents):
         return reconstruction, terms
-    terms["latent"] = latent_total(latents, variant)
+    terms["latent"] = latent_total(latents, variant, prediction.shape[1])
     # Eq. 7
     return reconstruction + beta * terms["latent"], terms

@@ -23,6 +23,8 @@ AUTO_MAX_DEPTH = {"cpu": 2, "cuda": 4}
 
 _folding = "auto"
 _shared: dict | None = None
+#: What the batch norms of one forward pass saw: (module, elements per channel, mean, unbiased variance) of each call.
+_seen: list | None = None
 
 
 @contextmanager
@@ -50,6 +52,25 @@ def shared_kernels():
         yield
     finally:
         _shared = before
+
+
+@contextmanager
+def joint_statistics():
+    """Batch norms inside the ``with`` update their running statistics once, at its end, from all their calls together.
+
+    Enter it around the forward pass of one training step. A network that runs over time calls each norm many times a
+    step; updated at every call, the running statistics would be those of the last few calls, at momentum 0.1 to 84% of
+    four late time steps where the five before them came in one call. Here every element counts alike.
+    """
+    global _seen
+    before, _seen = _seen, []
+    try:
+        yield
+        modules = {id(call[0]): call[0] for call in _seen}
+        for key, module in modules.items():
+            module.update_statistics([call[1:] for call in _seen if id(call[0]) == key])
+    finally:
+        _seen = before
 
 
 def folds(x: Tensor) -> bool:
@@ -199,8 +220,32 @@ def _world() -> int:
 class BatchNorm3d(nn.BatchNorm3d):
     """``nn.BatchNorm3d`` that reads the folded memory order without a copy.
 
-    In a training of several processes its statistics are those of the whole batch, on any backend.
+    In a training of several processes its statistics are those of the whole batch, on any backend. Inside
+    :func:`joint_statistics` the running statistics are updated once for all calls.
     """
+
+    def update_statistics(self, calls: list[tuple[int, Tensor, Tensor]]) -> None:
+        """Move the running statistics towards those of several calls together.
+
+        `calls` holds, of each call, the elements per channel, their mean and their unbiased variance, (C,) each.
+        """
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+            return
+        with torch.no_grad():
+            count = sum(n for n, _, _ in calls)
+            mean = sum(n * m for n, m, _ in calls) / count
+            squares = sum((n - 1) * v + n * (m - mean).square() for n, m, v in calls)
+            self.num_batches_tracked.add_(1)
+            share = 1.0 / self.num_batches_tracked.float() if self.momentum is None else self.momentum
+            self.running_mean.lerp_(mean, share)
+            self.running_var.lerp_(squares / max(count - 1, 1), share)
+
+    def _note(self, count: int, mean: Tensor, variance: Tensor) -> None:
+        """Take the statistics of a call: at once, or with the others of the pass."""
+        if _seen is None:
+            self.update_statistics([(count, mean.detach(), variance.detach())])
+        else:
+            _seen.append((self, count, mean.detach(), variance.detach()))
 
     def _whole_batch(self, x: Tensor) -> Tensor:
         world, axes = _world(), (0, 2, 3, 4)
@@ -209,26 +254,43 @@ class BatchNorm3d(nn.BatchNorm3d):
         mean = _SumOverProcesses.apply(wide.sum(axes)) / count
         centred = wide - mean.view(1, -1, 1, 1, 1)
         var = _SumOverProcesses.apply(centred.square().sum(axes)) / count
-        with torch.no_grad():
-            self.num_batches_tracked.add_(1)
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(var * (count / (count - 1)), self.momentum)
+        self._note(count, mean, var * (count / (count - 1)))
         scale = self.weight * torch.rsqrt(var + self.eps)
         return (centred * scale.view(1, -1, 1, 1, 1) + self.bias.view(1, -1, 1, 1, 1)).to(x.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, D, H, W) -> the same shape."""
+        self._check_input_dim(x)
         if self.training and _world() > 1:
             return self._whole_batch(x)
-        if x.stride(1) != 1 or x.shape[1] == 1 or is_channels_last(x):
-            return super().forward(x)
-        b, c, d, h, w = x.shape
-        flat = x.permute(0, 1, 3, 4, 2).reshape(b, c, h, w * d)  # a channels-last picture
-        self._check_input_dim(x)
-        train = self.training or self.running_mean is None
-        if self.training and self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
-        y = F.batch_norm(
-            flat, self.running_mean, self.running_var, self.weight, self.bias, train, self.momentum, self.eps
-        )
-        return y.unflatten(3, (w, d)).permute(0, 1, 4, 2, 3)
+        flat = _as_picture(x)
+        if self.training and self.running_mean is not None:
+            # With momentum 1 the statistics of this call end up in `mean` and `variance`.
+            mean, variance = torch.zeros_like(self.running_mean), torch.ones_like(self.running_var)
+            y = F.batch_norm(flat, mean, variance, self.weight, self.bias, True, 1.0, self.eps)
+            self._note(x.numel() // x.shape[1], mean, variance)
+        else:
+            train = self.running_mean is None
+            y = F.batch_norm(flat, self.running_mean, self.running_var, self.weight, self.bias, train, 0.0, self.eps)
+        return _as_clip(y, x)
+
+
+class GroupNorm3d(nn.GroupNorm):
+    """``nn.GroupNorm`` over clips (B, C, D, H, W) that reads the folded memory order without a copy."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, D, H, W) -> the same shape."""
+        return _as_clip(super().forward(_as_picture(x)), x)
+
+
+def _as_picture(x: Tensor) -> Tensor:
+    """A clip in the folded order as a channels-last picture (B, C, H, W * D), a view; another clip as it is."""
+    if x.stride(1) != 1 or x.shape[1] == 1 or is_channels_last(x):
+        return x
+    b, c, d, h, w = x.shape
+    return x.permute(0, 1, 3, 4, 2).reshape(b, c, h, w * d)
+
+
+def _as_clip(y: Tensor, x: Tensor) -> Tensor:
+    """What was computed from :func:`_as_picture` of x, in x's shape."""
+    return y if y.dim() == 5 else y.unflatten(3, (x.shape[4], x.shape[2])).permute(0, 1, 4, 2, 3)

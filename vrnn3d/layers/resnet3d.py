@@ -6,11 +6,27 @@ weights load by key.
 
 from __future__ import annotations
 
+from typing import Callable
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vrnn3d.layers.depth_folding import BatchNorm3d, Conv3d, ConvTranspose3d
+from vrnn3d.layers.depth_folding import BatchNorm3d, Conv3d, ConvTranspose3d, GroupNorm3d
 from vrnn3d.layers.gaussian import widened
+
+
+#: channels -> a normalisation layer
+Norm = Callable[[int], nn.Module]
+
+
+def _group_norm(channels: int) -> GroupNorm3d:
+    """Group norm with at most 32 groups of at least four channels."""
+    groups = max(g for g in range(1, 33) if channels % g == 0 and (channels // g >= 4 or g == 1))
+    return GroupNorm3d(groups, channels)
+
+
+#: What a model's `norm` may be: "batch" is the paper's (and r3d_18's), "group" has no memory of other sequences.
+NORMS: dict[str, Norm] = {"batch": BatchNorm3d, "group": _group_norm}
 
 
 def _conv(inputs: int, outputs: int, kernel=3, stride=1) -> Conv3d:
@@ -22,19 +38,19 @@ def _up(inputs: int, outputs: int, kernel: int) -> ConvTranspose3d:
     return ConvTranspose3d(inputs, outputs, kernel, 2, padding=kernel // 2, output_padding=1, bias=False)
 
 
-def _normed(conv: nn.Module, outputs: int, *after: nn.Module) -> nn.Sequential:
-    return nn.Sequential(conv, BatchNorm3d(outputs), *after)
+def _normed(norm: Norm, conv: nn.Module, outputs: int, *after: nn.Module) -> nn.Sequential:
+    return nn.Sequential(conv, norm(outputs), *after)
 
 
 class BasicBlock(nn.Module):
     """ResNet's basic block of two 3 x 3 x 3 convolutions; stride 2 halves depth, height and width."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int = 1):
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, norm: Norm = BatchNorm3d):
         super().__init__()
-        self.conv1 = _normed(_conv(inputs, outputs, 3, stride), outputs, nn.ReLU())
-        self.conv2 = _normed(_conv(outputs, outputs), outputs)
+        self.conv1 = _normed(norm, _conv(inputs, outputs, 3, stride), outputs, nn.ReLU())
+        self.conv2 = _normed(norm, _conv(outputs, outputs), outputs)
         same = stride == 1 and inputs == outputs
-        self.downsample = None if same else _normed(_conv(inputs, outputs, 1, stride), outputs)
+        self.downsample = None if same else _normed(norm, _conv(inputs, outputs, 1, stride), outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, D, H, W) -> (B, outputs, ceil(D / stride), ceil(H / stride), ceil(W / stride))."""
@@ -45,11 +61,11 @@ class BasicBlock(nn.Module):
 class UpBlock(nn.Module):
     """The mirror of a stride-2 block: (B, inputs, D, H, W) -> (B, outputs, 2D, 2H, 2W)."""
 
-    def __init__(self, inputs: int, outputs: int):
+    def __init__(self, inputs: int, outputs: int, norm: Norm = BatchNorm3d):
         super().__init__()
-        self.conv1 = _normed(_conv(inputs, inputs), inputs, nn.ReLU())
-        self.conv2 = _normed(_up(inputs, outputs, 3), outputs)
-        self.upsample = _normed(_up(inputs, outputs, 1), outputs)
+        self.conv1 = _normed(norm, _conv(inputs, inputs), inputs, nn.ReLU())
+        self.conv2 = _normed(norm, _up(inputs, outputs, 3), outputs)
+        self.upsample = _normed(norm, _up(inputs, outputs, 1), outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.conv2(self.conv1(x)) + self.upsample(x))
@@ -58,13 +74,13 @@ class UpBlock(nn.Module):
 class ResNetEncoder(nn.Module):
     """r3d_18's stem, layer1 and layer2: (B, C, M, H, W) -> (B, widths[1], ceil(M / 2), H / 4, W / 4)."""
 
-    def __init__(self, channels: int = 1, widths: tuple[int, int] = (64, 128)):
+    def __init__(self, channels: int = 1, widths: tuple[int, int] = (64, 128), norm: Norm = BatchNorm3d):
         super().__init__()
         narrow, wide = widths
         stem = Conv3d(channels, narrow, (3, 7, 7), (1, 2, 2), (1, 3, 3), bias=False)
-        self.stem = _normed(stem, narrow, nn.ReLU())
-        self.layer1 = nn.Sequential(BasicBlock(narrow, narrow), BasicBlock(narrow, narrow))
-        self.layer2 = nn.Sequential(BasicBlock(narrow, wide, stride=2), BasicBlock(wide, wide))
+        self.stem = _normed(norm, stem, narrow, nn.ReLU())
+        self.layer1 = nn.Sequential(BasicBlock(narrow, narrow, norm=norm), BasicBlock(narrow, narrow, norm=norm))
+        self.layer2 = nn.Sequential(BasicBlock(narrow, wide, 2, norm), BasicBlock(wide, wide, norm=norm))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layer2(self.layer1(self.stem(x)))
@@ -76,11 +92,11 @@ class ResNetDecoder(nn.Module):
     The last convolution has neither norm nor activation (paper, Figure 3: "exception the decoder").
     """
 
-    def __init__(self, inputs: int, channels: int = 1, widths: tuple[int, int] = (64, 128)):
+    def __init__(self, inputs: int, channels: int = 1, widths: tuple[int, int] = (64, 128), norm: Norm = BatchNorm3d):
         super().__init__()
         narrow, wide = widths
-        self.layer2 = nn.Sequential(BasicBlock(inputs, wide), UpBlock(wide, narrow))
-        self.layer1 = nn.Sequential(BasicBlock(narrow, narrow), BasicBlock(narrow, narrow))
+        self.layer2 = nn.Sequential(BasicBlock(inputs, wide, norm=norm), UpBlock(wide, narrow, norm))
+        self.layer1 = nn.Sequential(BasicBlock(narrow, narrow, norm=norm), BasicBlock(narrow, narrow, norm=norm))
         self.stem = ConvTranspose3d(narrow, channels, (3, 7, 7), (1, 2, 2), (1, 3, 3), (0, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -95,11 +111,11 @@ class ResNetDecoder(nn.Module):
 class Conv2dEncoder(nn.Module):
     """Two 5 x 5 convolutions of stride 2, frame by frame: (B, C, M, H, W) -> (B, widths[1], M, H / 4, W / 4)."""
 
-    def __init__(self, channels: int = 1, widths: tuple[int, int] = (64, 128)):
+    def __init__(self, channels: int = 1, widths: tuple[int, int] = (64, 128), norm: Norm = BatchNorm3d):
         super().__init__()
         sizes = (channels, *widths)
         conv = [Conv3d(i, o, (1, 5, 5), (1, 2, 2), (0, 2, 2)) for i, o in zip(sizes, widths)]
-        self.layers = nn.Sequential(*(_normed(c, o, nn.ReLU()) for c, o in zip(conv, widths)))
+        self.layers = nn.Sequential(*(_normed(norm, c, o, nn.ReLU()) for c, o in zip(conv, widths)))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x)
@@ -108,11 +124,11 @@ class Conv2dEncoder(nn.Module):
 class Conv2dDecoder(nn.Module):
     """The mirror of :class:`Conv2dEncoder`: (B, inputs, M, H / 4, W / 4) -> (B, C, M, H, W)."""
 
-    def __init__(self, inputs: int, channels: int = 1, widths: tuple[int, int] = (64, 128)):
+    def __init__(self, inputs: int, channels: int = 1, widths: tuple[int, int] = (64, 128), norm: Norm = BatchNorm3d):
         super().__init__()
         shape = dict(kernel_size=(1, 5, 5), stride=(1, 2, 2), padding=(0, 2, 2), output_padding=(0, 1, 1))
         self.layers = nn.Sequential(
-            _normed(ConvTranspose3d(inputs, widths[0], **shape), widths[0], nn.ReLU()),
+            _normed(norm, ConvTranspose3d(inputs, widths[0], **shape), widths[0], nn.ReLU()),
             ConvTranspose3d(widths[0], channels, **shape),
         )
 

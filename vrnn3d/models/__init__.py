@@ -16,6 +16,7 @@ REGISTRY: dict[str, tuple[str, str, dict]] = {
     "e3d_lstm": ("e3d_lstm", "E3DLSTM", {}),
     "improved_vrnn": ("improved_vrnn", "ImprovedVRNN", {}),
     "copy_last": ("baselines", "CopyLast", {}),
+    "black": ("baselines", "Black", {}),
     "pixel_mean": ("baselines", "PixelMean", {}),
 }
 

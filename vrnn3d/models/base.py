@@ -32,6 +32,7 @@ class VideoModel(nn.Module):
     horizon: int = 1
     channels: int = 1
     stochastic: bool = False
+    sigma_min: float = 0.0  # floor on the latents' standard deviations, in a stochastic model
     size_multiple: int = 1  # height and width must be multiples of this
     #: parts not counted as the model's size because they do not run at test time: attribute names
     training_only: tuple[str, ...] = ()
@@ -69,6 +70,23 @@ class VideoModel(nn.Module):
         output, state, latents = self.advance(self.encode(window), state, encoded)
         return self.decode(output), state, latents
 
+    def forward(self, frames: Tensor, context: int, length: int, samples: int = 1) -> Tensor:
+        """Continue each sequence after its first `context` frames (``vrnn3d.rollout.rollout`` without forcing).
+
+        Args:
+            frames: (batch, time, channel, height, width), values in [0, 1]; what comes after the context is not looked at.
+            context: frames given, at least the window.
+            length: frames of the whole sequence, context included.
+            samples: predictions per sequence, each with noise of its own.
+
+        Returns:
+            (batch, samples, time, channel, height, width): the frames `context` .. `length` - 1.
+        """
+        from vrnn3d.rollout import rollout  # which needs this module
+
+        predicted, _ = rollout(self, frames[:, :context], context, length, samples=samples)
+        return predicted[:, context - self.window :].unflatten(0, (frames.shape[0], samples))
+
     def check_size(self, height: int, width: int) -> None:
         """Raise ``ValueError`` with the sizes that do fit, when frames of height x width do not."""
         m = self.size_multiple
@@ -78,6 +96,10 @@ class VideoModel(nn.Module):
                 f"{type(self).__name__} takes frames whose height and width are multiples of {m}, not {height} x {width};"
                 f" resize or pad them, to {up[0]} x {up[1]} for example"
             )
+
+    def load_kinetics(self, weights: dict[str, Tensor]) -> None:
+        """Start from the state dict of torchvision's ``r3d_18``; ``ValueError`` for a model that has no such part."""
+        raise ValueError(f"{type(self).__name__} has no part that Kinetics weights fit; start it from a run of the same model")
 
     def parameter_breakdown(self) -> dict[str, int]:
         """Parameters of each direct part, and under "total" their sum without the parts of ``training_only``."""

@@ -49,6 +49,22 @@ class CopyLast(_Baseline):
         return torch.cat([output[:, self.horizon :], output[:, -1:].expand(-1, self.horizon, -1, -1, -1)], dim=1)
 
 
+class Black(_Baseline):
+    """Every frame is black: what scores in percent are measured against. No parameters.
+
+    Args:
+        channels: of a frame.
+        window, horizon: any M >= 1 with 1 <= H <= M; they change no prediction.
+    """
+
+    def __init__(self, *, channels: int = 1, window: int = 1, horizon: int = 1):
+        super().__init__(channels, window, horizon)
+
+    def decode(self, output: Tensor) -> Tensor:
+        """A clip (N, M, C, H, W) -> zeros of its shape."""
+        return torch.zeros_like(output)
+
+
 class PixelMean(_Baseline):
     """Every frame is one learned picture, whatever was seen.
 

@@ -14,6 +14,7 @@ from vrnn3d.layers.depth_folding import Conv3d, cat_channels
 from vrnn3d.layers.gaussian import SIGMA_MIN, gaussian_from_raw
 from vrnn3d.layers.initial import silence
 from vrnn3d.layers.resnet3d import (
+    NORMS,
     Conv2dDecoder,
     Conv2dEncoder,
     ResNetDecoder,
@@ -72,11 +73,13 @@ class VRNN(VideoModel):
         init: "pytorch" (paper, sect. 4.1) or "glorot": ConvLSTM levels after Glorot with open forget gates, and an output
             that starts black. With PyTorch's default the hidden state is a hundred times fainter than the noise beside it
             at first, and training from scratch sits on an empty prediction for long.
+        norm: of encoders and decoder: "batch" (paper) or "group".
+        recurrent_kernel: (depth, height, width) of the ConvLSTM levels' kernels; by default 3 x 3 x 3, in 2D 1 x 3 x 3.
         dimensions: 3 (truncated 3D ResNet-18, 3 x 3 x 3 kernels) or 2 (5 x 5 stride-2 encoder, 3 x 3 kernels).
         plain: compute as the equations are written, nothing ahead of time: for the benchmark. Same parameters.
 
     Raises:
-        ValueError: for a window and horizon it cannot take, or an unknown wiring.
+        ValueError: for a window and horizon it cannot take, or an unknown wiring, init or norm.
     """
 
     size_multiple = 4
@@ -94,6 +97,8 @@ class VRNN(VideoModel):
         wiring: str = "z_p",
         sigma_min: float = SIGMA_MIN,
         init: str = "pytorch",
+        norm: str = "batch",
+        recurrent_kernel: tuple[int, int, int] | None = None,
         dimensions: int = 3,
         plain: bool = False,
     ):
@@ -103,6 +108,8 @@ class VRNN(VideoModel):
             raise ValueError(f"no wiring {wiring!r}; there are: {', '.join(WIRINGS)}")
         if init not in ("pytorch", "glorot"):
             raise ValueError(f"no initialisation {init!r}; there are: pytorch, glorot")
+        if norm not in NORMS:
+            raise ValueError(f"no norm {norm!r}; there are: {', '.join(NORMS)}")
         if dimensions not in (2, 3):
             raise ValueError(f"dimensions must be 2 or 3, not {dimensions}")
         self.channels, self.window, self.horizon = channels, window, horizon
@@ -113,14 +120,15 @@ class VRNN(VideoModel):
         encoder, decoder = (ResNetEncoder, ResNetDecoder) if three else (Conv2dEncoder, Conv2dDecoder)
         kernel = (3, 3, 3) if three else (1, 3, 3)
         wide = widths[1]
-        self.encoder = encoder(channels, widths)
-        self.level1 = ConvLSTMCell(wide + latent, hidden, kernel, ahead=wide)
-        self.level2 = ConvLSTMCell(hidden, hidden, kernel)
+        recurrent = kernel if recurrent_kernel is None else tuple(recurrent_kernel)
+        self.encoder = encoder(channels, widths, NORMS[norm])
+        self.level1 = ConvLSTMCell(wide + latent, hidden, recurrent, ahead=wide)
+        self.level2 = ConvLSTMCell(hidden, hidden, recurrent)
         if latent:
             self.prior = GaussianHead(hidden, head, latent, kernel)
             self.posterior = GaussianHead(wide + hidden, head, latent, kernel, ahead=wide)
-            self.posterior_encoder = encoder(channels, widths)
-        self.decoder = decoder(hidden + latent, channels, widths)
+            self.posterior_encoder = encoder(channels, widths, NORMS[norm])
+        self.decoder = decoder(hidden + latent, channels, widths, NORMS[norm])
         if init == "glorot":
             self.level1.start_from_glorot()
             self.level2.start_from_glorot()

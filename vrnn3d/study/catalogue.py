@@ -6,8 +6,9 @@ of a profile, and ``queue`` says in which order the study runs them.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
-from typing import Iterator
+from typing import Any, Iterator
 
 from vrnn3d.config import Eval, Experiment, Loss, Model, Train
 from vrnn3d.data.settings import KTHData, MovingMNISTData
@@ -20,7 +21,7 @@ SWEPT_LOSSES, SWEPT_BETAS, SWEPT_FLOORS = ("kl_pq", "kl_ll"), (0.1, 0.01), (0.01
 WINDOWS = ((1, 1), (2, 1), (4, 1), (4, 2), (4, 4), (5, 5), (10, 5), (10, 10))
 KTH_WINDOWS = ((1, 1), (4, 1), (4, 4), (10, 10))
 
-_PAPER = Train(context=(5, 10))
+_PAPER = Train(context=(5, 10), batch=16, lr_decay="cosine")
 _VRNN = Model("vrnn3d", window=2, horizon=2)
 
 
@@ -59,6 +60,7 @@ TABLE1 = (
 )
 
 BASELINES = (
+    Experiment("black", "paper", "Black frames", "baselines", model=_single("black"), train=_PAPER),
     Experiment("copy_last", "paper", "Copy the last frame", "baselines", model=_single("copy_last"), train=_PAPER),
     Experiment(
         "pixel_mean",
@@ -82,7 +84,7 @@ BEYOND = (
         data=MovingMNISTData(speed="fixed", online=True),
         model=replace(_VRNN, options={"wiring": "z_q", "init": "glorot"}),
         loss=Loss("kl_ll_balanced", l1=0.0),
-        train=replace(_PAPER, lr_decay="cosine", ema=0.999, context=(10,), forcing_end=0.5),
+        train=replace(_PAPER, ema=0.999, weights="ema", context=(10,), forcing_end=0.5),
     ),
 )
 
@@ -128,6 +130,7 @@ def _windows() -> Iterator[Experiment]:
 
 # What one training for both context lengths costs, and which speeds the digits have
 CHECKS = (
+    replace(TABLE3[0], name="batch_6", title="KL-LL, the paper's batch of 6", group="checks", train=replace(_PAPER, batch=6)),
     replace(TABLE3[0], name="context_10", title="KL-LL, contexts of 10 alone", group="checks", train=replace(_PAPER, context=(10,))),
     replace(TABLE3[0], name="speed_fixed", title="KL-LL, digits of one speed", group="checks", data=MovingMNISTData(speed="fixed")),
 )
@@ -144,7 +147,7 @@ def _kth() -> Iterator[Experiment]:
             title=f"KTH: {rows[name].title}",
             group="kth",
             data=data,
-            train=replace(rows[name].train, context=(10,), batch=32),
+            train=replace(rows[name].train, context=(10,)),
             eval=measured,
         )
         for name in ("vrnn3d_kl_ll", "vrnn3d_kl", "vrnn2d", "convlstm2d", "e3d_lstm", "copy_last")
@@ -184,10 +187,50 @@ def _tune() -> Iterator[Experiment]:
     yield replace(row, name="tune_l2_glorot", title="without L1, Glorot initialisation", loss=l2, model=glorot)
 
 
+#: What the half-scale study tries before it fixes a recipe for all rows: {title: what it changes of the recipe}.
+RECIPE: dict[str, dict[str, Any]] = {
+    "the recipe": {},
+    "learning rate 0.001": {"train.lr": 1e-3},
+    "learning rate 0.004": {"train.lr": 4e-3},
+    "batch 16, learning rate 0.004": {"train.batch": 16, "train.lr": 4e-3},
+    "without L1": {"loss.l1": 0.0},
+    "gradient norm not bounded": {"train.clip": 0.0},
+    "gradient norm bounded by 1": {"train.clip": 1.0},
+    "PyTorch's initial weights": {"model.options.init": "pytorch"},
+}
+#: What might go beyond the paper, one change of the recipe at a time.
+IDEAS: dict[str, dict[str, Any]] = {
+    "Muon": {"train.optimiser": "muon"},
+    "recurrent kernels 1 x 5 x 5": {"model.options.recurrent_kernel": (1, 5, 5)},
+    "hidden 64": {"model.options.hidden": 64},
+    "group norm": {"model.options.norm": "group"},
+    "average of the weights": {"train.ema": 0.999, "train.weights": "ema"},
+    "own predictions from the start": {"train.forcing_end": 0.0},
+    "contexts of 10 alone": {"train.context": (10,)},
+    "endless fresh digits": {"data.online": True},
+    "latent weight 2": {"loss.beta": 2.0},
+    "latent weight 0.1": {"loss.beta": 0.1},
+    "z_q decoded": {"model.options.wiring": "z_q"},
+    "no latent": {"model.options.latent": 0},
+}
+
+
+def trial_name(title: str) -> str:
+    """The name of an experiment of RECIPE or IDEAS."""
+    return "try_" + "_".join(re.findall("[a-z0-9]+", title.lower()))
+
+
+def _trials() -> Iterator[Experiment]:
+    """RECIPE and IDEAS; what each changes is applied by the profile."""
+    for group, titles in (("recipe", RECIPE), ("ideas", IDEAS)):
+        for title in titles:
+            yield replace(TABLE3[1], name=trial_name(title), title=title, group=group)
+
+
 #: {name: experiment} at the paper's size, the rows of the tables first.
 EXPERIMENTS: dict[str, Experiment] = {
     row.name: row
-    for part in (TABLE3, BEYOND, TABLE1, BASELINES, _losses(), _sweeps(), CHECKS, _windows(), LIVE, _kth(), _tune())
+    for part in (TABLE3, BEYOND, TABLE1, BASELINES, _losses(), _sweeps(), CHECKS, _windows(), LIVE, _kth(), _tune(), _trials())
     for row in part
 }
 

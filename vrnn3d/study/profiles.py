@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vrnn3d.config import Experiment, override
-from vrnn3d.study.catalogue import EXPERIMENTS
+from vrnn3d.config import Experiment, config_hash, override
+from vrnn3d.study.catalogue import EXPERIMENTS, IDEAS, RECIPE, trial_name
 
 Changes = dict[str, Any]
 
@@ -75,8 +75,50 @@ _SMOKE = Profile(
     },
 )
 
+#: Every network narrowed until a training sequence costs a hundred-and-fiftieth of its GFLOP at full size, as nearly as
+#: whole channels allow (``tests/study/test_profiles.py`` counts). A quarter of that is the frame's; the rest is width.
+_NARROWED: dict[str, Changes] = {
+    "vrnn3d": {"model.options": dict(widths=(8, 16), hidden=32, latent=4, head=32, init="glorot")},
+    "vrnn2d": {"model.options": dict(widths=(10, 20), hidden=20, latent=4, init="glorot")},
+    "convlstm2d": {"model.options": dict(widths=(10, 20), hidden=20, init="glorot")},
+    "predrnnpp": {"model.options": dict(hidden=(20, 10, 10, 10))},
+    "e3d_lstm": {"model.options": dict(hidden=(10, 10, 10, 10))},
+    "improved_vrnn": {"model.options": dict(hidden=5, levels=5, latent=3)},
+}
+
+_HALF = Profile(
+    summary="half scale, 100,000 sequences: from half an hour to three hours on one CPU core",
+    scale="half scale",
+    everything={
+        "train.sequences": 100_000,
+        "train.batch": 8,
+        "train.lr": 2e-3,
+        "train.forcing_end": 0.4,
+        "train.clip": 30.0,  # near the median norm, so that about half of the updates are bounded
+        "train.validate_every": 0.05,
+        "train.checkpoint_minutes": 3.0,
+        "eval.samples": 10,
+        "eval.batch": 50,
+    },
+    by_data={"moving_mnist": _HALF_DIGITS, "kth": {"data.size": 64, "train.sequences": 20_000, "eval.batch": 4}},
+    by_model=_NARROWED | {"pixel_mean": {"train.lr": 1e-2, "train.sequences": 20_000}},
+    groups=("table3", "table1", "baselines", "beyond", "losses", "windows", "kth"),
+)
+
+_HALF_SHORT = replace(
+    _HALF,
+    summary="half scale, 20,000 sequences: about a quarter of an hour on one CPU core; settings to try before the long runs",
+    scale="half scale, a fifth of the training",
+    everything=_HALF.everything
+    | {"train.sequences": 20_000, "train.validate_every": 0.1, "eval.protocols": ((10, 10),), "eval.samples": 4, "eval.sequences": 200},
+    by_experiment={trial_name(title): changes for title, changes in {**RECIPE, **IDEAS}.items()},
+    groups=("recipe", "ideas"),
+)
+
 PROFILES: dict[str, Profile] = {
     "smoke": _SMOKE,
+    "half": _HALF,
+    "half_short": _HALF_SHORT,
     "tune": Profile(
         summary="full size, 8,192 sequences: one GPU; settings to try before the long runs",
         scale="full size, short",
@@ -98,6 +140,10 @@ PROFILES: dict[str, Profile] = {
     ),
     "paper": Profile(summary="full size, 600,000 sequences: one GPU", scale="full size", comparable=True),
 }
+
+
+#: Groups that exist at the profiles which name them alone.
+_OF_ONE_PROFILE = ("tune", "recipe", "ideas")
 
 
 def get(name: str, profile: str = "paper") -> Experiment:
@@ -126,7 +172,21 @@ def get(name: str, profile: str = "paper") -> Experiment:
     return override(replace(row, profile=profile), changes)
 
 
+def customised(experiment: Experiment, changes: Changes) -> Experiment:
+    """An experiment with settings of the user's own: where they change what is done, it gets a name of its own.
+
+    The name ends in the hash of the configuration, so that neither the run's folder nor a queue takes it for the
+    experiment it was made of.
+    """
+    changed = override(experiment, changes)
+    if config_hash(changed) == config_hash(experiment):
+        return changed
+    told = ", ".join(f"{name} = {value}" for name, value in changes.items() if name not in ("data.name", "data.path"))
+    title = f"{experiment.title}, {told}" if told else experiment.title
+    return replace(changed, name=f"{experiment.name}+{config_hash(changed)[:8]}", title=title, group="own")
+
+
 def names(profile: str = "paper") -> list[str]:
     """The name of every experiment that exists at a profile, the rows of the tables first."""
     groups = PROFILES[profile].groups
-    return [name for name, row in EXPERIMENTS.items() if (row.group in groups if groups else row.group != "tune")]
+    return [name for name, row in EXPERIMENTS.items() if (row.group in groups if groups else row.group not in _OF_ONE_PROFILE)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Iterable, Iterator
 
 from vrnn3d.config import Experiment, config_hash
-from vrnn3d.study.catalogue import names
+from vrnn3d.study.catalogue import WIRINGS, names
 from vrnn3d.study.profiles import get
 from vrnn3d.study.records import Record
 
@@ -57,6 +57,11 @@ _TABLE3 = ("vrnn3d_kl_ll", "vrnn3d_kl", "convlstm2d", "vrnn2d")
 #: The textbook's loss in Chung's wiring, the printed one there, and the two that would make the paper's words true.
 _LONG_LOSSES = ("loss_kl_qp_z_q", "loss_kl_ll_z_q", "loss_kl_ll_balanced_z_q", "loss_kl_ll_mirror_z_q")
 
+#: Figure 6 and the ablation at half scale: fewer points than at full size, for each takes an hour.
+_HALF_WINDOWS = ("window_M1_H1", "window_M2_H1", "window_M4_H4", "window_M4_H1", "window_M10_H10")
+_HALF_LOSSES = tuple(f"loss_{loss}_{wiring}" for wiring in WIRINGS for loss in ("kl_pq", "kl_ll", "kl_qp", "kl_ll_balanced"))
+_HALF_KTH = ("kth_vrnn3d_kl", "kth_vrnn3d_kl_ll", "kth_convlstm2d", "kth_vrnn2d", "kth_e3d_lstm", "kth_copy_last")
+
 QUEUES: dict[str, Queue] = {
     "full": Queue(
         "everything at full size, on a GPU",
@@ -68,6 +73,20 @@ QUEUES: dict[str, Queue] = {
             Step("paper", tuple(names("table1"))),
             Step("paper", _TABLE3, (1, 2)),
             Step("ablation", tuple(names("kth", "kth_windows"))),
+        ),
+    ),
+    "half": Queue(
+        "the whole study at half scale, about 40 hours on a CPU core",
+        (
+            Step("half_short", tuple(names("recipe"))),
+            Step("half", ("vrnn3d_kl", "vrnn3d_kl_ll", "convlstm2d", "vrnn2d", "convlstm3d")),
+            Step("half", ("black", "copy_last", "pixel_mean")),
+            Step("half_short", tuple(names("ideas"))),
+            Step("half", ("predrnnpp", "e3d_lstm", "improved_vrnn")),
+            Step("half", ("vrnn3d_kl", "vrnn3d_kl_ll", "convlstm2d", "vrnn2d", "convlstm3d"), (1, 2)),
+            Step("half", _HALF_WINDOWS),
+            Step("half", _HALF_LOSSES, (0, 1, 2)),
+            Step("half", _HALF_KTH),
         ),
     ),
     "tune": Queue("settings to try before the long runs, a few minutes on a GPU", (Step("tune", tuple(names("tune"))),)),

@@ -148,18 +148,19 @@ def _check_evaluation(entry: Evaluation, protocol: str, who: str) -> None:
 
 def to_dict(record: Record) -> dict[str, Any]:
     """The record as JSON types; what is None is left out."""
-    return {"schema": SCHEMA, **_plain(record)}
+    return {"schema": SCHEMA, **plain(record)}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Dataclasses, tables and lists as JSON types; fields that are None are left out."""
     if isinstance(value, config.Experiment):
         return config.to_dict(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         parts = ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
-        return {name: _plain(part) for name, part in parts if part is not None}
+        return {name: plain(part) for name, part in parts if part is not None}
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def from_dict(values: Any, who: str = "the record") -> Record:

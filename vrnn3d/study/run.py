@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator
 
 from vrnn3d import checkpoint
 from vrnn3d.config import Experiment, config_hash
 from vrnn3d.device import pick_device
 from vrnn3d.evaluation.evaluate import evaluate, examples
-from vrnn3d.files import atomic_write
 from vrnn3d.study import records
+from vrnn3d.study.folders import CLIPS, RECORD, local_record, run_folder
 from vrnn3d.study.provenance import provenance
 from vrnn3d.training.distributed import Team
 from vrnn3d.training.loop import Trained, train
 
-RECORD = "record.json"
-CLIPS = "clips.npz"
-#: Predictions of this seed alone are kept to look at, and of no run of these groups: a sweep is ranked, not looked at.
-_PICTURED_SEED, _NO_PICTURES = 0, ("tune",)
-
-
-def run_folder(root: str | Path, experiment: Experiment, seed: int) -> Path:
-    """Where a run keeps its checkpoint and record: ROOT/<profile>/<experiment>/seed<k>."""
-    return Path(root) / experiment.profile / experiment.name / f"seed{seed}"
+#: Groups without pictures: a sweep is ranked, not looked at.
+_NO_PICTURES = ("tune",)
 
 
 def run(
@@ -40,6 +30,8 @@ def run(
 ) -> records.Record:
     """Train (or continue) an experiment below the folder `out`, evaluate it when finished, and write its record there.
 
+    A run that has its finished record there already is not done again.
+
     Args:
         experiment, seed: what to run.
         out: root of the runs; the run's own folder is :func:`run_folder`.
@@ -50,6 +42,8 @@ def run(
         The record, as written to ``record.json`` in the run's folder; ``clips.npz`` beside it holds a few predictions.
     """
     folder = run_folder(out, experiment, seed)
+    if (done := local_record(out, experiment, seed)) is not None and done.evaluation:
+        return done
     origin = provenance(device=pick_device(device))  # before hours of training may change the checkout
     trained = train(experiment, seed, folder, device=device, max_minutes=max_minutes, progress=progress)
     record = records.Record(
@@ -65,7 +59,8 @@ def run(
         parameters=trained.parameters,
         training=_training(trained),
         data=records.DataUsed(trained.data.description, trained.data.source, trained.data.identity),
-        weights="ema" if experiment.train.ema else "last",
+        weights=experiment.train.weights,
+        parent=trained.parent,
     )
     if not Team.current().leads:
         return record
@@ -91,44 +86,3 @@ def _training(trained: Trained) -> records.Training:
         processes=trained.processes,
         curves={name: tuple(values) for name, values in trained.curves.items()},
     )
-
-
-def commit_record(record: records.Record, folder: Path) -> Path:
-    """Copy the record of a run's folder, and for one seed its pictures, into the repository's results/; its path."""
-    path = records.write_record(record)
-    clips = folder / CLIPS
-    if record.seed == _PICTURED_SEED and clips.exists():
-        atomic_write(records.clips_path(record), lambda temporary: shutil.copyfile(clips, temporary))
-    return path
-
-
-def local_record(out: str | Path, experiment: Experiment, seed: int) -> records.Record | None:
-    """The finished record of a run below `out`, where it has one with this configuration."""
-    path = run_folder(out, experiment, seed) / RECORD
-    if not path.exists():
-        return None
-    record = records.read(path)
-    return record if record.finished and record.config_hash == config_hash(experiment) else None
-
-
-@contextmanager
-def claim(out: str | Path, experiment: Experiment, seed: int) -> Iterator[bool]:
-    """Hold a run below `out` for this process: yields False where another process of any machine holds it.
-
-    The claim ends with the ``with`` or with the process, however it dies. Processes that share the root, the jobs of an
-    array for example, so never train one run twice.
-    """
-    folder = run_folder(out, experiment, seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".claim", "w") as file:
-        try:
-            import fcntl
-        except ImportError:  # not on Windows, where nobody shares a queue
-            yield True
-            return
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-            return
-        yield True

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Iterator
 
 import torch
 from tqdm import tqdm
@@ -18,16 +20,14 @@ from vrnn3d.rollout import usable_length
 from vrnn3d.training import order, schedules
 from vrnn3d.training.distributed import Team
 from vrnn3d.training.objective import objective, validation_mse
-from vrnn3d.training.state import State
+from vrnn3d.training.live import LiveCurves
+from vrnn3d.training.start import load_start
+from vrnn3d.training.state import State, TrainingDiverged
 from vrnn3d.training.stop import StopRule
 
 CURVE_POINTS = 200
 #: Updates between two looks at the loss on a GPU, where each look waits for all that was asked of it.
 _GPU_LOOKS = 20
-
-
-class TrainingDiverged(RuntimeError):
-    """The loss became NaN or infinite; the message names the step and the last good checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Trained:
     precision: str  #: "float32" or "bfloat16"
     processes: int
     curves: dict[str, list[float]] = field(repr=False)
+    parent: str  #: what it started from
     parameters: dict[str, int] = field(repr=False)
     data: Dataset = field(repr=False)
 
@@ -63,15 +64,15 @@ def train(
     Args:
         experiment: what to train.
         seed: of initialisation, data order and noise.
-        out: the run's folder; holds ``checkpoint.pt``.
+        out: the run's folder; holds ``checkpoint.pt``, and ``curves.csv`` to watch.
         device: "cpu", "cuda", ...; by default a GPU if there is one.
         max_minutes: stop cleanly at a checkpoint after this long.
         max_steps: stop cleanly after this many updates of this call.
         progress: show a bar.
 
     Raises:
-        TrainingDiverged: when the loss is not finite.
-        ValueError: when `out` holds another experiment or seed, or sizes do not fit.
+        TrainingDiverged: when a loss, gradient or weight is not finite; the last good checkpoint stays as it is.
+        ValueError: when `out` holds another experiment, seed or data, or sizes do not fit.
     """
     folder, place, settings = Path(out), pick_device(device), experiment.train
     team = Team.join(place)
@@ -83,10 +84,11 @@ def train(
     length = usable_length(model, experiment.data.length)
     data = build(experiment.data, "train", device=place)
     validation = build(experiment.data, "validation", device=place)
-    state = State.start(model, settings)
+    there = (folder / checkpoint.CHECKPOINT).exists()
+    state = State.start(model, settings, "" if there else load_start(model, settings.start))
     updates = order.total_updates(experiment) if state.optimiser else 0
-    if (folder / checkpoint.CHECKPOINT).exists():
-        state.restore(folder, experiment, seed, place)
+    if there:
+        state.restore(folder, experiment, seed, data, place)
 
     model.train()
     compute = compiled(objective(model, experiment, length), settings.compile, place, alone=team.world == 1)
@@ -103,9 +105,10 @@ def train(
         disable=not progress or not team.leads,
         smoothing=0.1,
     )
-    with bar, StopRule(max_minutes, max_steps) as rule:
+    live = LiveCurves(folder) if team.leads and updates else None
+    with bar, StopRule(max_minutes, max_steps) as rule, _told(experiment, state, folder):
         if not updates and team.leads:
-            state.save(folder, experiment, seed)
+            state.save(folder, experiment, seed, data)
         while state.step < updates:
             step, at = state.step, state.step / updates
             forced = schedules.forcing_probability(at, settings.forcing_end)
@@ -122,14 +125,12 @@ def train(
                 loss, terms = compute(frames, to_device(mask, place), to_device(torch.tensor(beta), place))
             loss.backward()
             team.mean_([p.grad for p in state.parameters if p.grad is not None])
-            if settings.clip:
-                torch.nn.utils.clip_grad_norm_(state.parameters, settings.clip)
-            for group in state.optimiser.param_groups:
-                group["lr"] = rate
+            norm = torch.nn.utils.clip_grad_norm_(state.parameters, settings.clip or math.inf)
+            state.set_rate(rate)
             state.optimiser.step()
             state.step += 1
             state.move_average(settings.ema)
-            state.add(terms)
+            state.add({**terms, "gradient_norm": norm, "clipped": (norm > (settings.clip or math.inf)).float()})
 
             last = state.step == updates
             if state.step % look_every and not last:
@@ -137,8 +138,9 @@ def train(
             now = time.monotonic()
             state.seconds = before + now - started
             means = _mean_terms(state, team)
-            if not math.isfinite(means["loss"]):
-                raise TrainingDiverged(_diverged(experiment, state, folder, means["loss"]))
+            for name in ("loss", "gradient_norm"):
+                if not math.isfinite(means[name]):
+                    raise TrainingDiverged(f"the {name.replace('_', ' ')} is {means[name]} at update {state.step}")
             bar.update(state.step * settings.batch - bar.n)
             bar.set_postfix({k: f"{means[k]:.4g}" for k in ("loss", "reconstruction", "latent") if k in means}, refresh=False)
             if state.step % point_every == 0 or last:
@@ -146,11 +148,13 @@ def train(
                 state.clear_sums()
             if validate_every and (state.step % validate_every == 0 or last):
                 _validate(state, experiment, data, validation, place)
+            if live and (state.step % point_every == 0 or last):
+                live.update(state.curves)
             stop = team.any(rule.asks(state.step - first), place)
             if stop or last or now - saved_at > 60 * settings.checkpoint_minutes:
                 state.seconds = before + time.monotonic() - started
                 if team.leads:
-                    state.save(folder, experiment, seed)
+                    state.save(folder, experiment, seed, data)
                 saved_at = time.monotonic()
             if stop:
                 break
@@ -164,6 +168,7 @@ def train(
         precision="bfloat16" if uses_bfloat16(settings.precision, place) else "float32",
         processes=team.world,
         curves=state.curves,
+        parent=state.parent,
         parameters=model.parameter_breakdown(),
         data=data,
     )
@@ -178,14 +183,24 @@ def _mean_terms(state: State, team: Team) -> dict[str, float]:
 
 
 def _validate(state: State, experiment: Experiment, data: Dataset, validation: Dataset, place: torch.device) -> None:
-    with state.evaluated_weights() as model:
-        state.note(validation_sequences=state.step * experiment.train.batch)
-        state.note(validation_mse=validation_mse(model, experiment, validation, place))
+    """Note the errors on the validation set and, where training sees a sequence more than once, on sequences it saw."""
+    with state.validated_weights() as model:
+        mse = validation_mse(model, experiment, validation, place)
+        state.note(validation_sequences=state.step * experiment.train.batch, validation_mse=mse)
         if experiment.train.sequences > len(data):  # what is seen more than once can be memorised
             state.note(seen_mse=validation_mse(model, experiment, data, place))
+    if experiment.train.weights == "best":
+        state.keep_best(mse)
 
 
-def _diverged(experiment: Experiment, state: State, folder: Path, loss: float) -> str:
-    good = folder / checkpoint.CHECKPOINT
-    kept = f"the last good checkpoint is {good}" if good.exists() else "no checkpoint was written yet"
-    return f"the loss of {experiment.name} is {loss} at step {state.step}; {kept}; try a smaller train.lr or train.clip"
+@contextmanager
+def _told(experiment: Experiment, state: State, folder: Path) -> Iterator[None]:
+    """Say of a training that diverged what was kept, and how to go on."""
+    try:
+        yield
+    except TrainingDiverged as error:
+        command = f"vrnn3d train {experiment.name.partition('+')[0]} --profile {experiment.profile} --set train.lr={experiment.train.lr / 3:.2g}"
+        kept = "no checkpoint was written yet; try a lower rate"
+        if (folder / checkpoint.CHECKPOINT).exists():
+            kept, command = "the last good checkpoint stays; go on from it at a lower rate", f"{command} train.start={folder}"
+        raise TrainingDiverged(f"{experiment.name} diverged: {error}; {kept}: {command}") from None

@@ -43,14 +43,14 @@ def objective(model: VideoModel, experiment: Experiment, length: int) -> Callabl
             beta=beta,
         )
         means = {name: term.detach().mean() for name, term in terms.items()}
-        means.update(latent_statistics(latents, getattr(model, "sigma_min", 0.0), model.horizon))
+        means.update(latent_statistics(latents, model.sigma_min, prediction.shape[1]))
         loss = loss.mean()
         return loss, {"loss": loss.detach(), **means}
 
     return compute
 
 
-def latent_statistics(latents: list[Latents], sigma_min: float, horizon: int) -> Terms:
+def latent_statistics(latents: list[Latents], sigma_min: float, frames: int) -> Terms:
     """Of a rollout's latents: mean log std, share of dimensions at the floor, KL(q || p) in nats per frame."""
     pairs = [pair for step in latents for pair in step]
     if not pairs:
@@ -61,7 +61,7 @@ def latent_statistics(latents: list[Latents], sigma_min: float, horizon: int) ->
         "log_std_prior": prior.log().mean(),
         "log_std_posterior": posterior.log().mean(),
         "floor_fraction": (prior < _AT_FLOOR * sigma_min).float().mean(),
-        "kl_per_frame": latent_total(latents, "kl_qp").detach().mean() / horizon,  # the same for every loss trained with
+        "kl_per_frame": latent_total(latents, "kl_qp", frames).detach().mean(),  # the same for every loss trained with
     }
 
 

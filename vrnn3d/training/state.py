@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import math
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Iterator
 
 import torch
 from torch import Tensor
 
 from vrnn3d import checkpoint, config
+from vrnn3d.data import Dataset
 from vrnn3d.models.base import VideoModel
+from vrnn3d.training import optimisers
 
 Weights = dict[str, Tensor]
+
+
+class TrainingDiverged(RuntimeError):
+    """A loss, gradient or weight is NaN or infinite; the message says where, what was kept and what to do."""
 
 
 @dataclass
@@ -24,24 +31,32 @@ class State:
     model: VideoModel
     optimiser: torch.optim.Optimizer | None
     average: Weights | None  #: the weight average, where one is kept
+    parent: str = ""  #: what the training started from
     step: int = 0
     seconds: float = 0.0
     curves: dict[str, list[float]] = field(default_factory=dict)
     sums: dict[str, Tensor] = field(default_factory=dict)
     summed: int = 0
+    best: Weights | None = None  #: the weights with the lowest validation error, where these are asked for
+    best_mse: float = math.inf
 
     @staticmethod
-    def start(model: VideoModel, settings: config.Train) -> State:
+    def start(model: VideoModel, settings: config.Train, parent: str = "") -> State:
         """The state before the first update of a model."""
-        parameters = [p for p in model.parameters() if p.requires_grad]
-        optimiser = torch.optim.Adam(parameters, lr=settings.lr, fused=True) if parameters else None
-        average = {name: value.clone() for name, value in model.state_dict().items()} if settings.ema else None
-        return State(model, optimiser, average)
+        trainable = any(p.requires_grad for p in model.parameters())
+        optimiser = optimisers.build(settings.optimiser, model, settings.lr) if trainable else None
+        return State(model, optimiser, copied(model) if settings.ema else None, parent)
 
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
         """What is trained."""
         return [p for p in self.model.parameters() if p.requires_grad]
+
+    def set_rate(self, rate: float) -> None:
+        """Set the learning rate of the next update."""
+        assert self.optimiser is not None
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate * group["scale"]
 
     def add(self, terms: dict[str, Tensor]) -> None:
         """Add the terms of an update to the sums. A sum is a new tensor, which no replay of a CUDA graph overwrites."""
@@ -60,38 +75,64 @@ class State:
 
     @torch.no_grad()
     def move_average(self, decay: float) -> None:
-        """Move the weight average towards the weights; early on it moves faster than `decay` says."""
+        """Move the weight average towards the weights; early on it moves faster than `decay` says.
+
+        The statistics of batch norms are averaged as the weights are: the last ones belong to other weights.
+        """
         if self.average is None:
             return
         share = 1 - min(decay, self.step / (9 + self.step))
         weights = self.model.state_dict()
-        moved = [name for name, value in weights.items() if value.is_floating_point() and "running_" not in name]
+        moved = [name for name, value in weights.items() if value.is_floating_point()]
         torch._foreach_lerp_([self.average[name] for name in moved], [weights[name] for name in moved], share)
-        copied = [name for name in weights if name not in set(moved)]
-        torch._foreach_copy_([self.average[name] for name in copied], [weights[name] for name in copied])
+        counters = [name for name in weights if name not in set(moved)]
+        torch._foreach_copy_([self.average[name] for name in counters], [weights[name] for name in counters])
 
     @contextmanager
-    def evaluated_weights(self) -> Iterator[VideoModel]:
-        """The model with the weights that will be evaluated: the average where one is kept."""
+    def validated_weights(self) -> Iterator[VideoModel]:
+        """The model with the weights that are validated: the average where one is kept."""
         if self.average is None:
             yield self.model
             return
-        kept = {name: value.clone() for name, value in self.model.state_dict().items()}
+        kept = copied(self.model)
         self.model.load_state_dict(self.average)
         try:
             yield self.model
         finally:
             self.model.load_state_dict(kept)
 
-    def save(self, folder: Path, experiment: config.Experiment, seed: int) -> None:
-        """Write the checkpoint of a run's folder."""
+    def keep_best(self, mse: float) -> None:
+        """Keep the weights that were just validated, where their error is the lowest so far."""
+        if mse < self.best_mse:
+            self.best_mse = mse
+            self.best = copied(self.model) if self.average is None else {k: v.clone() for k, v in self.average.items()}
+
+    def check_finite(self) -> None:
+        """Raise :class:`TrainingDiverged` where a weight is NaN or infinite, so that it never reaches a checkpoint."""
+        weights = [value for value in self.model.state_dict().values() if value.is_floating_point()]
+        if weights and not torch.stack(torch._foreach_norm(weights)).isfinite().all():
+            raise TrainingDiverged(f"a weight is no finite number after update {self.step}")
+
+    def save(self, folder: Path, experiment: config.Experiment, seed: int, data: Dataset) -> None:
+        """Write the checkpoint of a run's folder.
+
+        Raises:
+            TrainingDiverged: when a weight is not finite; the checkpoint before it stays.
+        """
+        self.check_finite()
+        chosen = {"last": self.model.state_dict(), "ema": self.average, "best": self.best}[experiment.train.weights]
         checkpoint.save(
             folder,
             {
                 "config": json.dumps(config.to_dict(experiment)),
                 "seed": seed,
+                "data": {"identity": data.identity, "source": data.source, "description": data.description},
+                "parent": self.parent,
+                "evaluated": chosen or self.model.state_dict(),
                 "model": self.model.state_dict(),
                 "ema": self.average,
+                "best": self.best,
+                "best_mse": self.best_mse,
                 "optimiser": self.optimiser.state_dict() if self.optimiser else {},
                 "step": self.step,
                 "seconds": self.seconds,
@@ -101,23 +142,39 @@ class State:
             },
         )
 
-    def restore(self, folder: Path, experiment: config.Experiment, seed: int, device: torch.device) -> None:
+    def restore(self, folder: Path, experiment: config.Experiment, seed: int, data: Dataset, device: torch.device) -> None:
         """Go on from the checkpoint of a run's folder.
 
         Raises:
-            ValueError: when the folder holds a run with other settings or another seed.
+            ValueError: when the folder holds a run with other settings, another seed or other data.
         """
         saved = checkpoint.load_state(folder, device)
-        theirs = config.from_dict(json.loads(saved["config"]))
-        if config.config_hash(theirs) != config.config_hash(experiment) or saved["seed"] != seed:
-            raise ValueError(
-                f"{folder} holds a run of {theirs.name} ({theirs.profile}, seed {saved['seed']}) with other settings;"
-                " choose another --out, or delete that folder"
-            )
+        _check_same(folder, experiment, seed, data, saved)
         self.model.load_state_dict(saved["model"])
         if self.optimiser is not None:
             self.optimiser.load_state_dict(saved["optimiser"])
-        if self.average is not None:
-            self.average = saved["ema"]
+        self.average, self.best, self.best_mse = saved["ema"], saved["best"], saved["best_mse"]
         self.step, self.seconds, self.curves = saved["step"], saved["seconds"], json.loads(saved["curves"])
-        self.sums, self.summed = saved["sums"], saved["summed"]
+        self.sums, self.summed, self.parent = saved["sums"], saved["summed"], saved["parent"]
+
+
+def copied(model: VideoModel) -> Weights:
+    """A copy of a model's weights and statistics."""
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def _check_same(folder: Path, experiment: config.Experiment, seed: int, data: Dataset, saved: dict[str, Any]) -> None:
+    theirs = config.from_dict(json.loads(saved["config"]))
+    if config.config_hash(theirs) != config.config_hash(experiment):
+        before, now = (config.different_from_default(e) for e in (theirs, experiment))
+        differing = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+        told = "; ".join(f"{n} is {before.get(n, 'the default')} there and {now.get(n, 'the default')} here" for n in differing)
+        raise ValueError(f"{folder} holds a run of {theirs.name} with other settings ({told}); choose another --out")
+    if saved["seed"] != seed:
+        raise ValueError(f"{folder} holds a run of seed {saved['seed']}, not {seed}; choose another --out")
+    if saved["data"]["identity"] != data.identity:
+        raise ValueError(
+            f"{folder} holds a run that was trained on other data: {saved['data']['description']}"
+            f" [{saved['data']['identity']}]; here there are: {data.description} [{data.identity}];"
+            " bring those data back, or choose another --out"
+        )

@@ -1,0 +1,87 @@
+"""The command ``vrnn3d``. Each command is a module of this package with ``add_arguments`` and ``run``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from importlib import import_module
+from typing import NoReturn
+
+EXAMPLES = """examples:
+  vrnn3d train vrnn3d_kl_ll --profile smoke          a run of seconds, on a CPU
+  vrnn3d train vrnn3d_kl_ll --profile half           the paper's model at half scale, about an hour on a CPU core
+  vrnn3d train --next half --record                  the next unfinished run of the study's half-scale queue
+  vrnn3d predict my_clip.mp4 --out future.webp       continue your own video
+  vrnn3d book                                        execute the notebooks and build the book
+"""
+
+#: {command: (module, what it does)}
+COMMANDS = {
+    "data": ("vrnn3d.cli.data", "fetch and check the data"),
+    "list": ("vrnn3d.cli.list", "list experiments, profiles and the state of the queues"),
+    "train": ("vrnn3d.cli.train", "train one run, or continue it; then evaluate it and write its record"),
+    "evaluate": ("vrnn3d.cli.evaluate", "evaluate a run's checkpoint or published weights again"),
+    "predict": ("vrnn3d.cli.predict", "continue a video of your own"),
+    "publish": ("vrnn3d.cli.publish", "write a run's weights, and a card about them, under weights/"),
+    "bench": ("vrnn3d.study.bench.command", "measure speed and memory"),
+    "book": ("vrnn3d.book", "execute the notebooks and build the book"),
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """Shows defaults in ``--help``, and tells an error in one line."""
+
+    def __init__(self, *arguments, **keywords):
+        keywords.setdefault("formatter_class", _Help)
+        super().__init__(*arguments, **keywords)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Defaults beside every option that has one, examples as they are written."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default is None or action.default is False or action.default in ([], argparse.SUPPRESS):
+            return action.help
+        return super()._get_help_string(action)
+
+
+def parser(only: str | None = None) -> Parser:
+    """The command line. With `only` no other command's module is imported."""
+    from vrnn3d import __version__
+
+    top = Parser("vrnn3d", description="Video prediction with a 3D convolutional VRNN: train, evaluate, predict.", epilog=EXAMPLES)
+    top.add_argument("--version", action="version", version=f"vrnn3d {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (module, words) in COMMANDS.items():
+        one = commands.add_parser(name, help=words)
+        if only in (None, name):
+            command = import_module(module)
+            one.description = command.__doc__
+            command.add_arguments(one)
+            one.set_defaults(function=command.run)
+    return top
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; 0 on success, 1 after an error that is the user's to mend (one sentence on stderr), 2 for a
+    command line that is wrong, 130 or 143 after an interrupt."""
+    argv = sys.argv[1:] if argv is None else argv
+    chosen = next((word for word in argv if not word.startswith("-")), None)
+    args = parser(chosen if chosen in COMMANDS else "").parse_args(argv)
+    try:
+        return args.function(args) or 0
+    except BrokenPipeError:  # the reader of our output, `head` say, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print(f"vrnn3d {args.command}: interrupted", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, RuntimeError, ImportError) as error:
+        if type(error) is RuntimeError:  # PyTorch's own: the traceback tells more than its message
+            raise
+        print(f"vrnn3d {args.command}: {error}", file=sys.stderr)
+        return 1

@@ -1,0 +1,76 @@
+"""List experiments, profiles and the state of the queues. Takes a second."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("what", nargs="?", help="a profile, a queue or a group of experiments; without it, an overview")
+    parser.add_argument("--todo", action="store_true", help="only runs that are still to be done")
+    parser.add_argument("--out", default="runs", help="root of the runs")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the list that was asked for."""
+    from vrnn3d.study import catalogue, profiles, queue
+
+    groups = list(dict.fromkeys(row.group for row in catalogue.EXPERIMENTS.values()))
+    what = args.what
+    if what is None:
+        _overview(args, groups)
+    elif what in queue.QUEUES:
+        _queue(what, args)
+    elif what in profiles.PROFILES:
+        _experiments(profiles.names(what))
+    elif what in groups:
+        _experiments(catalogue.names(what))
+    else:
+        known = {"queues": queue.QUEUES, "profiles": profiles.PROFILES, "groups": groups}
+        listed = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in known.items())
+        raise ValueError(f"there is nothing called {what!r} to list; {listed}")
+    if what in queue.QUEUES and what in profiles.PROFILES:
+        print(f"\n{what} is also a profile: {profiles.PROFILES[what].summary}")
+    return 0
+
+
+def _overview(args: argparse.Namespace, groups: list[str]) -> None:
+    from vrnn3d.study import catalogue, profiles, queue
+
+    print("experiments, by group (vrnn3d list GROUP)")
+    for group in groups:
+        names = catalogue.names(group)
+        print(f"  {group:12} {len(names):3}  {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}")
+    print("\nprofiles (vrnn3d list PROFILE)")
+    for name, profile in profiles.PROFILES.items():
+        print(f"  {name:12} {profile.summary}")
+    print("\nqueues (vrnn3d list QUEUE)")
+    for name in queue.QUEUES:
+        left, runs = _left(name, args.out), queue.runs(name)
+        print(f"  {name:12} {len(runs) - len(left)} of {len(runs)} runs done: {queue.QUEUES[name].summary}")
+
+
+def _left(name: str, out: str) -> list:
+    from vrnn3d.study import queue, records
+    from vrnn3d.study.folders import waiting
+
+    return list(waiting(out, queue.unfinished(name, records.read_records())))
+
+
+def _queue(name: str, args: argparse.Namespace) -> None:
+    from vrnn3d.study import queue
+
+    left = set(_left(name, args.out))
+    for run in queue.runs(name):
+        if run in left or not args.todo:
+            state = "to do" if run in left else "done"
+            print(f"{state:6} {run.name:32} {run.profile:9} seed {run.seed}  {run.experiment.title}")
+
+
+def _experiments(names: list[str]) -> None:
+    from vrnn3d.study import catalogue
+
+    for name in names:
+        row = catalogue.EXPERIMENTS[name]
+        print(f"{row.group:12} {name:32} {row.title}")

@@ -1,0 +1,122 @@
+"""Train one run, or continue it; then evaluate it and write its record.
+
+A run of the smoke profile takes seconds, of the half profile about an hour on a CPU core, of the paper profile from ten
+minutes to hours on a GPU. A run can be stopped at any time (Ctrl-C); the same command goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from contextlib import nullcontext
+
+from vrnn3d.cli.options import add_device, add_quiet, add_settings, filled, positive_number, settings, whole_number
+from vrnn3d.config import Experiment
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    from vrnn3d.study.profiles import PROFILES
+    from vrnn3d.study.queue import QUEUES
+
+    parser.add_argument("name", nargs="?", default="vrnn3d_kl_ll", help="experiment; see: vrnn3d list")
+    parser.add_argument("--profile", default="smoke", choices=list(PROFILES), help="how large and how long")
+    parser.add_argument("--seed", type=whole_number(0), default=0, help="of weights, data order and noise")
+    parser.add_argument("--out", type=filled, default="runs", help="root of the runs")
+    parser.add_argument("--max-minutes", type=positive_number, metavar="N", help="stop cleanly at a checkpoint after this long")
+    queues = "; ".join(f"{name}: {queue.summary}" for name, queue in QUEUES.items())
+    parser.add_argument(
+        "--next",
+        nargs="?",
+        const="full",
+        choices=list(QUEUES),
+        metavar="QUEUE",
+        help=f"take the first unfinished run of the queue that no other process trains, then the next. {queues}",
+    )
+    parser.add_argument("--evaluate-cut", action="store_true", help="evaluate also a training that was stopped early")
+    parser.add_argument("--record", action="store_true", help="also write the record into the repository's results/")
+    parser.add_argument("--clips", type=filled, metavar="FOLDER", help="train on your own videos: a folder of clips")
+    add_settings(parser)
+    add_device(parser)
+    add_quiet(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train what was asked for."""
+    from vrnn3d.study.profiles import customised, get
+
+    changes = settings(args.set)
+    if args.record and (changes or args.clips):
+        raise ValueError("--record is for the study's own runs; with --set or --clips the record stays in --out")
+    if args.clips:
+        changes = {"data.name": "video", "data.path": args.clips, **changes}
+    started = time.monotonic()
+    if not args.next:
+        _one(customised(get(args.name, args.profile), changes), args.seed, args, started)
+        return 0
+    if changes:
+        raise ValueError("--next takes runs of the study as they are; leave out --set and --clips, or name one experiment")
+    _queue(args, started)
+    return 0
+
+
+def _queue(args: argparse.Namespace, started: float) -> None:
+    """Run after run of a queue, until it or the time is at its end."""
+    from vrnn3d.study import queue, records
+    from vrnn3d.study.folders import claim, commit_record, local_record, run_folder
+
+    alone = int(os.environ.get("WORLD_SIZE", 1)) == 1  # the processes of torchrun train one run together
+    left = queue.unfinished(args.next, records.read_records())
+    if not left:
+        print("the queue is done")
+    for run in left:
+        experiment, seed = run.experiment, run.seed
+        with claim(args.out, experiment, seed) if alone else nullcontext(True) as mine:
+            if not mine:
+                continue
+            done = local_record(args.out, experiment, seed)  # another process may have finished it since
+            if done is None:
+                if not _one(experiment, seed, args, started):
+                    return
+            elif args.record:
+                print(f"recorded: {commit_record(done, run_folder(args.out, experiment, seed))}")
+
+
+def _one(experiment: Experiment, seed: int, args: argparse.Namespace, started: float) -> bool:
+    """Train, evaluate and record one run; whether it came to its end."""
+    from vrnn3d.study.folders import RECORD, commit_record, run_folder
+    from vrnn3d.study.run import run
+    from vrnn3d.training.distributed import Team
+
+    minutes = None if args.max_minutes is None else args.max_minutes - (time.monotonic() - started) / 60
+    if minutes is not None and minutes <= 0:
+        return False
+    record = run(
+        experiment,
+        seed,
+        args.out,
+        device=args.device,
+        max_minutes=minutes,
+        evaluate_cut=args.evaluate_cut,
+        progress=not args.quiet,
+    )
+    if Team.current().leads:
+        folder = run_folder(args.out, experiment, seed)
+        print(f"{record.status}: {record.training.sequences} sequences; {folder / RECORD}")
+        print_scores(record.evaluation)
+        if args.record:
+            print(f"recorded: {commit_record(record, folder)}")
+    return record.finished
+
+
+def print_scores(evaluation: dict) -> None:
+    """A line for each test set and protocol, with the scores of forecasts that know nothing beside the model's."""
+    for pool, protocols in evaluation.items():
+        for protocol, entry in protocols.items():
+            mse, ssim = entry.scores["mse"].average, entry.scores["ssim"].average
+            line = f"  {pool} {protocol}: MSE {mse:.2f}  SSIM {ssim:.4f}"
+            if entry.baselines:
+                known = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in entry.baselines.items())
+                line += f"  (MSE of {known})"
+            print(line)

@@ -1,0 +1,82 @@
+"""Where runs lie on this machine, and which process holds them. Nothing here imports PyTorch."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterable, Iterator
+
+from vrnn3d.config import Experiment, config_hash
+from vrnn3d.files import atomic_write
+from vrnn3d.study import records
+from vrnn3d.study.queue import Run
+
+RECORD = "record.json"
+CLIPS = "clips.npz"
+#: Predictions of this seed alone are carried around: pictures of one are enough to look at.
+_PICTURED_SEED = 0
+
+
+def run_folder(root: str | Path, experiment: Experiment, seed: int) -> Path:
+    """Where a run keeps its checkpoint and record: ROOT/<profile>/<experiment>/seed<k>."""
+    return Path(root) / experiment.profile / experiment.name / f"seed{seed}"
+
+
+def local_record(root: str | Path, experiment: Experiment, seed: int) -> records.Record | None:
+    """The finished record of a run below `root`, or None where there is none that has this configuration.
+
+    Raises:
+        ValueError: naming the file, where it is not a record.
+    """
+    path = run_folder(root, experiment, seed) / RECORD
+    if not path.exists():
+        return None
+    record = records.read(path)
+    return record if record.finished and record.config_hash == config_hash(experiment) else None
+
+
+def commit_record(record: records.Record, folder: Path) -> Path:
+    """Copy a record, and for one seed the pictures in its run's folder, into the repository's results/; its path."""
+    path = records.write_record(record)
+    clips = folder / CLIPS
+    if record.seed == _PICTURED_SEED and clips.exists():
+        atomic_write(records.clips_path(record), lambda temporary: shutil.copyfile(clips, temporary))
+    return path
+
+
+def waiting(root: str | Path, runs: Iterable[Run]) -> Iterator[Run]:
+    """Those of the runs that no finished record below `root` answers, as of the moment each is asked for.
+
+    A damaged record is as good as none: its run is done again.
+    """
+    for run in runs:
+        try:
+            done = local_record(root, run.experiment, run.seed)
+        except ValueError:
+            done = None
+        if done is None:
+            yield run
+
+
+@contextmanager
+def claim(root: str | Path, experiment: Experiment, seed: int) -> Iterator[bool]:
+    """Hold a run below `root` for this process: yields False where another process of any machine holds it.
+
+    The claim ends with the ``with`` or with the process, however it dies. Processes that share the root, the jobs of an
+    array for example, so never train one run twice.
+    """
+    folder = run_folder(root, experiment, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".claim", "w") as file:
+        try:
+            import fcntl
+        except ImportError:  # not on Windows, where nobody shares a queue
+            yield True
+            return
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield True
