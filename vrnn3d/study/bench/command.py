@@ -1,4 +1,7 @@
-"""The command ``vrnn3d bench``: measure the models on this machine, write a record after every round, print a table."""
+"""Measure speed and memory of every model on this machine, the plain form against the fast one.
+
+The record is written after every round; a table of it is printed at the end.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,6 @@ from pathlib import Path
 
 from vrnn3d.study.bench.jobs import Plan
 
-HELP = "measure speed and memory of every model, the plain form against the fast one"
 LASTS = (
     "All models at full size take about ten minutes on two cores (batch 2, two rounds), and as long on a GPU, most of it for"
     " compiling; --sweep adds a quarter of an hour. Every measurement runs in a process of its own. What was measured is kept"
@@ -23,11 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the arguments of the command."""
     from vrnn3d.models import REGISTRY
 
-    trained = [name for name in REGISTRY if name not in ("copy_last", "pixel_mean")]
+    trained = [name for name, (module, *_) in REGISTRY.items() if module != "baselines"]
     help_of = Plan.help
     defaults = {field.name: field.default for field in dataclasses.fields(Plan)}
     parser.epilog = LASTS
-    parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
     parser.add_argument("--models", nargs="*", default=trained, choices=list(REGISTRY), help="models of the registry")
     parser.add_argument("--against", nargs="*", default=[], metavar="MODULE:FACTORY", help="outside models with our contract")
     for name in ("batch", "size", "length", "context", "samples", "repeats", "rounds"):
@@ -72,14 +73,3 @@ def run(args: argparse.Namespace) -> int:
         print("vrnn3d: nothing could be measured", file=sys.stderr)
         return 1
     return 0
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The command line by itself; 0 on success, 1 after an error that is the user's to mend (one sentence on stderr)."""
-    parser = argparse.ArgumentParser("vrnn3d bench", description=HELP)
-    add_arguments(parser)
-    try:
-        return run(parser.parse_args(argv))
-    except ValueError as error:
-        print(f"vrnn3d: {error}", file=sys.stderr)
-        return 1
