@@ -113,3 +113,15 @@ def test_paper_and_ours_on_two_lines():
     ]
     assert page.count('rowspan="2"') == 2 and ">&lt;a&gt;</th>" in page and 'colspan="2">10 → 10<' in page
     assert [page.count(f">{words}</th>") for words in ("the paper", "ours, 2 seeds", "ours")] == [2, 1, 1]
+
+
+def test_a_table_of_mathematics_is_markdown():
+    made = tables.markdown_table([{"loss": "KL", "best $s_q^2$": "$s_p^2$"}, {"loss": "`kl_ll`", "best $s_q^2$": 0}], "Title")
+    assert made.data.splitlines() == [
+        "*Title*",
+        "",
+        "| loss | best $s_q^2$ |",
+        "| --- | --- |",
+        "| KL | $s_p^2$ |",
+        "| `kl_ll` | 0 |",
+    ]

@@ -61,7 +61,7 @@ def surfaces(delta: float, variants: Sequence[str] = tuple(VARIANTS), columns: i
     figure.supxlabel(r"$\log\,s_p$ (prior)", fontsize=10.5)
     figure.supylabel(r"$\log\,s_q$ (posterior)", fontsize=10.5)
     _surface_legend(figure, minimum=bool(delta))
-    bar = figure.colorbar(image, ax=grid, shrink=0.9, aspect=28, extend="both", pad=0.02)
+    bar = figure.colorbar(image, ax=grid, shrink=0.9, aspect=28, pad=0.02, ticks=range(_COLOURS[0], _COLOURS[1] + 1))
     bar.set_label("loss in nats (cut off at −3 and 5)")
     bar.outline.set_visible(False)
     return closed(figure)
@@ -74,8 +74,11 @@ def _surface(axes: Axes, variant: str, delta: float) -> Any:
     axis = np.linspace(_LOW, _HIGH, 81)
     v, u = np.meshgrid(axis, axis)  # across: the prior, up: the posterior
     value, (_, slope_u, _, slope_v) = value_and_slopes(variant, 0.0, u, delta, v)
+    # Bands of a quarter nat, as a picture: smaller than smooth colours, and levels can be read off them.
+    levels = np.linspace(*_COLOURS, 33)
     norm = TwoSlopeNorm(0, *_COLOURS)
-    image = axes.pcolormesh(axis, axis, np.clip(value, *_COLOURS), norm=norm, cmap="RdBu_r", rasterized=True, shading="gouraud")
+    image = axes.contourf(axis, axis, value, levels, norm=norm, cmap="RdBu_r", extend="both")
+    image.set_rasterized(True)
     coarse = slice(None, None, 4)
     along, up = -slope_v[coarse, coarse], -slope_u[coarse, coarse]
     length = np.hypot(along, up) + 1e-9  # direction only: the slopes span orders of magnitude

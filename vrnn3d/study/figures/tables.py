@@ -12,7 +12,7 @@ import numpy as np
 import pandas
 
 if TYPE_CHECKING:
-    from IPython.display import HTML
+    from IPython.display import HTML, Markdown
 
 MINUS = "\N{MINUS SIGN}"
 NOT_RUN = "not run"
@@ -79,6 +79,20 @@ def comparison_html(table: pandas.DataFrame, caption: str | None = None, decimal
         texts += [paper, ours]
         headings += [(str(label), "the paper"), (str(label), "ours" + (f", {seeds} seeds" if seeds > 1 else ""))]
     return _page(texts, pandas.MultiIndex.from_tuples(groups), headings, "", caption)
+
+
+def markdown_table(rows: Sequence[Mapping[str, Any]], caption: str = "") -> Markdown:
+    """A table for cells that hold mathematics or code, which HTML would show as written; an ``IPython.display.Markdown``.
+
+    Args:
+        rows: {heading: cell} of each line, all with the headings of the first.
+        caption: written above, in italics.
+    """
+    from IPython.display import Markdown
+
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *([str(cell) for cell in row.values()] for row in rows)]
+    text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return Markdown(f"*{caption}*\n\n{text}" if caption else text)
 
 
 def number(value: float, digits: int, sign: str = "") -> str:
