@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
+import threading
 from importlib import import_module
 from typing import NoReturn
 
@@ -66,20 +68,31 @@ def parser(only: str | None = None) -> Parser:
     return top
 
 
+class _Terminated(KeyboardInterrupt):
+    number = signal.SIGTERM
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    raise _Terminated("terminated")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run a command; 0 on success, 1 after an error that is the user's to mend (one sentence on stderr), 2 for a
     command line that is wrong, 130 or 143 after an interrupt."""
     argv = sys.argv[1:] if argv is None else argv
     chosen = next((word for word in argv if not word.startswith("-")), None)
     args = parser(chosen if chosen in COMMANDS else "").parse_args(argv)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         return args.function(args) or 0
     except BrokenPipeError:  # the reader of our output, `head` say, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
-        print(f"vrnn3d {args.command}: interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        number = getattr(stop, "number", signal.SIGINT)
+        print(f"vrnn3d {args.command}: {str(stop) or 'interrupted'}; the same command goes on or starts again", file=sys.stderr)
+        return 128 + number
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         if type(error) is RuntimeError:  # PyTorch's own: the traceback tells more than its message
             raise
