@@ -96,7 +96,7 @@ what = {
     "decoder": "the encoder mirrored, taking z and h",
     "total": "without the posterior's encoder",
 }
-rows = [{"part": part, "parameters": breakdown[part], "what it is": words} for part, words in what.items()]
+rows = [{"part": k, "parameters": breakdown[k], "what it is": words} for k, words in what.items()]
 table_html(rows, caption="Parameters of the full-size model, counted")
 
 # %% tags=["remove-cell"]
@@ -124,9 +124,9 @@ for key, count in {
 # %% tags=["hide-input"]
 figure_html(
     windows([(2, 2), (2, 1), (5, 5)]),
-    "Three grids of steps against frames. With M = H = 2 each clip of two begins where the last one ended; with M = 2 and "
-    "H = 1 each clip shares a frame with the last one; with M = H = 5 two clips cover ten frames. Behind the fifth frame the "
-    "clips consist of predicted frames.",
+    "Three grids of steps against frames. With M = H = 2 each clip of two begins where the last one ended; with M "
+    "= 2 and H = 1 each clip shares a frame with the last one; with M = H = 5 two clips cover ten frames. Behind "
+    "the fifth frame the clips consist of predicted frames.",
 )
 
 # %% [markdown]
@@ -160,8 +160,8 @@ assert max(difference.values()) < 1e-5
 
 # %%
 unused = {window: inspection.unused_kernel_share(window) for window in (1, 2, 4)}
-rows = [{"M = H": str(window), "weights of 3D kernels that never matter": f"{share:.0%}"} for window, share in unused.items()]
-display(table_html(rows))
+column = "weights of 3D kernels that never matter"
+display(table_html([{"M = H": str(m), column: f"{share:.0%}"} for m, share in unused.items()]))
 glue("model_dead_percent_2", 100 * unused[2], display=False)
 glue("model_dead_percent_4", 100 * unused[4], display=False)
 

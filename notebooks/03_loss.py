@@ -105,9 +105,10 @@ loss.drift_animation(
 # %% tags=["hide-input"]
 figure_html(
     loss.drift_strip(),
-    "Rows: seven losses; columns: five moments. At the start all rows show a narrow posterior on the left and a wide prior on "
-    "the right. At the end both curves lie on each other in every row; under equation 13, its corrected form and its mirror "
-    "image they are thin spikes of standard deviation 0.03, under the others they are as wide as at the start or wider.",
+    "Rows: seven losses; columns: five moments. At the start all rows show a narrow posterior on the left and a "
+    "wide prior on the right. At the end both curves lie on each other in every row; under equation 13, its "
+    "corrected form and its mirror image they are thin spikes of standard deviation 0.03, under the others they "
+    "are as wide as at the start or wider.",
 )
 
 # %% [markdown]
@@ -158,8 +159,10 @@ markdown_table([
 mu_p, mu_q, eps, z = sp.symbols("mu_p mu_q varepsilon z", real=True)
 s_p, s_q, lam = sp.symbols("s_p s_q lambda", positive=True)
 delta = mu_p - mu_q
+half = sp.Rational(1, 2)
 
-moments = [sp.integrate(eps**k * sp.exp(-(eps**2) / 2) / sp.sqrt(2 * sp.pi), (eps, -sp.oo, sp.oo)) for k in range(3)]
+density = sp.exp(-(eps**2) / 2) / sp.sqrt(2 * sp.pi)
+moments = [sp.integrate(eps**k * density, (eps, -sp.oo, sp.oo)) for k in range(3)]
 print("E[1], E[eps], E[eps^2] =", moments)
 assert moments == [1, 0, 1]
 
@@ -178,12 +181,13 @@ def expect(expression, mean, std):
 
 # %%
 kl_pq = expect(log_normal(z, mu_p, s_p) - log_normal(z, mu_q, s_q), mu_p, s_p)
-equation_9 = sp.log(s_q) - sp.log(s_p) + (s_p**2 + delta**2) / (2 * s_q**2) - sp.Rational(1, 2)
+equation_9 = sp.log(s_q) - sp.log(s_p) + (s_p**2 + delta**2) / (2 * s_q**2) - half
 check(kl_pq, equation_9, "eq. 9 = E_p[log p - log q] = KL(p || q)")
 
 kl_qp = expect(log_normal(z, mu_q, s_q) - log_normal(z, mu_p, s_p), mu_q, s_q)
 swap = {mu_p: mu_q, mu_q: mu_p, s_p: s_q, s_q: s_p}
-check(kl_qp, equation_9.subs(swap, simultaneous=True), "KL(q || p) = eq. 9 with the labels exchanged")
+exchanged = equation_9.subs(swap, simultaneous=True)
+check(kl_qp, exchanged, "KL(q || p) = eq. 9 with the labels exchanged")
 assert sp.simplify(kl_qp - equation_9) != 0
 print("differs: KL(q || p), which eq. 8 names, and eq. 9, which is written under it")
 
@@ -201,10 +205,10 @@ print("differs: KL(q || p), which eq. 8 names, and eq. 9, which is written under
 likelihood = -log_normal(mu_p, mu_q, s_q)
 equation_11 = sp.log(s_q) + (delta / s_q) ** 2
 missing = sp.log(2 * sp.pi) / 2 - delta**2 / (2 * s_q**2)
-check(likelihood - equation_11, missing, "eq. 11 lacks the 1/2 on the squared term and the constant log(2 pi)/2")
+check(likelihood - equation_11, missing, "eq. 11 lacks the 1/2 on the square, and log(2 pi)/2")
 
 narrower = -log_normal(mu_p, mu_q, s_q / sp.sqrt(2)) - sp.log(sp.pi) / 2
-check(equation_11, narrower, "eq. 11 is a proper likelihood after all: of N(mu_q, s_q^2 / 2), up to a constant")
+check(equation_11, narrower, "eq. 11 is the likelihood of N(mu_q, s_q^2 / 2), up to a constant")
 
 # %% [markdown]
 # ### Equations 12 and 13: the sum
@@ -212,12 +216,14 @@ check(equation_11, narrower, "eq. 11 is a proper likelihood after all: of N(mu_q
 # From here on the paper's arithmetic is right:
 
 # %%
-equation_13 = 2 * sp.log(s_q) - sp.log(s_p) + (s_p**2 + 3 * delta**2) / (2 * s_q**2) - sp.Rational(1, 2)
-check(equation_9 + equation_11, equation_13, "eq. 12 = eq. 13")
+def summed(weight):
+    return 2 * sp.log(s_q) - sp.log(s_p) + (s_p**2 + weight * delta**2) / (2 * s_q**2) - half
 
-corrected = 2 * sp.log(s_q) - sp.log(s_p) + (s_p**2 + 2 * delta**2) / (2 * s_q**2) - sp.Rational(1, 2)
+
+equation_13 = summed(3)
+check(equation_9 + equation_11, equation_13, "eq. 12 = eq. 13")
 true_sum = equation_9 + likelihood
-check(true_sum, corrected + sp.log(2 * sp.pi) / 2, "with the true likelihood the weight of delta^2 is 2, not 3")
+check(true_sum, summed(2) + sp.log(2 * sp.pi) / 2, "with the true likelihood the weight is 2, not 3")
 
 # %% [markdown]
 # ### The same, without algebra
@@ -227,27 +233,32 @@ check(true_sum, corrected + sp.log(2 * sp.pi) / 2, "with the true likelihood the
 
 # %%
 values = {mu_q: -0.3, s_q: 0.8, mu_p: 0.5, s_p: 1.4}
-q64, p64 = (Gaussian(*(torch.tensor(values[k], dtype=torch.float64) for k in names)) for names in ((mu_q, s_q), (mu_p, s_p)))
+q64 = Gaussian(*torch.tensor([values[mu_q], values[s_q]], dtype=torch.float64))
+p64 = Gaussian(*torch.tensor([values[mu_p], values[s_p]], dtype=torch.float64))
 P, Q = Normal(*p64), Normal(*q64)
 noise = torch.randn(1_000_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 from_p, from_q = p64.sample(noise), q64.sample(noise)
 nll = gaussian_nll_loss(q64.mean, p64.mean, q64.std**2, full=True)
 
-sampled = {"kl_pq": P.log_prob(from_p) - Q.log_prob(from_p), "kl_qp": Q.log_prob(from_q) - P.log_prob(from_q)}
-sampled["kl_ll_half"] = sampled["kl_pq"] + nll
-oracle = {"kl_pq": kl_divergence(P, Q), "kl_qp": kl_divergence(Q, P), "kl_ll_half": kl_divergence(P, Q) + nll}
-symbolic = {"kl_pq": kl_pq, "kl_qp": kl_qp, "kl_ll_half": equation_9 + likelihood, "kl_ll": equation_13}
+kl_drawn = P.log_prob(from_p) - Q.log_prob(from_p)
+kinds = {  # name: (expression, closed form of PyTorch, a value for every draw)
+    "kl_pq": (kl_pq, kl_divergence(P, Q), kl_drawn),
+    "kl_qp": (kl_qp, kl_divergence(Q, P), Q.log_prob(from_q) - P.log_prob(from_q)),
+    "kl_ll_half": (equation_9 + likelihood, kl_divergence(P, Q) + nll, kl_drawn + nll),
+    "kl_ll": (equation_13, None, None),
+}
 
 # %%
 rows = []
-for name, expression in symbolic.items():
+for name, (expression, closed, drawn) in kinds.items():
     ours, exact = float(losses.latent_loss(q64, p64, name)), float(expression.subs(values))
-    row = {"loss": f"`{name}`", "`latent_loss`": f"{ours:.6f}", "sympy": f"{exact:.6f}", "torch.distributions": "", "10⁶ draws": ""}
     assert abs(ours - exact) < 1e-12
-    if name in oracle:
-        mean, error = float(sampled[name].mean()), float(sampled[name].std() / len(noise) ** 0.5)
-        assert abs(ours - float(oracle[name])) < 1e-12 and abs(ours - mean) < 4 * error
-        row |= {"torch.distributions": f"{float(oracle[name]):.6f}", "10⁶ draws": f"{mean:.4f} ± {error:.4f}"}
+    row = {"loss": f"`{name}`", "`latent_loss`": f"{ours:.6f}", "sympy": f"{exact:.6f}"}
+    row |= {"torch.distributions": "", "10⁶ draws": ""}
+    if closed is not None:
+        mean, error = float(drawn.mean()), float(drawn.std() / len(noise) ** 0.5)
+        assert abs(ours - float(closed)) < 1e-12 and abs(ours - mean) < 4 * error
+        row |= {"torch.distributions": f"{closed:.6f}", "10⁶ draws": f"{mean:.4f} ± {error:.4f}"}
     rows.append(row)
 markdown_table(rows)
 
@@ -292,9 +303,9 @@ markdown_table(rows)
 # %% tags=["hide-input"]
 figure_html(
     loss.surfaces(0.5),
-    "Seven coloured landscapes over log s_p and log s_q for means half a unit apart. In those of equation 13, of its corrected "
-    "form and of its mirror image the two curves cross, at a marked minimum. In the other four the loss falls along a valley "
-    "towards wide Gaussians, where the curves approach each other or run side by side.",
+    "Seven coloured landscapes over log s_p and log s_q for means half a unit apart. In those of equation 13, of "
+    "its corrected form and of its mirror image the two curves cross, at a marked minimum. In the other four the "
+    "loss falls along a valley towards wide Gaussians, where the curves approach each other or run side by side.",
 )
 
 # %% [markdown]
@@ -305,9 +316,9 @@ figure_html(
 # %% tags=["hide-input"]
 figure_html(
     loss.surfaces(0.0, ("kl_pq", "kl_ll", "kl_ll_balanced"), columns=3),
-    "Three landscapes for equal means. Under KL the solid and the dashed curve are one diagonal, at height zero all along. Under "
-    "equation 13 they are two parallel lines that never cross, and the loss between them falls to the lower left without end. "
-    "Under the balanced loss they are one line again, level all along.",
+    "Three landscapes for equal means. Under KL the solid and the dashed curve are one diagonal, at height zero "
+    "all along. Under equation 13 they are two parallel lines that never cross, and the loss between them falls "
+    "to the lower left without end. Under the balanced loss they are one line again, level all along.",
 )
 
 # %% [markdown]
@@ -336,12 +347,14 @@ figure_html(
 
 # %%
 a, b, c, w = sp.symbols("a b c w", positive=True)
-L = a * sp.log(s_q) - b * sp.log(s_p) + (c * s_p**2 + w * delta**2) / (2 * s_q**2) - sp.Rational(1, 2)
+L = a * sp.log(s_q) - b * sp.log(s_p) + (c * s_p**2 + w * delta**2) / (2 * s_q**2) - half
 unit = {symbol: lam * symbol for symbol in (mu_p, mu_q, s_p, s_q)}
-check(L.subs(unit, simultaneous=True) - L, (a - b) * sp.log(lam), "a change of unit adds (a - b) log(lambda)")
+change = L.subs(unit, simultaneous=True) - L
+check(change, (a - b) * sp.log(lam), "a change of unit adds (a - b) log(lambda)")
 
 s, d = sp.symbols("s d", positive=True)
-check(equation_13.subs(mu_p, mu_q).subs({s_p: s, s_q: s}), sp.log(s), "eq. 13 for delta = 0, s_p = s_q = s is log s")
+equal = equation_13.subs(mu_p, mu_q).subs({s_p: s, s_q: s})
+check(equal, sp.log(s), "eq. 13 for delta = 0, s_p = s_q = s is log s")
 
 # %%
 L13 = equation_13.subs(mu_p, mu_q + d)
@@ -359,10 +372,10 @@ print("and it is a minimum, with value", sp.simplify(L13.subs(stationary[0])))
 # %% tags=["hide-input"]
 figure_html(
     loss.minima(),
-    "Three panels against the distance of the means on a logarithmic axis. Left and middle: with s_p held at one half, the lowest "
-    "loss and the posterior's width grow with the distance. Right, with both widths free: the KL divergences and the mean-pull "
-    "variant lie at zero, the balanced loss a little below it, and equation 13 with its two relatives falls without limit as the "
-    "distance shrinks.",
+    "Three panels against the distance of the means on a logarithmic axis. Left and middle: with s_p held at one "
+    "half, the lowest loss and the posterior's width grow with the distance. Right, with both widths free: the KL "
+    "divergences and the mean-pull variant lie at zero, the balanced loss a little below it, and equation 13 with "
+    "its two relatives falls without limit as the distance shrinks.",
 )
 
 # %% [markdown]
@@ -378,14 +391,14 @@ figure_html(
 # variant; the last column is the infimum over everything.
 
 # %%
-V_p, V_q, D = sp.symbols("s_p^2 s_q^2 delta^2", positive=True)  # variances and the squared distance
+V_p, V_q, D = sp.symbols("s_p^2 s_q^2 delta^2", positive=True)  # variances, squared distance
 
 
 def in_variances(k):
     numerator, denominator = (V_q, V_p) if k.mirrored else (V_p, V_q)
     a, b, c, w = map(sp.Rational, k[:4])
     fraction = (c * numerator + w * D) / (2 * denominator)
-    return a / 2 * sp.log(denominator) - b / 2 * sp.log(numerator) + fraction - sp.Rational(1, 2)
+    return a / 2 * sp.log(denominator) - b / 2 * sp.log(numerator) + fraction - half
 
 
 def best_variances(k):
@@ -394,19 +407,26 @@ def best_variances(k):
     return {free: sp.expand(sp.solve(sp.diff(expression, free), free)[0]) for free in (V_p, V_q)}
 
 # %%
-rows, at = [], {V_p: 0.7, V_q: 1.9, D: 0.36}
-symbols = {V_p: "s_p^2", V_q: "s_q^2", D: r"\delta^2"}
+best = {name: best_variances(k) for name, k in losses.VARIANTS.items()}
+at = {V_p: 0.7, V_q: 1.9, D: 0.36}
 for name, k in losses.VARIANTS.items():
-    best, lowest = best_variances(k), loss_math.infimum(name) - k.constant
-    # The figures above are drawn from closed forms: they must be these, and each a minimum.
-    assert all(sp.diff(in_variances(k), v, 2).subs(v, best[v]).simplify().is_positive for v in best)
-    assert math.isclose(best[V_p].subs(at), loss_math.best_prior_variance(name, 1.9, 0.6))
-    assert math.isclose(best[V_q].subs(at), loss_math.best_posterior_variance(name, 0.7, 0.6))
-    row = {"variant": loss.NAMES[name], "$a,b,c,w$": ", ".join(f"{x:g}" for x in k[:4]) + " (p ↔ q)" * k.mirrored}
+    for v in (V_p, V_q):  # a minimum, and no other kind of stationary point
+        assert sp.diff(in_variances(k), v, 2).subs(v, best[name][v]).simplify().is_positive
+    # The figures above are drawn from closed forms, which must be these.
+    assert math.isclose(best[name][V_p].subs(at), loss_math.best_prior_variance(name, 1.9, 0.6))
+    assert math.isclose(best[name][V_q].subs(at), loss_math.best_posterior_variance(name, 0.7, 0.6))
+
+# %%
+rows, symbols = [], {V_p: "s_p^2", V_q: "s_q^2", D: r"\delta^2"}
+for name, k in losses.VARIANTS.items():
+    lowest = loss_math.infimum(name) - k.constant
+    row = {"variant": loss.NAMES[name], "$a,b,c,w$": ", ".join(f"{x:g}" for x in k[:4])}
+    row["labels"] = "exchanged" if k.mirrored else "as printed"
     row["bounded below?"] = "yes" if math.isfinite(lowest) else "**no**"
-    row["best $s_p^2$ for given $s_q$"], row["best $s_q^2$ for given $s_p$"] = (
-        f"${sp.latex(best[v], symbol_names=symbols)}$" for v in (V_p, V_q))  # fmt: skip
-    rows.append(row | {"infimum": number(lowest, 3) if math.isfinite(lowest) else r"$-\infty$"})
+    for v, heading in ((V_p, "best $s_p^2$ for given $s_q$"), (V_q, "best $s_q^2$ for given $s_p$")):
+        row[heading] = f"${sp.latex(best[name][v], symbol_names=symbols)}$"
+    row["infimum"] = number(lowest, 3) if math.isfinite(lowest) else r"$-\infty$"
+    rows.append(row)
 markdown_table(rows)
 
 # %% [markdown]
@@ -440,8 +460,9 @@ check(-expect(log_normal(z, mu_q, s_q), mu_q, s_q), entropy, "H(q) = log s_q + l
 with_entropy = kl_pq + entropy - sp.log(2 * sp.pi * sp.E) / 2 + delta**2 / s_q**2
 check(equation_13, with_entropy, "eq. 13 = KL(p || q) + H(q) - log(2 pi e)/2 + delta^2/s_q^2")
 assert sp.diff(equation_11, s_p) == 0
-wider = sp.expand(best_variances(losses.VARIANTS["kl_ll"])[V_q] - best_variances(losses.VARIANTS["kl_pq"])[V_q])
-print("best s_q^2 under eq. 13 minus under KL(p||q):", wider, " (negative whenever delta^2 < s_p^2)")
+wider = sp.expand(best["kl_ll"][V_q] - best["kl_pq"][V_q])
+print("best s_q^2 under eq. 13 minus under KL(p||q):", wider)
+print("which is negative whenever delta^2 < s_p^2")
 
 # %% [markdown]
 # ### Finding 5: what the wiring does
@@ -449,7 +470,7 @@ print("best s_q^2 under eq. 13 minus under KL(p||q):", wider, " (negative whenev
 # Equations 5 and 6 decode $z_p$, the *prior's* sample, and feed it back, in training too. Chung et al., whose model the
 # paper adopts, decode $z_q$.
 #
-# :::{admonition} Under z_p decoding the reconstruction sends the posterior no gradient, and nothing rewards a latent that varies
+# :::{admonition} Under z_p the reconstruction sends the posterior no gradient, and nothing rewards a latent that varies
 # :class: important
 # **No gradient.** The reconstruction $\hat x_t = f_{dec}(z_{p,t}, h_{t-1})$ contains no quantity computed from $q$.
 # Its derivative by every parameter of the posterior network is therefore exactly zero. Only the latent loss trains $q$.
@@ -472,7 +493,7 @@ print("best s_q^2 under eq. 13 minus under KL(p||q):", wider, " (negative whenev
 # %%
 at_equal_means = equation_13.subs(mu_q, mu_p)
 (best_q,) = [root for root in sp.solve(sp.diff(at_equal_means, s_q), s_q) if root.is_positive]
-check(at_equal_means.subs(s_q, best_q), sp.log(s_p) + sp.Rational(1, 2) - sp.log(2), "min over q of eq. 13")
+check(at_equal_means.subs(s_q, best_q), sp.log(s_p) + half - sp.log(2), "min over q of eq. 13")
 check(sp.diff(equation_13, mu_q).subs(mu_q, mu_p), sp.S.Zero, "and mu_q = mu_p is stationary")
 
 # %% [markdown]
@@ -545,7 +566,7 @@ trained = toy.train(toy.grid(), settings, progress=False)
 test = toy.held_out(settings.test_sequences)
 paths = toy.futures(trained.ensemble, test, settings.samples)
 live = toy.measure(trained, test, paths)
-print(f"{len(live.runs)} networks, {settings.steps} steps each, {live.seconds:.0f} s on one core of this machine")
+print(f"{len(live.runs)} networks, {settings.steps} steps each, {live.seconds:.0f} s on one core")
 
 # %% [markdown]
 # One test sequence, and 50 futures from the true sampler and from five of the networks. It is the sequence whose true
@@ -560,9 +581,10 @@ for variant, wiring in (("kl_qp", "z_q"), ("kl_ll_balanced", "z_q"), ("kl_ll", "
     panels[f"{loss.NAMES[variant]}, {wiring}"] = paths[index[toy.Run(variant, wiring, 0)], pick]
 figure_html(
     pictures.ball(test.frames[pick], panels, toy.CONTEXT),
-    "Six boxes with the path of one ball: grey where the networks saw it, orange where it then went, blue 50 predicted futures. "
-    "The true sampler's futures fan out from the wall in all directions. So do those under KL(q‖p) with z_q; under the balanced loss "
-    "they fan out to one side. Under equation 13, and wherever z_p is decoded, the 50 futures form a narrow bundle.",
+    "Six boxes with the path of one ball: what the networks saw of it, in orange where it then went, and in blue "
+    "50 predicted futures. The true sampler's futures fan out from the wall in all directions. So do those under "
+    "KL(q‖p) with z_q; under the balanced loss they fan out to one side. Under equation 13, and wherever z_p is "
+    "decoded, the 50 futures form a narrow bundle.",
 )
 
 # %% [markdown]
@@ -571,8 +593,9 @@ figure_html(
 # %% tags=["hide-input"]
 figure_html(
     pictures.log_std(live),
-    "Four panels of log standard deviations against training steps, prior above and posterior below, one column per wiring. Under "
-    "equation 13, its corrected form and its mirror image the lines fall and keep falling. Under the others they level off.",
+    "Four panels of log standard deviations against training steps, prior above and posterior below, one column "
+    "per wiring. Under equation 13, its corrected form and its mirror image the lines fall and keep falling. "
+    "Under the others they level off.",
 )
 
 # %% [markdown]
@@ -588,7 +611,8 @@ for variant, (low, high) in toy.PREDICTED_GAPS.items():
     predicted = number(low, 3) if low == high else f"{number(low, 3)} to {number(high, 3)}"
     row = {"loss": loss.NAMES[variant], "predicted, means equal": predicted}
     for wiring in WIRINGS:
-        row[f"found, ${wiring}$ decoded"] = ", ".join(number(gap, 3) for gap in toy.final_gaps(live, variant, wiring))
+        gaps = toy.final_gaps(live, variant, wiring)
+        row[f"found, ${wiring}$ decoded"] = ", ".join(number(gap, 3) for gap in gaps)
     rows.append(row)
 markdown_table(rows, "log s_q − log s_p at the end of the training, of each seed")
 
@@ -604,7 +628,8 @@ print(f"largest change of any predicted position: {float(moved):.1e} half-widths
 assert moved < 1e-3
 
 generators = [torch.Generator().manual_seed(seed) for seed in (5, 6, 7)]
-batch = toy.fly(*toy.launch(16, generators[0]), settings.length, generators[1])[0].expand(len(index), -1, -1, -1)
+balls, _ = toy.fly(*toy.launch(16, generators[0]), settings.length, generators[1])
+batch = balls.expand(len(index), -1, -1, -1)
 draws = torch.randn(settings.length - 1, 2, 1, 16, settings.latent, generator=generators[2])
 with torch.no_grad():
     before, after = (ensemble.losses(batch, draws)[1] for ensemble in (trained.ensemble, small))
@@ -613,7 +638,7 @@ with torch.no_grad():
 for variant in ("kl_pq", "kl_ll", "kl_ll_balanced"):
     i, k = index[toy.Run(variant, "z_q", 0)], losses.VARIANTS[variant]
     expected = settings.latent * (k.a - k.b) * math.log(1e-3)
-    print(f"{variant:15s} latent loss {before[i]:8.3f} -> {after[i]:8.3f}   expected change {expected:8.3f}")
+    print(f"{variant:15s} latent loss {before[i]:8.3f} -> {after[i]:8.3f}   expected {expected:8.3f}")
     assert abs(float(after[i] - before[i]) - expected) < 0.01
 
 # %% [markdown]
@@ -625,9 +650,10 @@ for variant in ("kl_pq", "kl_ll", "kl_ll_balanced"):
 
 # %% tags=["hide-input"]
 SCORES_ALT = (
-    "Five panels, one per score, a line per loss and wiring with a dot per seed; dashed: the true sampler. Where z_p is decoded all "
-    "losses score alike and their samples hardly vary. Where z_q is decoded, KL and the balanced loss have samples that vary, a low "
-    "best of 50, a low error of the mean and a low CRPS, but a high average of 50."
+    "Five panels, one per score, a line per loss and wiring with a dot per seed; dashed: the true sampler. Where "
+    "z_p is decoded all losses score alike and their samples hardly vary. Where z_q is decoded, KL and the "
+    "balanced loss have samples that vary, a low best of 50, a low error of the mean and a low CRPS, but a high "
+    "average of 50."
 )
 for wiring in WIRINGS:
     glue(wiring.replace("_", "") + "_share", toy.variance_share(live, wiring), display=False)
@@ -640,7 +666,7 @@ figure_html(pictures.scores(live), SCORES_ALT + " Live run, no floor.")
 # $\mathrm{KL}(q\|p)$, which with $z_q$ is the evidence bound.
 
 # %%
-caption = f"Live run, {settings.steps} steps: seeds in which equation 13 scores lower than KL(q‖p)"
+caption = f"{settings.steps} steps, live: seeds in which equation 13 scores lower than KL(q‖p)"
 table_html(toy.wins(live, "kl_ll", "kl_qp"), caption=caption)
 
 # %% [markdown]
@@ -654,7 +680,8 @@ table_html(toy.wins(live, "kl_ll", "kl_qp"), caption=caption)
 recorded = toy.read(folder() / "toy" / "ball.json")
 used, origin = recorded.settings, recorded.provenance
 print(
-    f"{used.steps} steps of {used.batch} balls, {len(recorded.seeds)} seeds, {used.test_sequences} test sequences; "
+    f"{used.steps} steps of {used.batch} balls, {len(recorded.seeds)} seeds, "
+    f"{used.test_sequences} test sequences; "
     f"{origin.machine.device}, {origin.date}, commit {origin.code.commit[:8]}"
 )
 glue("floor", SIGMA_MIN, display=False)
@@ -667,12 +694,14 @@ table_html(toy.wins(recorded, "kl_ll", "kl_qp", (0.0, SIGMA_MIN)), caption=capti
 # %% tags=["hide-input"]
 figure_html(
     pictures.log_std(recorded),
-    "As above, for 4,000 steps and five seeds: under equation 13 and its two relatives the log standard deviations fall for as long "
-    "as the training lasts, to about −6; under the other losses they stay between −1 and −2.5.",
+    "As above, for 4,000 steps and five seeds: under equation 13 and its two relatives the log standard "
+    "deviations fall for as long as the training lasts, to about −6; under the other losses they stay between −1 "
+    "and −2.5.",
 )
 
 # %% tags=["hide-input"]
-figure_html(pictures.scores(recorded), SCORES_ALT + " Recorded run, no floor; here equation 13 has a higher average of 50 as well.")
+alt = " Recorded run, no floor; here equation 13 has a higher average of 50 as well."
+figure_html(pictures.scores(recorded), SCORES_ALT + alt)
 
 # %% [markdown]
 # Without the floor the widths shrink for as long as the training lasts. Where equation 13 then loses even by the
@@ -681,11 +710,12 @@ figure_html(pictures.scores(recorded), SCORES_ALT + " Recorded run, no floor; he
 # the loss:
 
 # %% tags=["hide-input"]
-figure_html(pictures.scores(recorded, SIGMA_MIN), SCORES_ALT + " Recorded run with the floor; of the networks that decode z_q, equation 13 has the lowest average of 50.")
+alt = " Recorded run with the floor; of the networks that decode z_q, equation 13 has the lowest average of 50."
+figure_html(pictures.scores(recorded, SIGMA_MIN), SCORES_ALT + alt)
 
 # %%
 arm = SIGMA_MIN
-caption = f"The networks that decode z_q, floor {arm}: means over seeds, ranks in brackets, sorted by the average of 50"
+caption = f"Networks that decode z_q, floor {arm}: means over seeds, ranks in brackets"
 table_html(toy.ranking(recorded, loss.NAMES, "z_q", arm), caption=caption)
 
 # %% tags=["remove-cell"]
@@ -748,7 +778,7 @@ gap = float((scores["average"] - scores["mean_frame"] - scores["variance"]).abs(
 assert gap < 1e-5
 print(f"holds: on every network and test sequence of the live run, to {gap:.0e}")
 ratio = truth["average"].mean / mean_of_truth["average"].mean
-print(f"the true sampler's average error is {ratio:.2f} times that of the true mean; 2 is expected")
+print(f"the true sampler's average error is {ratio:.2f} times the true mean's; 2 is expected")
 
 # %% [markdown]
 # The next figure shows the two parts for everyone, sorted by the paper's protocol, the lowest on top. Solid: the error of
@@ -757,9 +787,10 @@ print(f"the true sampler's average error is {ratio:.2f} times that of the true m
 # %% tags=["hide-input"]
 figure_html(
     pictures.budget(recorded, arm),
-    "Bars of the average error over 50 samples, each of two parts: the error of the mean prediction and the samples' variance. The "
-    "true mean has by far the shortest bar. The true sampler's bar is twice as long, half of it variance, and stands below those of "
-    "all networks that decode z_p, whose samples have almost no variance.",
+    "Bars of the average error over 50 samples, each of two parts: the error of the mean prediction and the "
+    "samples' variance. The true mean has by far the shortest bar. The true sampler's bar is twice as long, half "
+    "of it variance, and stands below those of all networks that decode z_p, whose samples have almost no "
+    "variance.",
 )
 
 # %% [markdown]
@@ -777,15 +808,13 @@ figure_html(
 # frames given and 10 predicted, averages over seeds. The identity is checked in every record on the way.
 
 # %% tags=["hide-output"]
-recorded_videos = [r for r in read_records() if r.group not in ("sweeps", "tune")]
-table_html(
-    [
-        {"model": p.title, "profile": p.profile, "test digits": p.pool, "seeds": p.seeds, "average": f"{p.average:.2f}",
-         "mean frame": f"{p.mean_frame:.2f}", "variance": f"{p.variance:.3f}", "best": f"{p.best:.2f}"}
-        for p in error_parts(recorded_videos)
-    ],
-    caption="MSE of a frame, 10 → 10: average over samples = error of the mean frame + variance",
-)  # fmt: skip
+rows = []
+for p in error_parts(r for r in read_records() if r.group not in ("sweeps", "tune", "trials")):
+    row = {"model": p.title, "profile": p.profile, "test set": p.pool, "seeds": p.seeds}
+    row |= {"average": f"{p.average:.2f}", "mean frame": f"{p.mean_frame:.2f}"}
+    rows.append(row | {"variance": f"{p.variance:.3f}", "best": f"{p.best:.2f}"})
+caption = "MSE of a frame, 10 → 10: average over samples = error of the mean frame + variance"
+table_html(rows, caption=caption)
 
 # %% [markdown]
 # (loss-instead)=
@@ -810,14 +839,14 @@ s_min = sp.Symbol("s_min", positive=True)
 at_the_floor = equation_13.subs(mu_p, mu_q).subs({s_p: s_min, s_q: s_min})
 check(at_the_floor, sp.log(s_min), "eq. 13 at the floor is log s_min")
 balanced = in_variances(losses.VARIANTS["kl_ll_balanced"]).subs({D: 0, V_p: 2 * V_q})
-check(balanced, sp.Rational(1, 2) - sp.log(2), "the balanced loss at s_p^2 = 2 s_q^2 is 1/2 - log 2")
+check(balanced, half - sp.log(2), "the balanced loss at s_p^2 = 2 s_q^2 is 1/2 - log 2")
 
 # %% tags=["hide-input"]
 figure_html(
     pictures.floor(recorded, SIGMA_MIN),
-    "Fraction of latent dimensions at the floor against training steps, one panel per wiring. Under equation 13 and its two relatives "
-    "it rises to one, mostly within 500 steps, and stays there. Under the other losses it stays near zero; where z_p is decoded, the "
-    "two KL divergences reach 0.3 late in some of the seeds.",
+    "Fraction of latent dimensions at the floor against training steps, one panel per wiring. Under equation 13 "
+    "and its two relatives it rises to one, mostly within 500 steps, and stays there. Under the other losses it "
+    "stays near zero; where z_p is decoded, the two KL divergences reach 0.3 late in some of the seeds.",
 )
 
 # %% [markdown]
@@ -870,7 +899,7 @@ check(kl_pq + expected_likelihood, form, "the sum has a, b, c, w = 2, 1, 2, 2")
 
 # %% tags=["hide-cell"]
 two = L.subs({a: 2, b: 2, c: 2, w: 3})
-check(two - sp.Rational(1, 2), 2 * kl_pq + delta**2 / (2 * s_q**2), "the loss is 2 KL(p || q) + a pull of the means")
+check(two - half, 2 * kl_pq + delta**2 / (2 * s_q**2), "the loss is 2 KL(p || q) + a pull of the means")
 
 # %% [markdown]
 # **3. Cheat the metric.** The truth is $x \sim N(m, \sigma^2)$ and your samples are $N(m, k^2\sigma^2)$. Which $k$

@@ -39,11 +39,11 @@ from myst_nb import glue
 
 from vrnn3d.models import build_model
 from vrnn3d.models.improved_vrnn import dead_weights
+from vrnn3d.study import paper
 from vrnn3d.study.figures.diagrams import picture
 from vrnn3d.study.figures.parameters import parameter_bars
 from vrnn3d.study.figures.style import figure_html, use_style
 from vrnn3d.study.figures.tables import table_html
-from vrnn3d.study.results import PAPER
 
 use_style()
 
@@ -60,7 +60,7 @@ ROWS = {
 with torch.device("meta"):  # shapes without memory: enough to count
     models = {name: build_model(name) for name in ROWS}
 parts = {name: model.parameter_breakdown() for name, model in models.items()}
-titles = {name: PAPER[row]["title"] for name, row in ROWS.items()}
+titles = {name: paper.ROWS[row].title for name, row in ROWS.items()}
 
 # %% [markdown]
 # ## ConvLSTM
@@ -217,27 +217,28 @@ picture("improved_vrnn")
 # code's count for Improved VRNN includes its posterior, so here it does too.
 
 # %% tags=["hide-input"]
-printed = {titles[name]: PAPER[row]["parameters"] for name, row in ROWS.items()}
+printed = {titles[name]: paper.ROWS[row].parameters for name, row in ROWS.items()}
 counted = {titles[name]: {part: n for part, n in p.items() if part != "total"} for name, p in parts.items()}
 aside = {(titles[name], part) for name, model in models.items() for part in model.training_only}
 figure_html(
     parameter_bars(counted, aside, printed),
-    "Bars of millions of parameters, one per system, divided into parts, each with the paper's number as a mark. Bar and mark agree "
-    "for the 2D ConvLSTMs, PredRNN++ and ours; E3D-LSTM's mark is three times as far out as its bar; Improved VRNN's bar is a little "
-    "longer than its mark says.",
+    "Bars of millions of parameters, one per system, divided into parts, each with the paper's number as a mark. "
+    "Bar and mark agree for the 2D ConvLSTMs, PredRNN++ and ours; E3D-LSTM's mark is three times as far out as "
+    "its bar; Improved VRNN's bar is a little longer than its mark says.",
 )
 
 # %%
-rows = [
-    {
+rows = []
+for name, row in ROWS.items():
+    total, in_print = parts[name]["total"], paper.ROWS[row].parameters
+    left_out = [part for part in models[name].training_only if part in parts[name]]
+    rows.append({
         "system": titles[name],
-        "counted (M)": f"{parts[name]['total'] / 1e6:.3f}",
-        "paper (M)": f"{PAPER[row]['parameters'] / 1e6:.1f}",
-        "counted / paper": f"{parts[name]['total'] / PAPER[row]['parameters']:.3f}",
-        "in training only": ", ".join(part for part in models[name].training_only if part in parts[name]) or "none",
-    }
-    for name, row in ROWS.items()
-]
+        "counted (M)": f"{total / 1e6:.3f}",
+        "paper (M)": f"{in_print / 1e6:.1f}",
+        "counted / paper": f"{total / in_print:.3f}",
+        "in training only": ", ".join(left_out) or "none",
+    })  # fmt: skip
 table_html(rows, caption="Parameters, counted from the classes and as the paper prints them")
 
 # %% tags=["hide-input"]
@@ -259,8 +260,9 @@ for context in (4, 10):
     with torch.device("meta"):
         total = build_model("improved_vrnn", context=context).parameter_breakdown()["total"]
     glue(f"peers_improved_context_{context}", f"{total / 1e6:.1f}M", display=False)
-glue("peers_e3d_mse", f"{PAPER['e3d_lstm']['10->10']['mse']:.1f}", display=False)
-glue("peers_e3d_ssim", f"{PAPER['e3d_lstm']['10->10']['ssim']:.3f}", display=False)
+printed = paper.ROWS["e3d_lstm"].scores["10->10"]
+glue("peers_e3d_mse", f"{printed.mse:.1f}", display=False)
+glue("peers_e3d_ssim", f"{printed.ssim:.3f}", display=False)
 
 # %% [markdown]
 # Three of these counts deserve a remark.

@@ -202,7 +202,7 @@ def webp(images: list, fps: float) -> bytes:
 _STOPPABLE = (
     ".vrnn3d-animation img{width:100%;background:transparent}.vrnn3d-animation .still,"
     ".vrnn3d-animation:has(:checked) .moving{display:none}.vrnn3d-animation:has(:checked) .still{display:inline}"
-    ".vrnn3d-animation figcaption{font-size:.85em;display:flex;flex-wrap:wrap;gap:0 1.5em}"
+    ".vrnn3d-animation figcaption{color:inherit;font-size:.85em;display:flex;flex-wrap:wrap;gap:0 1.5em}"
     "@media (prefers-reduced-motion:reduce){.vrnn3d-animation .moving,.vrnn3d-animation label{display:none}"
     ".vrnn3d-animation .still{display:inline}}@media print{.vrnn3d-animation .moving,.vrnn3d-animation label{display:none}"
     ".vrnn3d-animation .still{display:inline}}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from vrnn3d.study.bench.jobs import COMPILED, FAST, GRAPHS, PLAIN, SLIDING, STEP
 from vrnn3d.study.bench.record import Bench, Row
@@ -91,7 +90,7 @@ def overview(bench: Bench, titles: Mapping[str, str]) -> list[dict[str, str]]:
         line["plain / fast"] = _number(slow.seconds / row.seconds if row and slow else None, "{:.2f}")
         line["sequences / s"] = _number(row.sequences_per_second if row else None, "{:.2f}")
         line["share of a matrix product"] = _number(row.share_of_matrix_product if row else None, "{:.0%}")
-        line["peak memory (MiB)"] = _number(row.peak_mib if row else None, "{:.0f}")
+        line["peak memory (MiB)"] = _number(row.peak_mib if row else None, "{:,.0f}")
         if sampled:
             samples = next(iter(sampled.values())).samples
             needed = name in sampled or any(f.model == name and f.form.endswith(" samples") for f in bench.failures)
@@ -106,9 +105,9 @@ def work(bench: Bench, titles: Mapping[str, str]) -> list[dict[str, str]]:
         {
             "model": titles.get(name, name),
             "parameters (M)": f"{row.parameters / 1e6:.1f}",
-            "useful GFLOP / sequence": _number(row.useful_gflop_per_sequence, "{:.0f}"),
+            "useful GFLOP / sequence": _number(row.useful_gflop_per_sequence, "{:,.0f}"),
             "GB / sequence, at most": _number(row.gigabytes_per_sequence, "{:.2f}"),
-            "FLOP / byte": _number(intensity(row), "{:.0f}"),
+            "FLOP / byte": _number(intensity(row), "{:,.0f}"),
         }
         for name, row in fastest(bench).items()
     ]
@@ -130,7 +129,7 @@ def short_overview(bench: Bench, titles: Mapping[str, str]) -> list[dict[str, st
             "fastest (s / step)": _seconds(row),
             "form": row.form,
             "sequences / s": f"{row.sequences_per_second:.2f}",
-            "peak memory (MiB)": f"{row.peak_mib:.0f}",
+            "peak memory (MiB)": f"{row.peak_mib:,.0f}",
         }
         for name, row in fastest(bench, (PLAIN, *FAST_FORMS)).items()
     ]
@@ -195,5 +194,5 @@ def _line(row: Row) -> str:
 
 def titles_of(benches: Sequence[Bench], known: Mapping[str, str]) -> dict[str, str]:
     """What tables call the models: `known` titles, ours with its windows, and outside code marked as such."""
-    found: dict[str, Any] = {OURS: "3D VRNN (ours), M = H = 2"}
-    return dict(known) | found | {name: f"{factory} (outside code)" for name, factory in outside_models(benches).items()}
+    outside = {name: f"{known.get(factory, factory)} (outside code)" for name, factory in outside_models(benches).items()}
+    return {**known, **outside, OURS: "3D VRNN (ours), M = H = 2"}

@@ -102,6 +102,13 @@ def use_style() -> None:
         **dict.fromkeys(lettering.split(), GREY),
     }
     mpl.rcParams.update(looks)
+    try:  # a figure that is shown as it is, not by figure_html, has the pixels that sharp screens have
+        from IPython import get_ipython
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+    except ImportError:
+        return
+    if get_ipython() is not None:
+        set_matplotlib_formats("retina")
 
 
 # --- figures in pages -------------------------------------------------------------------------------------------------
