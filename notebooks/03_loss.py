@@ -420,7 +420,7 @@ for name, k in losses.VARIANTS.items():
 rows, symbols = [], {V_p: "s_p^2", V_q: "s_q^2", D: r"\delta^2"}
 for name, k in losses.VARIANTS.items():
     lowest = loss_math.infimum(name) - k.constant
-    row = {"variant": loss.NAMES[name], "$a,b,c,w$": ", ".join(f"{x:g}" for x in k[:4])}
+    row = {"variant": loss.NAMES[name], "$a,b,c,w$": ",\N{NO-BREAK SPACE}".join(f"{x:g}" for x in k[:4])}
     row["labels"] = "exchanged" if k.mirrored else "as printed"
     row["bounded below?"] = "yes" if math.isfinite(lowest) else "**no**"
     for v, heading in ((V_p, "best $s_p^2$ for given $s_q$"), (V_q, "best $s_q^2$ for given $s_p$")):

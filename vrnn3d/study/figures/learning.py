@@ -34,16 +34,18 @@ def _petaflops(record: Record) -> float:
 
 
 @dataclass(frozen=True)
-class _Axis:
-    label: str
-    of_a_sequence: Callable[[Record], float]
+class Length:
+    """A way to measure a training."""
+
+    label: str  #: of the axis
+    of_a_sequence: Callable[[Record], float]  #: how much one training sequence of a record takes
 
 
-#: What a training can be measured by: the label of the axis, and how much one training sequence takes.
-LENGTHS: dict[str, _Axis] = {
-    "sequences": _Axis("training sequences", lambda record: 1.0),
-    "cpu_hours": _Axis("CPU hours of training", _cpu_hours),
-    "gigaflops": _Axis("useful operations of the training (PFLOP)", _petaflops),
+#: What a training can be measured by.
+LENGTHS: dict[str, Length] = {
+    "sequences": Length("training sequences", lambda record: 1.0),
+    "cpu_hours": Length("CPU hours of training", _cpu_hours),
+    "gigaflops": Length("useful operations of the training (PFLOP)", _petaflops),
 }
 
 

@@ -25,6 +25,8 @@ _SPACE = re.compile(r"\s*\n\s*")  # Styler lays its HTML out in many lines
 #: Here, and not in the book's style sheet, so that a table looks the same in a notebook that is run elsewhere.
 _LOOKS = [
     {"selector": "caption", "props": "caption-side:top;text-align:left"},
+    # The words of a caption stay on the screen when the table is wider than it.
+    {"selector": "caption span", "props": "display:inline-block;position:sticky;left:0;max-width:min(100%,88vw)"},
     {"selector": "th, td", "props": "text-align:left;vertical-align:top"},
     {"selector": "td.number", "props": "text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums"},
     {"selector": "th.col_heading[colspan]", "props": "text-align:center"},
@@ -143,7 +145,8 @@ def _page(
     )
     styler.set_table_attributes('class="table vrnn3d-table"')
     styler.set_table_styles(_LOOKS + [{"selector": ", ".join(heads), "props": "text-align:right"}] * bool(heads))
-    styler.set_caption(_escaped(caption)) if caption else None
+    if caption:
+        styler.set_caption(f"<span>{_escaped(caption)}</span>")
     if not headings:
         styler.hide(axis="index")
     for level in range(len(headings[0]) if headings else 0):
