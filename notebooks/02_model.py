@@ -13,29 +13,36 @@
 # %% [markdown]
 # # The 3D VRNN
 #
-# A clip of $M$ frames goes in, the clip $H$ frames further on comes out. In between, a recurrent state remembers what
-# happened and a random latent $z$ stands for what cannot be known. Every convolution is three-dimensional: it looks
-# along time as well as along height and width.
+# A clip of $M$ frames goes in, and the clip $H$ frames further on comes out. In between, a recurrent state remembers
+# what has happened, and a random latent $z$ stands for what cannot be known. Every convolution is three-dimensional: it
+# looks along time as well as along height and width.
+#
+# :::{admonition} In short
+# :class: tip
+# - The network has {glue:text}`model_total_m:.1f` million parameters, as the paper says, in the one reading we found
+#   that fits all of its sentences.
+# - With clips of two frames the latent clip is one frame deep. Then {glue:text}`model_dead_percent_2:.0f`% of the
+#   weights in its 3D kernels can never matter, and the 3D ConvLSTM is a 2D one.
+# - A 3D convolution over few frames can be computed as a 2D one, exactly and much faster.
+# :::
 
 # %% tags=["parameters"]
 profile = "smoke"
 
 # %% tags=["hide-input"]
-import matplotlib.pyplot as plt
-import numpy as np
-import pandas as pd
 import torch
 from IPython.display import display
 from myst_nb import glue
 
-from vrnn3d.study.figures import style
-from vrnn3d.study.figures import tables
-from vrnn3d.study.figures.diagrams import picture
 from vrnn3d.layers.depth_folding import Conv3d, folding
 from vrnn3d.models import build_model
-from vrnn3d.rollout import rollout
+from vrnn3d.study import inspection
+from vrnn3d.study.figures.diagrams import picture
+from vrnn3d.study.figures.style import figure_html, use_style
+from vrnn3d.study.figures.tables import table_html
+from vrnn3d.study.figures.windows import windows
 
-style.use_style()
+use_style()
 _ = torch.manual_seed(0)
 
 # %% tags=["hide-input"]
@@ -63,35 +70,22 @@ picture("vrnn3d")
 # %% [markdown]
 # ## Shapes
 #
-# The table is read off a real forward pass of the full-size network with $M = 4$, so that the depth of the latent clip
-# can be seen; the paper's Figure 2 gives the same shapes, [M/2, H/4, W/4, channels].
+# The table is read off a forward pass of the full-size network with $M = 4$, so that the depth of the latent clip can be
+# seen. The paper's Figure 2 gives the same shapes, [M/2, H/4, W/4, channels].
 
-# %% tags=["hide-input"]
-model = build_model("vrnn3d", window=4, horizon=4).eval()
-shapes = []
-
-
-def note(name):
-    def hook(module, inputs, output):
-        first = output[0] if isinstance(output, tuple) else output
-        shapes.append({"part": name, "channels, depth, height, width": " x ".join(map(str, first.shape[1:]))})
-
-    return hook
-
-
-for name in ("encoder.stem", "encoder.layer1", "encoder.layer2", "level1", "level2", "prior", "decoder.layer2", "decoder"):
-    model.get_submodule(name).register_forward_hook(note(name))
-with torch.no_grad():
-    model.step(torch.rand(1, 4, 1, 64, 64), model.initial_state(1, 64, 64))
-display(tables.table_html(pd.DataFrame(shapes).set_index("part"), caption="Shapes of one step, 64 x 64 frames, M = 4"))
+# %%
+shapes = inspection.step_shapes(window=4, size=64)
+columns = ("channels", "depth", "height", "width")
+rows = [{"part": part, **dict(zip(columns, shape))} for part, shape in shapes.items()]
+table_html(rows, caption="What the parts of one step put out: 64 x 64 frames, M = 4")
 
 # %% [markdown]
 # ## Where the 12.9 million parameters are
 
-# %% tags=["hide-input"]
-with torch.device("meta"):
-    full = build_model("vrnn3d")
-breakdown = full.parameter_breakdown()
+# %%
+with torch.device("meta"):  # shapes without memory: enough to count
+    breakdown = build_model("vrnn3d").parameter_breakdown()
+
 what = {
     "encoder": "truncated 3D ResNet-18: stem, layer1, layer2",
     "level1": "first 3D ConvLSTM level, 128 channels",
@@ -102,69 +96,38 @@ what = {
     "decoder": "the encoder mirrored, taking z and h",
     "total": "without the posterior's encoder",
 }
-table = pd.DataFrame([{"part": k, "parameters": f"{breakdown[k]:,}", "what": v} for k, v in what.items()])
-glue("model_total_m", breakdown["total"] / 1e6, display=False)
-glue("model_levels_m", (breakdown["level1"] + breakdown["level2"]) / 1e6, display=False)
-glue("model_test_time_m", (breakdown["total"] - breakdown["posterior"]) / 1e6, display=False)
-glue("model_with_posterior_m", (breakdown["total"] + breakdown["posterior_encoder"]) / 1e6, display=False)
-display(tables.table_html(table.set_index("part"), caption="Parameters of the full-size model, counted"))
+rows = [{"part": k, "parameters": breakdown[k], "what it is": words} for k, words in what.items()]
+table_html(rows, caption="Parameters of the full-size model, counted")
+
+# %% tags=["remove-cell"]
+for key, count in {
+    "total": breakdown["total"],
+    "levels": breakdown["level1"] + breakdown["level2"],
+    "test_time": breakdown["total"] - breakdown["posterior"],
+    "with_posterior": breakdown["total"] + breakdown["posterior_encoder"],
+}.items():
+    glue(f"model_{key}_m", count / 1e6, display=False)
 
 # %% [markdown]
 # The total, {glue:text}`model_total_m:.3f` million, is the paper's 12.9M. It rests on one reading of the text: the two
 # ConvLSTM levels together have {glue:text}`model_levels_m:.2f` million parameters where the paper says "7m parameters per
-# level", and the posterior's own encoder is left out (with it, {glue:text}`model_with_posterior_m:.2f` million; counting
-# only what runs at test time, {glue:text}`model_test_time_m:.2f`). The total alone proves little: many other variants
-# round to 12.9M too. This one fits every sentence.
+# level", and the posterior's own encoder is left out. With that encoder the total is
+# {glue:text}`model_with_posterior_m:.2f` million; the parts that run at test time have
+# {glue:text}`model_test_time_m:.2f` million. The total alone proves little, because many other variants round to 12.9M
+# too.
 #
 # ## Windows: how a clip walks through a sequence
 #
 # With $H = M$ the clips do not overlap; with $H = 1$ they slide by a frame. Where the truth has run out, the model's own
-# frames take its place. The picture is drawn from the frames that the rollout really fed to a model.
+# frames take its place. The figure is drawn from the frames that the rollout really fed to a model.
 
 # %% tags=["hide-input"]
-from vrnn3d.models.base import VideoModel
-
-
-class Watcher(VideoModel):
-    """Marks each frame it predicts, and keeps the clips it was given."""
-
-    def __init__(self, window, horizon):
-        super().__init__()
-        self.window, self.horizon, self.clips = window, horizon, []
-
-    def initial_state(self, batch, height, width, device=None, dtype=None):
-        return ()
-
-    def advance(self, features, state, target=None):
-        self.clips.append(features[0, :, 0, 0, 0])
-        return torch.full_like(features, -1.0), state, ()
-
-
-def fed(window, horizon, context=5, length=11):
-    watcher = Watcher(window, horizon)
-    rollout(watcher, torch.ones(1, length, 1, 4, 4), context, length)
-    return [clip.tolist() for clip in watcher.clips]
-
-
-choices = [(2, 2), (2, 1), (5, 5)]
-figure, axes = plt.subplots(1, 3, figsize=(10, 3), sharey=False)
-for axis, (m, h) in zip(axes, choices):
-    clips = fed(m, h)
-    for s, clip in enumerate(clips):
-        for i, value in enumerate(clip):
-            colour = "#2f93d1" if value > 0 else "#d55e00"
-            axis.add_patch(plt.Rectangle((s * h + i + 0.05, s + 0.15), 0.9, 0.7, color=colour, lw=0))
-        for j in range(h):
-            axis.add_patch(
-                plt.Rectangle((m + s * h + j + 0.05, s + 0.15), 0.9, 0.7, fill=False, ec="#8a8a8a", lw=1.2)
-            )
-    axis.axvline(5, color="#8a8a8a", lw=1, ls="--")
-    axis.set(xlim=(0, 12), ylim=(len(clips), 0), title=f"M = {m}, H = {h}", xlabel="frame", ylabel="step")
-    axis.set_xticks(np.arange(0.5, 12), range(1, 13))
-    axis.set_yticks(np.arange(0.5, len(clips)), range(1, len(clips) + 1))
-figure.tight_layout()
-plt.close(figure)
-figure
+figure_html(
+    windows([(2, 2), (2, 1), (5, 5)]),
+    "Three grids of steps against frames. With M = H = 2 each clip of two begins where the last one ended; with M "
+    "= 2 and H = 1 each clip shares a frame with the last one; with M = H = 5 two clips cover ten frames. Behind "
+    "the fifth frame the clips consist of predicted frames.",
+)
 
 # %% [markdown]
 # *Blue: true frames going in. Orange: predicted frames going in. Outlined: the new frames that come out. Dashed: the end
@@ -176,7 +139,7 @@ figure
 #
 # At $M = 2$ the latent clip has depth 1. A $3 \times 3 \times 3$ kernel there meets one slice of data and two of padding,
 # so two thirds of its weights never multiply anything but zeros. A 3D convolution of depth $D$ is exactly a 2D
-# convolution over $D \times C$ channels with a block-banded kernel, and that is how we compute it:
+# convolution over $D \times C$ channels with a block-banded kernel, and that is how it is computed here:
 
 # %%
 conv = Conv3d(8, 8, 3, padding=1)
@@ -191,38 +154,24 @@ for depth in (1, 2, 3, 5):
 print("largest difference by depth:", {d: f"{v:.1e}" for d, v in difference.items()})
 assert max(difference.values()) < 1e-5
 
+# %% [markdown]
+# It is also a finding about the model. `inspection.unused_kernel_share` asks autograd which weights ever get a gradient,
+# and so counts those that can never matter.
+
+# %%
+unused = {window: inspection.unused_kernel_share(window) for window in (1, 2, 4)}
+column = "weights of 3D kernels that never matter"
+display(table_html([{"M = H": str(m), column: f"{share:.0%}"} for m, share in unused.items()]))
+glue("model_dead_percent_2", 100 * unused[2], display=False)
+glue("model_dead_percent_4", 100 * unused[4], display=False)
 
 # %% [markdown]
-# It is also a finding about the model. The cell below counts the weights that can never matter, by asking autograd which
-# of them ever get a gradient.
-
-
-# %% tags=["hide-input"]
-def dead_weights(window):
-    torch.manual_seed(0)
-    net = build_model("vrnn3d", window=window, horizon=window, wiring="z_q")  # z_q: so that every part has a gradient
-    frames = torch.rand(2, 3 * window, 1, 16, 16)
-    with folding("never"):
-        prediction, _ = rollout(net, frames, 2 * window, 3 * window, posterior=True)
-    prediction.square().sum().backward()
-    dead, count = 0, 0
-    for module in net.modules():
-        if isinstance(module, Conv3d) and module.kernel_size[0] == 3:
-            gradient = module.weight.grad
-            if gradient is not None:
-                used = (gradient != 0).any(0).any(0).any(-1).any(-1)  # which depth taps were ever used
-                dead += int((~used).sum()) * gradient[:, :, 0].numel()
-                count += gradient.numel()
-    return dead / count
-
-
-dead = {window: dead_weights(window) for window in (1, 2, 4)}
-glue("model_dead_percent_2", 100 * dead[2], display=False)
-glue("model_dead_percent_4", 100 * dead[4], display=False)
-shares = pd.DataFrame({"M": dead.keys(), "share of 3D kernel weights that never matter": [f"{v:.0%}" for v in dead.values()]})
-tables.table_html(shares.set_index("M"))
-
-# %% [markdown]
-# With $M = 2$, {glue:text}`model_dead_percent_2:.0f`% of the weights in kernels of depth 3 are dead: the "3D" ConvLSTM is a
-# 2D one, and its 12.9M parameters do the work of far fewer. With $M = 4$ it is
-# {glue:text}`model_dead_percent_4:.0f`%. (Counted on the full-size network in training, the posterior's encoder included.)
+# With $M = 2$, {glue:text}`model_dead_percent_2:.0f`% of the weights in kernels of depth 3 do nothing: the "3D" ConvLSTM
+# is a 2D one, and its 12.9M parameters do the work of far fewer. With $M = 4$ it is
+# {glue:text}`model_dead_percent_4:.0f`%. (Counted on the full-size network in training, with the posterior's encoder.)
+#
+# ## What to take away
+#
+# - Count a network's parameters part by part. A total can be reached in many ways.
+# - A kernel that reaches beyond its data multiplies padding. Ask which weights get a gradient before paying for them.
+# - The window decides how three-dimensional a 3D model is.

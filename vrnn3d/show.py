@@ -1,6 +1,6 @@
 """Pictures of videos: strips of frames, moving pictures for a page, and animations as files.
 
-Pictures have a transparent background and mid-grey lettering, so that one picture reads on light and on dark pages.
+Pictures have a transparent background, so that one picture reads on light and on dark pages.
 Videos are (T, H, W) or (T, C, H, W) with one or three channels: floats in [0, 1] or uint8, numpy arrays or tensors.
 A notebook shows what a function here returns when it is the cell's last value, or is passed to ``display``.
 """
@@ -12,16 +12,19 @@ import html
 import io
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 import numpy as np
 
 from vrnn3d.files import atomic_write
 
-#: Lettering and axes: the grey with the same contrast (4.2 : 1) against white and against a dark page (#14181e).
+#: Lettering and axes: the grey that reads equally well, at 4.2 : 1, on white and on a dark page (#14181e). No single colour
+#: reaches the 4.5 : 1 that small text should have on both; where a page can choose the colour, it does.
 GREY = "#7b7b7b"
-CONTEXT, PREDICTED = "#7b7b7b", "#d55e00"  # border of frames the model is given, and of frames it has to predict
+LABEL, ON_LABEL = "#4d4d4d", "#ffffff"  #: words in a moving picture: a plate of its own colour, 8 : 1 on every page
+CONTEXT, PREDICTED = "#7b7b7b", "#d55e00"  #: border of frames the model is given, and of frames it has to predict
 
 
 def closed(figure):
@@ -41,9 +44,7 @@ def _frames(label: str, video: Any) -> np.ndarray:
     if video.ndim == 3:
         video = video[:, None]
     if video.ndim != 4 or video.shape[1] not in (1, 3) or 0 in video.shape:
-        raise ValueError(
-            f"row {label!r} has shape {video.shape}; a video is (T, H, W), or (T, C, H, W) with 1 or 3 channels"
-        )
+        raise ValueError(f"row {label!r} has shape {video.shape}; a video is (T, H, W), or (T, C, H, W) with 1 or 3 channels")
     if video.dtype != np.uint8:
         if not np.isfinite(video).all():
             raise ValueError(f"row {label!r} contains NaN or infinite pixels; only finite values can be shown")
@@ -62,6 +63,21 @@ def _aligned(rows: Mapping[str, Any]) -> dict[str, list[np.ndarray | None]]:
         raise ValueError(f"all rows must have frames of one size; these differ: {described}")
     length = max(len(video) for video in videos.values())
     return {label: [None] * (length - len(video)) + list(video) for label, video in videos.items()}
+
+
+def _canvas(videos: Mapping[str, list[np.ndarray | None]]) -> tuple[np.ndarray, tuple[int, int], int]:
+    """All frames in one transparent picture, (H, W, 4) uint8; the size of a frame; and the gap between two."""
+    height, width = next(f for frames in videos.values() for f in frames if f is not None).shape[:2]
+    gap = max(2, width // 24)
+    columns = len(next(iter(videos.values())))
+    canvas = np.zeros((len(videos) * (height + gap) - gap, columns * (width + gap) - gap, 4), np.uint8)
+    for i, frames in enumerate(videos.values()):
+        for j, frame in enumerate(frames):
+            if frame is not None:
+                y, x = i * (height + gap), j * (width + gap)
+                cell = canvas[y : y + height, x : x + width]
+                cell[..., :3], cell[..., 3] = frame, 255
+    return canvas, (height, width), gap
 
 
 def strip(
@@ -87,26 +103,17 @@ def strip(
         raise ValueError(f"every is {every}; it counts frames and must be at least 1")
     videos = {label: frames[::every] for label, frames in _aligned(rows).items()}
     columns = len(next(iter(videos.values())))
-    height, width = next(f for frames in videos.values() for f in frames if f is not None).shape[:2]
-    gap = max(2, width // 24)
+    canvas, (height, width), gap = _canvas(videos)
     step_x, step_y = width + gap, height + gap
-    canvas = np.zeros((len(videos) * step_y - gap, columns * step_x - gap, 4), np.uint8)  # transparent
-    for i, frames in enumerate(videos.values()):
-        for j, frame in enumerate(frames):
-            if frame is not None:
-                cell = canvas[i * step_y : i * step_y + height, j * step_x : j * step_x + width]
-                cell[..., :3], cell[..., 3] = frame, 255
 
     # An integer number of screen pixels per video pixel: the figure is sized around the picture, not the reverse.
     inches = min(9.0, 0.85 * columns)
-    scale = math.ceil(80 * inches / canvas.shape[1])
-    dpi = scale * canvas.shape[1] / inches
-    tall = inches * canvas.shape[0] / canvas.shape[1]
-    figure = plt.figure(figsize=(inches, tall), dpi=dpi)
+    dpi = math.ceil(80 * inches / canvas.shape[1]) * canvas.shape[1] / inches
+    figure = plt.figure(figsize=(inches, inches * canvas.shape[0] / canvas.shape[1]), dpi=dpi)
     axes = figure.add_axes((0, 0, 1, 1))
-    axes.imshow(canvas, interpolation="nearest", aspect="auto", extent=(0, canvas.shape[1], canvas.shape[0], 0))
+    axes.imshow(canvas, interpolation="none", aspect="auto", extent=(0, canvas.shape[1], canvas.shape[0], 0))
     numbers = [start + every * j for j in range(columns)]
-    axes.set_xticks([j * step_x + width / 2 for j in range(columns)], numbers)
+    axes.set_xticks([j * step_x + width / 2 for j in range(columns)], list(map(str, numbers)))
     axes.set_yticks([i * step_y + height / 2 for i in range(len(videos))], list(videos))
     axes.xaxis.tick_top()
     axes.tick_params(length=0, pad=4, labelsize=9)
@@ -148,16 +155,18 @@ def _montage(
         for n, (label, frames) in enumerate(videos.items()):
             x, y = n % columns * cell_w + margin, n // columns * cell_h + margin
             if lettered:
-                draw.text((x + (cell_w - 2 * margin) / 2, y), _shorten(draw, label, font, cell_w - 2 * margin),
-                          fill=GREY, font=font, anchor="mt")  # fmt: skip
+                draw.rounded_rectangle((x, y - 1, x + cell_w - 2 * margin - 1, y + head - 3), 3, fill=LABEL)
+                text = _shorten(draw, label, font, cell_w - 2 * margin - 6)
+                draw.text((x + (cell_w - 2 * margin) / 2, y + 1), text, fill=ON_LABEL, font=font, anchor="mt")
                 y += head
-            if frames[t] is None:
+            frame = frames[t]
+            if frame is None:
                 continue
             draw.rectangle(
                 (x, y, x + width * unit + 2 * border - 1, y + height * unit + 2 * border - 1),
                 fill=PREDICTED if predicted else CONTEXT,
             )
-            picture = Image.fromarray(frames[t])
+            picture = Image.fromarray(frame)
             if unit > 1:
                 picture = picture.resize((width * unit, height * unit), Image.Resampling.NEAREST)
             image.paste(picture, (x + border, y + border))
@@ -174,7 +183,11 @@ def _shorten(draw, text: str, font, room: float) -> str:
     return text + "..."
 
 
-def _webp(images: list, fps: float) -> bytes:
+def webp(images: list, fps: float) -> bytes:
+    """Pillow images as a lossless WebP file that repeats without end; one image as a still.
+
+    Raises ``ValueError`` for a number of frames a second that is not above 0.
+    """
     if not fps > 0:
         raise ValueError(f"fps is {fps}; it must be above 0 frames a second")
     buffer = io.BytesIO()
@@ -185,8 +198,61 @@ def _webp(images: list, fps: float) -> bytes:
     return buffer.getvalue()
 
 
+#: A box to tick shows the last frame in place of the moving picture; so does asking one's system for less motion.
+_STOPPABLE = (
+    ".vrnn3d-animation img{width:100%;background:transparent}.vrnn3d-animation .still,"
+    ".vrnn3d-animation:has(:checked) .moving{display:none}.vrnn3d-animation:has(:checked) .still{display:inline}"
+    ".vrnn3d-animation figcaption{color:inherit;font-size:.85em;display:flex;flex-wrap:wrap;gap:0 1.5em}"
+    "@media (prefers-reduced-motion:reduce){.vrnn3d-animation .moving,.vrnn3d-animation label{display:none}"
+    ".vrnn3d-animation .still{display:inline}}@media print{.vrnn3d-animation .moving,.vrnn3d-animation label{display:none}"
+    ".vrnn3d-animation .still{display:inline}}"
+)
+
+
+def moving_picture(
+    images: list,
+    alt: str,
+    fps: float,
+    *,
+    width: int,
+    above: str = "",
+    legend: Mapping[str, str] | None = None,
+    pixelated: bool = False,
+):
+    """Pillow images as one moving picture inside the page, which readers can stop; an ``IPython.display.HTML``.
+
+    Args:
+        images: the frames, of one size.
+        alt: what the picture shows, for those who cannot see it. Must not be empty.
+        fps: frames a second.
+        width: screen pixels, where the page has so many.
+        above: HTML to stand above the picture.
+        legend: {colour: what it stands for}, below the picture.
+        pixelated: enlarge without smoothing.
+
+    On paper, and for readers who ask their system for less motion, the last frame stands in its place.
+    """
+    from IPython.display import HTML
+
+    if not alt.strip():
+        raise ValueError("alt is empty; say in a sentence what the moving picture shows")
+
+    def image(kind: str, data: bytes) -> str:
+        rendering = ' style="image-rendering:pixelated"' if pixelated else ""
+        source = f"data:image/webp;base64,{base64.b64encode(data).decode()}"
+        return f'<img class="{kind}" src="{source}" alt="{html.escape(alt)}"{rendering}>'
+
+    square = '<span><span aria-hidden="true" style="color:{}">&#9632;</span> {}</span>'
+    words = "".join(square.format(colour, html.escape(meaning)) for colour, meaning in (legend or {}).items())
+    return HTML(
+        f'<figure class="vrnn3d-animation" style="width:{width}px;max-width:100%;margin:1em 0"><style>{_STOPPABLE}</style>'
+        f"{above}{image('moving', webp(images, fps))}{image('still', webp(images[-1:], fps))}"
+        f'<figcaption>{words}<label><input type="checkbox"> stop</label></figcaption></figure>'
+    )
+
+
 def animation(rows: Mapping[str, Any], alt: str, fps: float = 8, scale: int = 3, context: int | None = None):
-    """Videos side by side as one moving picture inside the page; an ``IPython.display.HTML``.
+    """Videos side by side as one moving picture inside the page (:func:`moving_picture`); an ``IPython.display.HTML``.
 
     Args:
         rows: {label: video}, as for :func:`strip`; labels are written above.
@@ -194,35 +260,14 @@ def animation(rows: Mapping[str, Any], alt: str, fps: float = 8, scale: int = 3,
         fps: frames a second.
         scale: screen pixels per video pixel.
         context: number of frames given to the model: their border is grey, that of the frames to predict orange.
-
-    Readers who ask their system for less motion get the last frame as a still.
     """
-    from IPython.display import HTML
-
-    if not alt.strip():
-        raise ValueError("alt is empty; say in a sentence what the moving picture shows")
     images, (columns, cell) = _montage(rows, 1, context, len(rows), lettered=False)
-
-    def uri(data: bytes) -> str:
-        return "data:image/webp;base64," + base64.b64encode(data).decode()
-
-    moving, still = uri(_webp(images, fps)), uri(_webp(images[-1:], fps))
     captions = "".join(f'<span style="text-align:center">{html.escape(label)}</span>' for label in rows)
-    legend = ""
-    if context is not None and context < len(images):
-        square = '<span aria-hidden="true" style="color:{}">&#9632;</span> '
-        legend = (
-            f'<figcaption style="font-size:.85em;color:{GREY}">{square.format(CONTEXT)}frames given, '
-            f"{square.format(PREDICTED)}frames to predict</figcaption>"
-        )
-    return HTML(
-        f'<figure class="vrnn3d-animation" style="width:{columns * cell * scale}px;max-width:100%;margin:1em 0">'
-        f'<div style="display:grid;grid-template-columns:repeat({columns},1fr);font-size:.85em;color:{GREY}">'
-        f"{captions}</div>"
-        f'<picture><source media="(prefers-reduced-motion: reduce)" srcset="{still}">'
-        f'<img src="{moving}" alt="{html.escape(alt)}" '
-        f'style="width:100%;image-rendering:pixelated;background:transparent"></picture>{legend}</figure>'
+    above = f'<div style="display:grid;grid-template-columns:repeat({columns},1fr);font-size:.85em">{captions}</div>'
+    legend = (
+        {CONTEXT: "frames given", PREDICTED: "frames to predict"} if context is not None and context < len(images) else None
     )
+    return moving_picture(images, alt, fps, width=columns * cell * scale, above=above, legend=legend, pixelated=True)
 
 
 def save_animation(
@@ -243,5 +288,5 @@ def save_animation(
     if scale < 1:
         raise ValueError(f"scale is {scale}; it must be a whole number of at least 1")
     columns = min(len(rows) or 1, columns or 6)
-    data = _webp(_montage(rows, scale, context, columns, lettered=True)[0], fps)
+    data = webp(_montage(rows, scale, context, columns, lettered=True)[0], fps)
     return atomic_write(path, lambda temporary: temporary.write_bytes(data))

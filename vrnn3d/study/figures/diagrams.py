@@ -1,126 +1,27 @@
-"""Drawings of the compared systems, as vector figures.
+"""Drawings of the compared systems, one function each, and the table that finds them.
 
-Backgrounds are transparent; boxes are mid-tones with white lettering and everything else is mid-grey, so that one
-picture reads on light and on dark pages. Blue: recurrent memory. Violet: convolutions with learned weights. Green:
-encoders and decoders. Orange: latent variables, and what else is new in a system. Dashed: in training only.
+Blue: recurrent memory. Violet: convolutions with learned weights. Green: encoders and decoders. Orange: latent variables, and
+what else is new in a system. Dashed: in training only.
 """
 
 from __future__ import annotations
 
-import base64
-import html
-import io
-from typing import TYPE_CHECKING, Callable, Collection, Mapping
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from vrnn3d.study.figures.canvas import CODEC, CONV, FRAME, LATENT, MEMORY, Canvas, gated_write, lane
+from vrnn3d.study.figures.style import figure_html
 
 if TYPE_CHECKING:
+    from IPython.display import HTML
     from matplotlib.figure import Figure
-
-GREY = "#7b7b7b"
-MEMORY, CONV, CODEC, LATENT, FRAME = "#1f78b4", "#7b5fc0", "#12805c", "#c24e00", "#667085"
-
-Point = tuple[float, float]
-
-
-class Canvas:
-    """A figure of width x height units, one unit being about half an inch; y grows upwards."""
-
-    def __init__(self, width: float, height: float, scale: float = 0.5):
-        from matplotlib.figure import Figure
-
-        self.figure = Figure(figsize=(width * scale, height * scale), facecolor="none")
-        self.axes = self.figure.add_axes((0, 0, 1, 1))
-        self.axes.set(xlim=(0, width), ylim=(0, height), aspect="equal")
-        self.axes.axis("off")
-
-    def box(self, x: float, y: float, text: str, colour: str, w: float, h: float, size: float = 9.5) -> None:
-        """A rounded box centred on (x, y)."""
-        from matplotlib.patches import FancyBboxPatch
-
-        style = f"round,pad=0,rounding_size={min(0.2, h / 3)}"
-        patch = FancyBboxPatch((x - w / 2, y - h / 2), w, h, boxstyle=style, fc=colour, ec="none", zorder=3)
-        self.axes.add_patch(patch)
-        self.axes.text(x, y, text, color="white", ha="center", va="center", size=size, zorder=4, linespacing=1.25)
-
-    def op(self, x: float, y: float, symbol: str, colour: str = GREY) -> None:
-        """An elementwise operation: a small disc."""
-        from matplotlib.patches import Circle
-
-        self.axes.add_patch(Circle((x, y), 0.25, fc=colour, ec="none", zorder=3))
-        self.axes.text(x, y - 0.01, symbol, color="white", ha="center", va="center", size=10, zorder=4)
-
-    def arrow(self, *points: Point, colour: str = GREY, dashed: bool = False, head: bool = True, width: float = 1.4):
-        """A polyline with rounded corners through the points, with a head at its end."""
-        from matplotlib.patches import FancyArrowPatch
-
-        self.axes.add_patch(
-            FancyArrowPatch(
-                path=_rounded(points, 0.2),
-                arrowstyle="-|>,head_length=0.45,head_width=0.22" if head else "-",
-                mutation_scale=9,
-                fc=colour if head else "none",
-                ec=colour,
-                lw=width,
-                ls=(0, (3, 2)) if dashed else "-",
-                zorder=2,
-                shrinkA=0,
-                shrinkB=0,
-                joinstyle="miter",
-            )
-        )
-
-    def dot(self, x: float, y: float, colour: str = GREY) -> None:
-        """Where a line branches."""
-        self.axes.plot([x], [y], "o", ms=4.2, color=colour, zorder=3, mec="none")
-
-    def label(self, x: float, y: float, text: str, ha: str = "center", va: str = "center", size: float = 10, **style):
-        self.axes.text(x, y, text, color=style.pop("colour", GREY), ha=ha, va=va, size=size, zorder=4, **style)
-
-
-def _rounded(points, radius: float):
-    """A matplotlib path through the points whose corners are quarter turns of at most `radius`."""
-    from matplotlib.path import Path
-
-    def towards(a: Point, b: Point) -> Point:
-        length = max(abs(b[0] - a[0]), abs(b[1] - a[1]), 1e-9)
-        r = min(radius, length / 2)
-        return a[0] + (b[0] - a[0]) * r / length, a[1] + (b[1] - a[1]) * r / length
-
-    vertices, codes = [points[0]], [Path.MOVETO]
-    for before, corner, after in zip(points, points[1:], points[2:]):
-        vertices += [towards(corner, before), corner, towards(corner, after)]
-        codes += [Path.LINETO, Path.CURVE3, Path.CURVE3]
-    return Path([*vertices, points[-1]], [*codes, Path.LINETO])
-
-
-def _lane(c: Canvas, y: float, start: float, end: float, before: str, after: str) -> None:
-    """A memory's path through a cell, with its names at both ends."""
-    c.arrow((start, y), (end, y), colour=MEMORY, width=2.6)
-    c.label(start - 0.15, y, before, ha="right", colour=MEMORY)
-    c.label(end + 0.15, y, after, ha="left", colour=MEMORY)
-
-
-def _write(c: Canvas, x: float, lane: float, gates: float, names: tuple[str, str, str], up: bool = True) -> None:
-    """Forget and write: memory <- f * memory + i * g. Gates at heights `gates`, at x, x + 1.1 and x + 2.2."""
-    f, i, g = names
-    side = 1 if up else -1
-    edge = gates + side * 0.35
-    for offset, name in zip((0, 1.1, 2.2), (f, i, g)):
-        c.box(x + offset, gates, name, CONV, 0.85, 0.7, size=11)
-    c.op(x, lane, "×", MEMORY)
-    c.arrow((x, edge), (x, lane - side * 0.25))
-    middle = (edge + lane) / 2
-    c.op(x + 1.65, middle, "×")
-    c.arrow((x + 1.1, edge), (x + 1.1, middle), (x + 1.4, middle))
-    c.arrow((x + 2.2, edge), (x + 2.2, middle), (x + 1.9, middle))
-    c.op(x + 1.65, lane, "+", MEMORY)
-    c.arrow((x + 1.65, middle + side * 0.25), (x + 1.65, lane - side * 0.25))
 
 
 def conv_lstm() -> Figure:
     """The ConvLSTM cell: one memory, four gates, all from one convolution."""
     c = Canvas(13, 6)
-    _lane(c, 5, 1.7, 11, "$c_{t-1}$", "$c_t$")
-    _write(c, 3.2, 5, 2.9, ("$f$", "$i$", "$g$"))
+    lane(c, 5, 1.7, 11, "$c_{t-1}$", "$c_t$")
+    gated_write(c, 3.2, 5, 2.9, ("$f$", "$i$", "$g$"))
     c.box(6.5, 2.9, "$o$", CONV, 0.85, 0.7, size=11)
     c.box(4.85, 1.35, "convolution of $[x_t,\\ h_{t-1}]$", CONV, 4.2, 0.8)
     for x in (3.2, 4.3, 5.4, 6.5):
@@ -188,8 +89,8 @@ def _vrnn(d: str, clip: str, after: str) -> Figure:
 def causal_lstm() -> Figure:
     """The causal LSTM of PredRNN++: a temporal memory C, then a spatial memory M that has read it."""
     c = Canvas(20.5, 9)
-    _lane(c, 8, 1.9, 19, "$C^k_{t-1}$", "$C^k_t$")
-    _write(c, 3.2, 8, 5.9, ("$f$", "$i$", "$g$"))
+    lane(c, 8, 1.9, 19, "$C^k_{t-1}$", "$C^k_t$")
+    gated_write(c, 3.2, 8, 5.9, ("$f$", "$i$", "$g$"))
     c.box(4.3, 4.35, "$W_1 * [X_t, H^k_{t-1}, C^k_{t-1}]$", CONV, 3.9, 0.8)
     for x in (3.2, 4.3, 5.4):
         c.arrow((x, 4.75), (x, 5.55))
@@ -197,9 +98,9 @@ def causal_lstm() -> Figure:
     c.label(0.95, 4.35, "$X_t, H^k_{t-1}$", ha="right", size=9)
     c.axes.set_xlim(-1, 19.5 + 1)
     # the second stage hangs from C_t
-    _lane(c, 1, 1.9, 19, "$M^{k-1}_t$", "$M^k_t$")
+    lane(c, 1, 1.9, 19, "$M^{k-1}_t$", "$M^k_t$")
     c.box(7.3, 1, "tanh$(W_3 *)$", CONV, 1.9, 0.7)
-    _write(c, 9.3, 1, 3.1, ("$f'$", "$i'$", "$g'$"), up=False)
+    gated_write(c, 9.3, 1, 3.1, ("$f'$", "$i'$", "$g'$"), up=False)
     c.box(10.4, 4.65, "$W_2 * [X_t, C^k_t, M^{k-1}_t]$", CONV, 3.9, 0.8)
     for x in (9.3, 10.4, 11.5):
         c.arrow((x, 4.25), (x, 3.45))
@@ -228,8 +129,13 @@ def causal_lstm() -> Figure:
 def predrnn_stack() -> Figure:
     """PredRNN++ in two time steps: four causal LSTMs, the highway unit after the first, and the zigzag of M."""
     c = Canvas(15, 10.2)
-    levels = ((1.7, "causal LSTM 1", CONV), (3.3, "highway unit", MEMORY), (4.9, "causal LSTM 2", CONV))
-    levels += ((6.5, "causal LSTM 3", CONV), (8.1, "causal LSTM 4", CONV))
+    levels = (
+        (1.7, "causal LSTM 1", CONV),
+        (3.3, "highway unit", MEMORY),
+        (4.9, "causal LSTM 2", CONV),
+        (6.5, "causal LSTM 3", CONV),
+        (8.1, "causal LSTM 4", CONV),
+    )
     for t, x in enumerate((4.0, 10.6)):
         step = "t-1" if t == 0 else "t"
         for y, name, colour in levels:
@@ -261,7 +167,7 @@ def eidetic_lstm() -> Figure:
     """The eidetic 3D LSTM of E3D-LSTM: a gate that recalls all earlier memories, and the spatial memory M."""
     c = Canvas(21.5, 9)
     c.axes.set_xlim(-1, 20.5)
-    _lane(c, 8, 1.9, 19, "$C^k_{t-1}$", "$C^k_t$")
+    lane(c, 8, 1.9, 19, "$C^k_{t-1}$", "$C^k_t$")
     for shift, fade in ((0.36, "66"), (0.18, "a0")):
         c.box(1.0 + shift, 6.2 + shift, "", MEMORY + fade, 1.8, 0.75)
     c.box(1.0, 6.2, "$C^k_{t-\\tau:t-1}$", MEMORY, 1.8, 0.75)
@@ -284,7 +190,7 @@ def eidetic_lstm() -> Figure:
     c.arrow((1.3, 3.2), (2.8, 3.2))
     c.label(1.15, 3.2, "$X_t, H^k_{t-1}$", ha="right", size=9)
     # spatial memory
-    _lane(c, 1, 1.9, 19, "$M^{k-1}_t$", "$M^k_t$")
+    lane(c, 1, 1.9, 19, "$M^{k-1}_t$", "$M^k_t$")
     c.op(7.3, 1, "×", MEMORY)
     c.op(10.4, 1, "+", MEMORY)
     c.box(11.9, 4.7, "$I', G', F'$ from\n$X_t, M^{k-1}_t$", CONV, 2.5, 1.0, size=9)
@@ -292,7 +198,12 @@ def eidetic_lstm() -> Figure:
     c.label(9.1, 2.02, "$F'$", size=9)
     c.arrow((12.1, 4.2), (12.1, 1.75), (10.4, 1.75), (10.4, 1.25))
     c.label(11.5, 1.47, "$I' G'$", size=9)
-    # output
+    _eidetic_output(c)
+    return c.figure
+
+
+def _eidetic_output(c: Canvas) -> None:
+    """The hidden state, from both memories."""
     c.box(16.4, 6.1, "$O = \\sigma(W * [X, H, C, M])$", CONV, 4.2, 0.8)
     c.box(16.4, 3.0, "$\\tanh(W * [C, M])$,  $1\\times1\\times1$", CONV, 4.2, 0.8)
     c.dot(15.0, 8, MEMORY)
@@ -308,7 +219,6 @@ def eidetic_lstm() -> Figure:
     c.arrow((16.4, 3.4), (16.4, 4.3))
     c.arrow((16.65, 4.55), (19, 4.55))
     c.label(19.15, 4.55, "$H^k_t$", ha="left")
-    return c.figure
 
 
 def hierarchy() -> Figure:
@@ -351,42 +261,6 @@ def hierarchy() -> Figure:
     return c.figure
 
 
-def parameter_bars(counted: Mapping[str, Mapping[str, int]], aside: Collection[str], printed: Mapping[str, float]):
-    """What each system's parameters are spent on, and what the paper prints.
-
-    Args:
-        counted: title -> {part: parameters}, without a total.
-        aside: (title, part) pairs that the total leaves out, drawn hollow at the end of their bar.
-        printed: title -> the paper's number of parameters, an orange mark.
-    """
-    from matplotlib.figure import Figure
-
-    height = 0.62 * len(counted) + 0.7
-    figure = Figure(figsize=(8.6, height), facecolor="none")
-    axes = figure.add_axes((0.3, 0.6 / height, 0.68, 1 - 0.65 / height), fc="none")
-    longest = max([*printed.values(), *(sum(parts.values()) for parts in counted.values())])
-    for row, (title, parts) in enumerate(counted.items()):
-        left = 0
-        for index, name in enumerate(sorted(parts, key=lambda name: (title, name) in aside)):
-            hollow = (title, name) in aside
-            look = dict(fc="none", ec=GREY, ls=":") if hollow else dict(fc=(CONV, MEMORY)[index % 2], ec="none")
-            axes.barh(row, parts[name], 0.55, left, **look)
-            if parts[name] > 0.014 * longest * len(name):
-                style = dict(ha="center", va="center", size=8, color=GREY if hollow else "white")
-                axes.text(left + parts[name] / 2, row, name.replace("_", " "), **style)
-            left += parts[name]
-        axes.plot(printed[title], row - 0.42, "v", color=LATENT, ms=8, mec="none")
-    axes.set(yticks=range(len(counted)), yticklabels=list(counted), ylim=(len(counted) - 0.5, -0.7))
-    axes.set_xlim(0, 1.03 * longest)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1e6:g}")
-    axes.set_xlabel("million parameters   (orange: printed in the paper;  dotted: in training only, not counted)")
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(GREY)
-    axes.tick_params(colors=GREY, left=False)
-    axes.xaxis.label.set(color=GREY, size=9)
-    return figure
-
-
 #: registry name -> the drawings of that system
 DRAWINGS: dict[str, tuple[Callable[[], Figure], ...]] = {
     "convlstm2d": (conv_lstm,),
@@ -410,22 +284,7 @@ def draw(name: str, part: int = 0) -> Figure:
     return DRAWINGS[name][part]()
 
 
-def picture(name: str, part: int = 0):
-    """:func:`draw` for a notebook: :func:`embed`, with what the drawing shows as alt text."""
-    return embed(draw(name, part), " ".join(DRAWINGS[name][part].__doc__.split()))
-
-
-def embed(figure: Figure, alt: str):
-    """A figure as ``IPython.display.HTML`` holding its SVG; the same figure always gives the same bytes."""
-    from IPython.display import HTML
-    from matplotlib import rc_context
-
-    out = io.BytesIO()
-    with rc_context({"svg.hashsalt": alt}):
-        figure.savefig(out, format="svg", metadata={"Date": None})
-    data = base64.b64encode(out.getvalue()).decode()
-    # The theme lays white behind pictures on its dark pages, unless they have this class.
-    return HTML(
-        f'<img class="dark-light" style="width: {round(figure.get_figwidth() * 84)}px; max-width: 100%" '
-        f'alt="{html.escape(alt)}" src="data:image/svg+xml;base64,{data}">'
-    )
+def picture(name: str, part: int = 0) -> HTML:
+    """:func:`draw` for a notebook, with what the drawing shows as alternative text."""
+    figure = draw(name, part)
+    return figure_html(figure, " ".join((DRAWINGS[name][part].__doc__ or "").split()))

@@ -1,144 +1,172 @@
-"""Tables of the book."""
+"""Tables of the book: data frames as HTML that reads on wide and narrow screens, made by pandas' Styler."""
 
 from __future__ import annotations
 
 import html
-import math
-from typing import Any, Mapping
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas
 
-from vrnn3d.show import GREY
+if TYPE_CHECKING:
+    from IPython.display import HTML, Markdown
 
-
-def _cell(value: Any, column: str, decimals: int) -> tuple[str, str]:
-    """(text, style) of one table cell. A missing number of ours is "not run"; any other missing value stays empty."""
-    right = "text-align:right;white-space:nowrap"
-    if value is None or (isinstance(value, (float, np.floating)) and math.isnan(value)):
-        return ("not run", right + f";font-style:italic;color:{GREY}") if column == "ours" else ("", right)
-    if isinstance(value, (bool, np.bool_, str)):
-        return html.escape(str(value)), "text-align:left"
-    if isinstance(value, (int, np.integer)):
-        return f"{value:,}", right
-    if not isinstance(value, (float, np.floating)):
-        return html.escape(str(value)), "text-align:left"
-    sign = "+" if column == "difference" else ""
-    return _number(value, decimals, sign), right
-
-
+MINUS = "\N{MINUS SIGN}"
+NOT_RUN = "not run"
+_MISSING = (NOT_RUN, "not measured")
 #: Digits after the point by column name, on any level; one digit elsewhere.
 DECIMALS = {"SSIM": 3, "ssim": 3, "PSNR": 2, "psnr": 2}
+#: Text that is one number, perhaps with its uncertainty, interval or difference: "11.01 ± 0.08", "39.4 [38.2, 41.0]", "12%".
+_NUMBER = re.compile(rf"[+{MINUS}-]?\d[\d,.]*\s?%?(\s?±\s?\d[\d,.]*)?(\s?[\[(].*[\])])?")
+_SPACE = re.compile(r"\s*\n\s*")  # Styler lays its HTML out in many lines
+#: Here, and not in the book's style sheet, so that a table looks the same in a notebook that is run elsewhere.
+_LOOKS = [
+    {"selector": "caption", "props": "caption-side:top;text-align:left"},
+    # The words of a caption stay on the screen when the table is wider than it.
+    {"selector": "caption span", "props": "display:inline-block;position:sticky;left:0;max-width:min(100%,88vw)"},
+    {"selector": "th, td", "props": "text-align:left;vertical-align:top"},
+    {"selector": "td.number", "props": "text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums"},
+    {"selector": "th.col_heading[colspan]", "props": "text-align:center"},
+    {"selector": "td.missing", "props": "font-style:italic"},
+]
 
 
-def table_html(table, caption: str | None = None, decimals: int | Mapping[str, int] = DECIMALS):
-    """A pandas DataFrame, or a list of mappings, as an HTML table for the page; an ``IPython.display.HTML``.
+def table_html(table: Any, caption: str | None = None, decimals: int | Mapping[str, int] = DECIMALS) -> HTML:
+    """A data frame, or a list of mappings, as an HTML table for the page.
 
     Args:
-        table: ``results.table1(...)`` for example; with column levels, cells of the upper ones are joined.
+        table: numbers and text; with column levels, equal neighbours of the upper ones are joined. An index other than
+            0, 1, 2, ... becomes the first column.
         caption: written above; plain text.
-        decimals: digits after the point, one number or one per column name of any level (default: DECIMALS).
+        decimals: digits after the point, one number or one per column name of any level (default: `DECIMALS`).
 
-    A missing value in a column named "ours" reads "not run"; numbers in one named "difference" carry their sign.
+    Numbers are right-aligned and never broken across lines, thousands are separated, and a table that is wider than the
+    page scrolls by itself. A missing value in a column named "ours" reads "not run", elsewhere nothing; numbers in a column
+    named "difference" carry their sign.
     """
-    import pandas
-    from IPython.display import HTML
-
     frame = table if isinstance(table, pandas.DataFrame) else pandas.DataFrame(list(table))
-    levels = frame.columns.nlevels
-    columns = [c if isinstance(c, tuple) else (c,) for c in frame.columns]
-    indexed = not isinstance(frame.index, pandas.RangeIndex)
-
-    def digits(column: tuple) -> int:
-        if isinstance(decimals, int):
-            return decimals
-        return next((decimals[part] for part in column if part in decimals), 1)
-
-    out = ['<div style="overflow-x:auto"><table class="table vrnn3d-table">']
-    if caption:
-        out.append(f"<caption>{html.escape(caption)}</caption>")
-    out.append("<thead>")
-    for level in range(levels):
-        cells = []
-        if indexed and level == 0:
-            name = html.escape(str(frame.index.name or ""))
-            cells.append(f'<th scope="col" rowspan="{levels}" style="text-align:left">{name}</th>')
-        at = 0
-        while at < len(columns):
-            span, last = 1, level == levels - 1
-            while not last and at + span < len(columns) and columns[at + span][: level + 1] == columns[at][: level + 1]:
-                span += 1
-            align = "center" if not last else "left" if _is_text(frame.iloc[:, at]) else "right"
-            text = html.escape(str(columns[at][level]))
-            cells.append(f'<th scope="col" colspan="{span}" style="text-align:{align}">{text}</th>')
-            at += span
-        out.append(f"<tr>{''.join(cells)}</tr>")
-    out.append("</thead><tbody>")
-    for label, row in zip(frame.index, frame.itertuples(index=False, name=None)):
-        head = f'<th scope="row" style="text-align:left">{html.escape(str(label))}</th>' if indexed else ""
-        cells = [_cell(value, str(column[-1]), digits(column)) for value, column in zip(row, columns)]
-        body = "".join(f'<td style="{style}">{text}</td>' for text, style in cells)
-        out.append(f"<tr>{head}{body}</tr>")
-    out.append("</tbody></table></div>")
-    return HTML("".join(out))
+    texts = [
+        [_text(value, column, decimals) for value, column in zip(row, frame.columns)] for row in frame.itertuples(index=False)
+    ]
+    headings = [] if isinstance(frame.index, pandas.RangeIndex) else [(str(label),) for label in frame.index]
+    return _page(texts, frame.columns, headings, str(frame.index.name or ""), caption)
 
 
-def comparison_html(table, caption: str | None = None, decimals: int | Mapping[str, int] = DECIMALS):
-    """``results.table1(...)`` made to fit a page: two lines a model, the paper's and ours; an ``IPython.display.HTML``.
+def comparison_html(table: pandas.DataFrame, caption: str | None = None, decimals: int | Mapping[str, int] = DECIMALS) -> HTML:
+    """A table of the paper's numbers beside ours, made to fit a page: two lines a model, the paper's and ours.
+
+    Args:
+        table: columns (protocol, metric, side), side being "paper", "ours" or "difference", and ("", "", "seeds").
+        caption, decimals: as for :func:`table_html`.
 
     Ours carries its difference from the paper's in parentheses, and the number of seeds where it averages several. What
     was not run says so.
     """
-    import pandas
+    groups = list(dict.fromkeys((above, name) for above, name, side in table.columns if side == "ours"))
+    texts: list[list[str]] = []
+    headings: list[tuple[str, ...]] = []
+    for label, row in table.iterrows():
+        paper, ours = [], []
+        for group in groups:
+            theirs, mine = row[*group, "paper"], row[*group, "ours"]
+            digits = _digits(group, decimals)
+            paper.append("" if pandas.isna(theirs) else number(theirs, digits))
+            ours.append(NOT_RUN if pandas.isna(mine) else number(mine, digits))
+            if not pandas.isna(mine + theirs) and (*group, "difference") in row.index:
+                ours[-1] += f" ({number(mine - theirs, digits, '+')})"
+        seeds = int(row["", "", "seeds"])
+        texts += [paper, ours]
+        headings += [(str(label), "the paper"), (str(label), "ours" + (f", {seeds} seeds" if seeds > 1 else ""))]
+    return _page(texts, pandas.MultiIndex.from_tuples(groups), headings, "", caption)
+
+
+def markdown_table(rows: Sequence[Mapping[str, Any]], caption: str = "") -> Markdown:
+    """A table for cells that hold mathematics or code, which HTML would show as written; an ``IPython.display.Markdown``.
+
+    Args:
+        rows: {heading: cell} of each line, all with the headings of the first.
+        caption: written above, in italics.
+    """
+    from IPython.display import Markdown
+
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *([str(cell) for cell in row.values()] for row in rows)]
+    text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return Markdown(f"*{caption}*\n\n{text}" if caption else text)
+
+
+def number(value: float, digits: int, sign: str = "") -> str:
+    """A number as tables print it: thousands separated, a true minus sign; `sign` "+" also marks what is above zero."""
+    return f"{value:{sign},.{digits}f}".replace("-", MINUS)
+
+
+def _digits(column: Any, decimals: int | Mapping[str, int]) -> int:
+    if isinstance(decimals, int):
+        return decimals
+    levels = column if isinstance(column, tuple) else (column,)
+    return next((decimals[level] for level in levels if level in decimals), 1)
+
+
+def _text(value: Any, column: Any, decimals: int | Mapping[str, int]) -> str:
+    """One cell."""
+    name = column[-1] if isinstance(column, tuple) else column
+    if value is None or (isinstance(value, (float, np.floating)) and np.isnan(value)):
+        return NOT_RUN if name == "ours" else ""
+    if isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_)):
+        return number(int(value), 0)
+    if isinstance(value, (float, np.floating)):
+        return number(float(value), _digits(column, decimals), "+" if name == "difference" else "")
+    return " ".join(str(value).split())
+
+
+def _page(
+    texts: list[list[str]], columns: pandas.Index, headings: Sequence[tuple[str, ...]], corner: str, caption: str | None
+) -> HTML:
+    """The table in a box that scrolls.
+
+    `headings` are those of each row, none, one or two of them; of two, the first is joined over every pair of rows. `corner`
+    is written above the first.
+    """
     from IPython.display import HTML
 
-    groups = list(dict.fromkeys((a, b) for a, b, side in table.columns if side == "ours"))
-    flat = []
-    for label, row in table.iterrows():
-        seeds = int(row["", "", "seeds"])
-        paper: dict[tuple, Any] = {("model", ""): label, ("", ""): "the paper"}
-        ours: dict[tuple, Any] = {("model", ""): "", ("", ""): "ours" + (f", {seeds} seeds" if seeds > 1 else "")}
-        for group in groups:
-            digits = decimals if isinstance(decimals, int) else decimals.get(group[1], 1)
-            theirs, mine = row[*group, "paper"], row[*group, "ours"]
-            paper[group] = "" if pandas.isna(theirs) else _number(theirs, digits)
-            ours[group] = "not run" if pandas.isna(mine) else _number(mine, digits)
-            if not pandas.isna(mine + theirs) and (*group, "difference") in row.index:
-                ours[group] += f" ({_number(mine - theirs, digits, '+')})"
-        flat += [paper, ours]
-    head, sub = [], []
-    keys = list(flat[0]) if flat else []
-    for key in keys:
-        if not head or head[-1][0] != key[0]:
-            head.append([key[0], 0])
-        head[-1][1] += 1
-        align = "right" if key in groups else "left"
-        sub.append(f'<th scope="col" style="text-align:{align}">{html.escape(key[1])}</th>')
-    out = ['<div style="overflow-x:auto"><table class="table vrnn3d-table">']
-    if caption:
-        out.append(f"<caption>{html.escape(caption)}</caption>")
-    tops = "".join(
-        f'<th scope="colgroup" colspan="{span}" style="text-align:{"left" if name == "model" else "center"}">'
-        f"{html.escape(name)}</th>"
-        for name, span in head
+    rows = range(len(texts))  # rows are told apart by their place: headings need not differ
+    two = bool(headings) and len(headings[0]) == 2
+    frame = pandas.DataFrame(texts, index=pandas.MultiIndex.from_arrays([[i // 2 for i in rows], rows]) if two else rows)
+    frame.columns = columns.map(lambda name: tuple(map(_escaped, name)) if isinstance(name, tuple) else _escaped(name))
+    classes = frame.map(_class_of)
+    depth, narrow = frame.columns.nlevels, [i for i in range(len(columns)) if _is_numeric(classes.iloc[:, i])]
+    heads = [f"th.level{depth - 1}.col{i}" for i in narrow]
+    frame.columns.names = [""] * (depth - 1) + [_escaped(corner)]
+
+    styler = (
+        frame.style.format(escape="html").set_td_classes(classes).set_uuid(f"{zlib.crc32(repr((texts, caption)).encode()):08x}")
     )
-    out.append(f"<thead><tr>{tops}</tr><tr>{''.join(sub)}</tr></thead><tbody>")
-    for line in flat:
-        cells = []
-        if label := line["model", ""]:
-            cells = [f'<th scope="rowgroup" rowspan="2" style="text-align:left">{html.escape(label)}</th>']
-        for key in keys[1:]:
-            style = "text-align:right;white-space:nowrap" if key in groups else "text-align:left;white-space:nowrap"
-            if line[key] == "not run":
-                style += f";font-style:italic;color:{GREY}"
-            cells.append(f'<td style="{style}">{html.escape(line[key])}</td>')
-        out.append(f"<tr>{''.join(cells)}</tr>")
-    out.append("</tbody></table></div>")
-    return HTML("".join(out))
+    styler.set_table_attributes('class="table vrnn3d-table"')
+    styler.set_table_styles(_LOOKS + [{"selector": ", ".join(heads), "props": "text-align:right"}] * bool(heads))
+    if caption:
+        styler.set_caption(f"<span>{_escaped(caption)}</span>")
+    if not headings:
+        styler.hide(axis="index")
+    for level in range(len(headings[0]) if headings else 0):
+        step = 2 if two and level == 0 else 1
+        styler.format_index(lambda i, level=level, step=step: _escaped(headings[i * step][level]), level=level)
+    styler.cell_ids = False
+    name, drawn = _escaped(caption or "table"), _SPACE.sub("", styler.to_html(sparse_index=True, sparse_columns=True))
+    return HTML(
+        f'<div class="vrnn3d-scroll" style="overflow-x:auto" tabindex="0" role="region" aria-label="{name}">{drawn}</div>'
+    )
 
 
-def _number(value: float, digits: int, sign: str = "") -> str:
-    return f"{value:{sign}.{digits}f}".replace("-", "\N{MINUS SIGN}")
+def _is_numeric(classes: pandas.Series) -> bool:
+    """Whether a column holds numbers, of which some may be missing."""
+    return bool(len(classes)) and classes.str.contains("number").all()
 
 
-def _is_text(column) -> bool:
-    return any(isinstance(value, str) for value in column)
+def _escaped(name: Any) -> str:
+    return html.escape(str(name))
+
+
+def _class_of(text: str) -> str:
+    return "number missing" if text in _MISSING else "number" if _NUMBER.fullmatch(text) or not text else ""

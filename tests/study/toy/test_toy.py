@@ -1,19 +1,20 @@
-"""The toy experiment: its ball, its stacked networks, its scores, and the figures of the loss chapter."""
+"""The toy experiment: its ball, its stacked networks, its scores, its record, and what the chapter says of it."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
-import matplotlib
-import numpy as np
 import pytest
 import torch
 
-from vrnn3d.study.figures import loss
-from vrnn3d.study import results, toy
 from vrnn3d.layers.gaussian import SIGMA_MIN
+from vrnn3d.losses import VARIANTS
+from vrnn3d.study import toy
+from vrnn3d.study.catalogue import WIRINGS
+from vrnn3d.study.records import folder, read_json, write_json
+from vrnn3d.study.toy.__main__ import main
 
-matplotlib.use("Agg")
 SMALL = toy.Settings(steps=3, batch=4, length=6, hidden=8, latent=3, test_sequences=5, samples=6)
 
 
@@ -119,7 +120,7 @@ def test_after_the_context_the_networks_see_their_own_predictions_only():
     assert torch.equal(one, two) and one.shape == (1, 4, 3, toy.HORIZON, 2)
 
 
-@pytest.mark.parametrize("wiring", toy.WIRINGS)
+@pytest.mark.parametrize("wiring", WIRINGS)
 def test_the_posterior_gets_data_gradient_under_z_q_only(wiring):
     ensemble = toy.Ensemble([toy.Run("kl_ll", wiring, 0)], SMALL)
     frames = toy.fly(*toy.launch(4, generator()), 6, generator(1))[0][None]
@@ -160,15 +161,15 @@ def test_another_unit_changes_the_loss_by_a_minus_b_log_unit_and_no_prediction()
     assert change.tolist() == pytest.approx([0, SMALL.latent * math.log(1e-2)], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_training_learns_the_motion_and_equation_13_narrows_the_prior():
     settings = toy.Settings(steps=150, batch=16, test_sequences=40, samples=10)
     trained = toy.train(toy.grid(("kl_qp", "kl_ll"), ("z_q",), (0,)), settings, progress=False)
-    test = toy.held_out(40)
-    record = toy.measure(trained, test)
-    kl, ll = record["runs"].values()
-    assert kl["scores"]["mean_frame"]["mean"] < 0.7 * record["references"]["copy last"]["mean_frame"]["mean"]
-    assert ll["curves"]["log_std_prior"][-1] < kl["curves"]["log_std_prior"][-1] - 1
-    assert ll["scores"]["variance"]["mean"] < 0.1 * kl["scores"]["variance"]["mean"]
+    record = toy.measure(trained, toy.held_out(40))
+    kl, ll = record.runs.values()
+    assert kl.scores["mean_frame"].mean < 0.7 * record.references["copy last"]["mean_frame"].mean
+    assert ll.curves["log_std_prior"][-1] < kl.curves["log_std_prior"][-1] - 1
+    assert ll.scores["variance"].mean < 0.1 * kl.scores["variance"].mean
 
 
 @pytest.mark.parametrize("arguments, message", [
@@ -178,6 +179,11 @@ def test_training_learns_the_motion_and_equation_13_narrows_the_prior():
 def test_unknown_names_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         toy.grid(**arguments)
+
+
+def test_settings_are_checked():
+    with pytest.raises(ValueError, match="toy.lr is 0, but must be a number above 0"):
+        toy.Settings(lr=0)
 
 
 def test_no_runs_is_refused():
@@ -210,8 +216,7 @@ def test_the_true_sampler_pays_twice_and_wins_where_it_should():
     test = toy.held_out(600)
     truth = test.frames[:, toy.CONTEXT :]
     table = {
-        name: {k: float(v.mean()) for k, v in toy.scores(p, truth).items()}
-        for name, p in toy.references(test, 50).items()
+        name: {k: float(v.mean()) for k, v in toy.scores(p, truth).items()} for name, p in toy.references(test, 50).items()
     }
     sampler, mean = table["true sampler"], table["true mean"]
     assert sampler["average"] / mean["average"] == pytest.approx(2, rel=0.1)
@@ -219,7 +224,7 @@ def test_the_true_sampler_pays_twice_and_wins_where_it_should():
     assert sampler["crps"] < 0.8 * mean["crps"] and sampler["best"] < 0.2 * mean["best"]
 
 
-# --- the record and the figures ---------------------------------------------------------------------------------------
+# --- the record -------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -230,67 +235,100 @@ def record():
 
 def test_the_command_writes_a_complete_record(tmp_path, capsys):
     path = tmp_path / "ball.json"
-    toy.main(["--out", str(path), "--steps", "2", "--seeds", "1", "--batch", "2", "--test-sequences", "4"])
-    written = results.read_json(path)
-    assert "28 runs" in capsys.readouterr().out and len(written["runs"]) == 28
-    assert written["settings"]["steps"] == 2 and written["steps"] == [1, 2]
-    assert {"code", "machine", "versions", "date", "references"} <= set(written)
-    run = written["runs"]["kl_ll z_q floor 0.1 seed 0"]
-    assert run["sigma_min"] == SIGMA_MIN and len(run["curves"]["floor_fraction"]) == 2
+    main(["--out", str(path), "--steps", "2", "--seeds", "1", "--batch", "2", "--test-sequences", "4"])
+    written = toy.read(path)
+    assert "28 runs" in capsys.readouterr().out and len(written.runs) == 28
+    assert written.settings.steps == 2 and written.settings.speed == toy.SPEED and written.steps == (1, 2)
+    assert written.provenance is not None and written.provenance.versions["torch"]
+    run = written.runs["kl_ll z_q floor 0.1 seed 0"]
+    assert run.sigma_min == SIGMA_MIN and len(run.curves["floor_fraction"]) == 2
+
+
+def test_predictions_at_hand_are_scored_as_those_drawn_anew():
+    trained = toy.train(toy.grid(("kl_ll",), seeds=(0,)), SMALL, progress=False)
+    test = toy.held_out(5)
+    assert toy.measure(trained, test) == toy.measure(trained, test, toy.futures(trained.ensemble, test, SMALL.samples))
 
 
 def test_the_committed_record_is_whole_and_keeps_the_identity():
-    path = results.folder() / "toy" / "ball.json"
-    if not path.exists():
-        pytest.skip("no recorded toy run in this checkout")
-    written = results.read_json(path)
-    seeds = range(len({run["seed"] for run in written["runs"].values()}))
-    expected = {run.label for run in toy.grid(seeds=seeds, floors=(0.0, SIGMA_MIN))}
-    assert set(written["runs"]) == expected and written["code"]["dirty"] is False
-    for run in written["runs"].values():
-        mean = {name: entry["mean"] for name, entry in run["scores"].items()}
+    written = toy.read(folder() / "toy" / "ball.json")
+    expected = {run.label for run in toy.grid(seeds=written.seeds, floors=(0.0, SIGMA_MIN))}
+    assert set(written.runs) == expected
+    assert written.provenance is not None and written.provenance.code.dirty is False
+    for run in written.runs.values():
+        mean = {name: entry.mean for name, entry in run.scores.items()}
         assert mean["average"] == pytest.approx(mean["mean_frame"] + mean["variance"], rel=1e-3)
-        assert all(entry["interval"][0] <= entry["mean"] <= entry["interval"][1] for entry in run["scores"].values())
+        assert all(entry.interval[0] <= entry.mean <= entry.interval[1] for entry in run.scores.values())
 
 
-def test_every_figure_draws(record):
-    import matplotlib.pyplot as plt
+def test_a_record_comes_back_as_it_was(record, tmp_path):
+    rounded = toy.read(toy.write(record, tmp_path / "ball.json"))
+    assert toy.read(toy.write(rounded, tmp_path / "again.json")) == rounded
+    assert rounded.mean("crps", "kl_ll", "z_q") == pytest.approx(record.mean("crps", "kl_ll", "z_q"), rel=1e-5)
 
-    draws = {
-        "log_std": loss.toy_log_std(record),
-        "scores": loss.toy_scores(record, SIGMA_MIN),
-        "budget": loss.toy_budget(record),
-        "floor": loss.toy_floor(record, SIGMA_MIN),
-        "minima": loss.minima(),
-        "surfaces": loss.surfaces(0.5, ("kl_pq", "kl_ll"), 2),
-        "ball": loss.ball(torch.rand(20, 2), {"one": torch.rand(5, 12, 2), "two": torch.rand(5, 12, 2)}, 8),
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda values: values.update(schema=1), "has schema 1; this version of vrnn3d reads schema 2"),
+        (lambda values: values["settings"].update(steps=0), "settings.steps is 0, but must be a whole number of at least 1"),
+        (lambda values: values.pop("runs"), "runs is missing"),
+    ],
+)
+def test_a_file_that_is_no_record_is_told(record, tmp_path, change, message):
+    values = read_json(toy.write(record, tmp_path / "ball.json"))
+    change(values)
+    with pytest.raises(ValueError, match=message):
+        toy.read(write_json(values, tmp_path / "ball.json"))
+
+
+# --- what the chapter says --------------------------------------------------------------------------------------------
+
+
+def scored(record, score, **values):
+    """The record with that mean of a score for variants (by name) and references (as "true sampler")."""
+
+    def changed(scores, value):
+        return scores | {score: dataclasses.replace(scores[score], mean=value)}
+
+    runs = {
+        key: dataclasses.replace(run, scores=changed(run.scores, values[run.variant])) if run.variant in values else run
+        for key, run in record.runs.items()
     }
-    lines = {name: sum(len(axes.lines) for axes in figure.axes) for name, figure in draws.items()}
-    plt.close("all")
-    assert lines["log_std"] == 4 * 7 * 2 and lines["floor"] == 2 * 7 * 2
-    assert lines["scores"] == 5 * (1 + 2 * 14 * 2)  # a rule, and a bar and a dot per run
-    assert lines["minima"] == 3 * 7
-    assert len(draws["budget"].axes[0].patches) == 2 * 16
+    truth = changed(record.references["true sampler"], values.get("truth", record.references["true sampler"][score].mean))
+    return dataclasses.replace(record, runs=runs, references=record.references | {"true sampler": truth})
 
 
-def test_gradient_flow_collapses_under_equation_13_only_where_predicted():
-    narrow = {variant: loss.drift(variant, [0, 8])[-1] for variant in loss.VARIANTS}
-    for variant, (mean_q, _, mean_p, log_p) in narrow.items():
-        assert abs(mean_p - mean_q) < 0.05
-        assert (log_p < -3) == (variant in ("kl_ll", "kl_ll_half", "kl_ll_mirror"))
-    assert narrow["kl_ll_balanced"][3] - narrow["kl_ll_balanced"][1] == pytest.approx(math.log(2) / 2, abs=1e-3)
+def test_scores_are_averaged_over_seeds(record):
+    both = record.by_seed("average", "kl_qp", "z_q", SIGMA_MIN)
+    assert set(both) == {0, 1} and record.mean("average", "kl_qp", "z_q", SIGMA_MIN) == pytest.approx(sum(both.values()) / 2)
+    assert len(record.select(0.0, wiring="z_p")) == 2 * len(VARIANTS) and record.seeds == [0, 1]
 
 
-def test_the_animation_has_alt_text_and_a_still():
-    page = loss.drift_animation('two "bells"', ("kl_pq", "kl_ll"), frames=3).data
-    assert 'alt="two &quot;bells&quot;"' in page and page.count("data:image/webp;base64,") == 2
-    assert "prefers-reduced-motion" in page
-    with pytest.raises(ValueError, match="alt is empty"):
-        loss.drift_animation(" ")
+def test_seeds_in_which_one_loss_beats_another_are_counted(record):
+    rows = toy.wins(scored(record, "best", kl_ll=1.0, kl_qp=2.0), "kl_ll", "kl_qp", (0.0, SIGMA_MIN))
+    assert [(row["decoded"], row["floor"]) for row in rows] == [
+        ("z_p", "none"),
+        ("z_q", "none"),
+        ("z_p", "0.1"),
+        ("z_q", "0.1"),
+    ]
+    assert {row["best of 50"] for row in rows} == {"2 of 2"}
 
 
-def test_bootstrap_intervals_hold_the_mean(record):
-    for run in record["runs"].values():
-        low, high = run["scores"]["average"]["interval"]
-        assert low <= run["scores"]["average"]["mean"] <= high
-        assert np.isfinite([low, high]).all()
+def test_the_truth_is_ranked_among_the_networks(record):
+    others = {variant: 1.0 + i for i, variant in enumerate(VARIANTS)}
+    made = scored(record, "average", truth=2.5, **others)  # two losses score lower
+    assert toy.rank_of_truth(made, "z_q", 0.0) == (3, 1 + len(VARIANTS))
+    assert toy.rank_of_truth(made, None, 0.0) == (5, 1 + 2 * len(VARIANTS))
+    rows = toy.ranking(made, {name: name for name in VARIANTS}, "z_q", 0.0)
+    assert [row[""] for row in rows][:4] == ["kl_pq", "kl_qp", "true sampler", "kl_ll"]
+    assert rows[2]["average of 50"] == "2.500 (3)" and "(" not in rows[0]["sample variance"]
+
+
+def test_shares_and_gaps(record):
+    made = scored(record, "variance", truth=2.0, **dict.fromkeys(VARIANTS, 0.5))
+    assert toy.variance_share(made, "z_p") == pytest.approx(25)
+    run = record.select(0.0, "kl_ll", "z_q")[1]
+    gap = run.curves["log_std_posterior"][-1] - run.curves["log_std_prior"][-1]
+    assert toy.final_gaps(record, "kl_ll", "z_q")[1] == gap

@@ -1,0 +1,39 @@
+"""The average over samples is taken apart, and records whose numbers do not add up are told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from synthetic import record, score
+
+from vrnn3d.evaluation.scores import Evaluation
+from vrnn3d.study.error_parts import error_parts
+
+
+def evaluated(seed: int, average: float, variance: float, samples: int = 5, **more):
+    mse = replace(score(average), mean_frame=average - 10.0, best=average - 12.0)
+    entry = Evaluation(3, samples, {"mse": mse, "sample_variance": score(variance)})
+    return replace(record(seed=seed, **more), evaluation={"test": {"10->3": entry}})
+
+
+def test_parts_are_means_over_seeds():
+    (parts,) = error_parts([evaluated(0, 30.0, 10.0), evaluated(1, 40.0, 10.0)], "10->3")
+    assert (parts.seeds, parts.average, parts.mean_frame, parts.variance, parts.best) == (2, 35.0, 25.0, 10.0, 23.0)
+
+
+def test_models_with_a_single_prediction_have_no_parts():
+    assert error_parts([evaluated(0, 30.0, 10.0, samples=1)], "10->3") == []
+    assert error_parts([evaluated(0, 30.0, 10.0)], "10->10") == []
+
+
+def test_the_lowest_average_comes_first():
+    found = error_parts([evaluated(0, 40.0, 10.0), evaluated(0, 30.0, 10.0, experiment="vrnn2d")], "10->3")
+    assert [parts.average for parts in found] == [30.0, 40.0]
+
+
+def test_numbers_that_do_not_add_up_are_told():
+    with pytest.raises(
+        ArithmeticError, match="in paper/vrnn3d_kl_ll/seed0, test, 10->3, the average MSE 30 is not .* variance, 11"
+    ):
+        error_parts([evaluated(0, 30.0, 11.0)], "10->3")

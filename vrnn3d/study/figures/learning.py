@@ -1,0 +1,119 @@
+"""Learning curves: the validation error of every system while it was trained, against what the training took."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vrnn3d.show import closed
+from vrnn3d.study.figures.curves import as_list, legend_names
+from vrnn3d.study.figures.style import colour, seaborn_dashes
+from vrnn3d.study.records import Record
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def _cpu_hours(record: Record) -> float:
+    """CPU hours of one training sequence: wall time by the threads of every process."""
+    machine = record.provenance.machine
+    if not machine.device.startswith("CPU"):
+        raise ValueError(f"{record.name} was trained on {machine.device}, not on a processor; leave it out of CPU hours")
+    hours = record.training.seconds * machine.threads * record.training.processes / 3600
+    return hours / max(1, record.training.sequences)
+
+
+def _petaflops(record: Record) -> float:
+    """1e15 operations of one training sequence."""
+    if record.gigaflops is None:
+        raise ValueError(f"the operations of {record.name} were not counted; record it again, or leave it out")
+    return record.gigaflops / 1e6
+
+
+@dataclass(frozen=True)
+class Length:
+    """A way to measure a training."""
+
+    label: str  #: of the axis
+    of_a_sequence: Callable[[Record], float]  #: how much one training sequence of a record takes
+
+
+#: What a training can be measured by.
+LENGTHS: dict[str, Length] = {
+    "sequences": Length("training sequences", lambda record: 1.0),
+    "cpu_hours": Length("CPU hours of training", _cpu_hours),
+    "gigaflops": Length("useful operations of the training (PFLOP)", _petaflops),
+}
+
+
+def learning_curves(
+    records: Record | Iterable[Record], x: str = "sequences", pool: str = "test", protocol: str = "10->10"
+) -> Figure:
+    """The validation error of every system while it was trained, on one axis: MSE, and percent of a black frame.
+
+    Args:
+        records: of as many systems and seeds as there are; a line each, a colour per system. The legend begins with the
+            system that ends lowest.
+        x: what is counted: "sequences" seen, "cpu_hours" spent or "gigaflops" spent (drawn in units of 1e15 operations).
+        pool, protocol: the test set of which the records know the MSE of black frames. The axis on the right needs it, and
+            is left out where no record has it.
+
+    Raises:
+        ValueError: naming the record that has no validation curve, or cannot be measured by `x`; for records whose black
+            frames differ, which were made on different data.
+    """
+    import matplotlib.pyplot as plt
+    import seaborn
+    from matplotlib.ticker import EngFormatter
+
+    records = as_list(records)
+    if x not in LENGTHS:
+        raise ValueError(f"x is {x!r}, but must be one of: {', '.join(LENGTHS)}")
+    names = legend_names(records, seeds=False)
+    points = _validation(records, names, x)
+    last = points.groupby(["system", "seed"])["mse"].last().groupby("system").mean()
+    experiments = {name: record.experiment for record, name in zip(records, names)}
+    figure, axes = plt.subplots(figsize=(7.6, 4.6))
+    seaborn.lineplot(
+        points, x="x", y="mse", hue="system", style="system", units="seed", estimator=None, ax=axes, lw=1.7,
+        hue_order=list(last.sort_values().index), style_order=list(last.sort_values().index),
+        palette={name: colour(experiment) for name, experiment in experiments.items()}, dashes=seaborn_dashes(experiments),
+    )  # fmt: skip
+    axes.set(xlabel=LENGTHS[x].label, ylabel="validation MSE of a frame")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+    _percent_axis(axes, records, pool, protocol)
+    seaborn.move_legend(axes, "upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, title="", handlelength=2.6)
+    return closed(figure)
+
+
+def _validation(records: Sequence[Record], names: Sequence[str], x: str) -> pandas.DataFrame:
+    import pandas
+
+    parts = []
+    for record, name in zip(records, names):
+        seen, mse = record.curve("validation_sequences"), record.curve("validation_mse")
+        if not len(mse) or len(seen) != len(mse):
+            raise ValueError(f"the record {record.name} has no validation curve; leave it out")
+        parts.append(
+            pandas.DataFrame({"x": seen * LENGTHS[x].of_a_sequence(record), "mse": mse, "system": name, "seed": record.seed})
+        )
+    return pandas.concat(parts)
+
+
+def _percent_axis(axes: Axes, records: Sequence[Record], pool: str, protocol: str) -> None:
+    """The same scale on the right, in percent of the MSE of black frames."""
+    entries = (record.measured(pool, protocol) for record in records)
+    found = [entry.baselines["black"] for entry in entries if entry and "black" in entry.baselines]
+    if not found:
+        return
+    if max(found) > 1.02 * min(found):
+        spread = f"{min(found):.1f} to {max(found):.1f}"
+        raise ValueError(f"black frames have an MSE from {spread}: these records are of different data")
+    percent = 100 / found[0]
+    functions: Any = (lambda mse: mse * percent, lambda share: share / percent)
+    axes.secondary_yaxis("right", functions=functions).set_ylabel("percent of a black frame")
