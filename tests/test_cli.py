@@ -1,25 +1,67 @@
-"""The command line: every command has help, works at smoke size, and says what is wrong in one sentence."""
+"""The command line: every command has help, works at a small size, and says what is wrong in one sentence."""
 
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from vrnn3d.study import results
-from vrnn3d.cli import main
+from trials import MINI
+from vrnn3d import checkpoint, published
+from vrnn3d.cli import COMMANDS, main
+from vrnn3d.config import config_hash
+from vrnn3d.study import folders, records
+from vrnn3d.study import run as study
+from vrnn3d.study.profiles import get
+from vrnn3d.study.queue import QUEUES
+from vrnn3d.training import stop
+
+
+def said(capsys, *arguments: str, status: int = 0) -> str:
+    """What a command prints when it ends as it should: stdout, or the one line on stderr of one that fails."""
+    assert main(list(arguments)) == status
+    out, err = capsys.readouterr()
+    if status:
+        assert len(err.splitlines()) == 1 and "Traceback" not in err, err
+        return err.strip()
+    return out
+
+
+def wrong(capsys, *arguments: str) -> str:
+    """What is said of a command line that cannot be read: exit 2, one line."""
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    err = capsys.readouterr().err
+    assert ended.value.code == 2 and len(err.splitlines()) == 1, err
+    return err.strip()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    out = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert out.startswith(f"usage: vrnn3d {command}") and len(out.split("\n\n")[1]) > 20, "it says what the command does"
+
+
+def test_the_commands_are_listed_with_examples(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    out = capsys.readouterr().out
+    assert all(f"    {name} " in out for name in COMMANDS) and "examples:" in out
+    assert wrong(capsys).startswith("vrnn3d: ")
+
+
+# --- one run, and what is done with it --------------------------------------------------------------------------------
 
 FEW = ["train.sequences=8", "train.batch=4", "data.sequences=[8,4,4]", "eval.sequences=2", "eval.samples=2", "eval.batch=2"]
-NAMES = ["data", "list", "train", "evaluate", "predict", "publish", "bench", "book"]
-
-
-@pytest.mark.parametrize("command", NAMES)
-def test_every_command_has_help(command, capsys):
-    with pytest.raises(SystemExit) as stop:
-        main([command, "--help"])
-    assert stop.value.code == 0
-    assert "usage" in capsys.readouterr().out
+FEW += ["eval.protocols=[[5,5]]", "data.length=12", "train.context=[5]", "data.size=16", "data.digit_size=8"]
 
 
 @pytest.fixture(scope="module")
@@ -27,173 +69,262 @@ def run(tmp_path_factory):
     """A short training, its folder and its record, made by the command."""
     root = tmp_path_factory.mktemp("runs")
     assert main(["train", "vrnn3d_kl_ll", "--quiet", "--out", str(root), "--set", *FEW]) == 0
-    folder = root / "smoke" / "vrnn3d_kl_ll" / "seed0"
-    return folder, json.loads((folder / "record.json").read_text())
+    (path,) = root.rglob("record.json")
+    return path.parent, records.read(path)
 
 
-def test_training_writes_a_valid_record(run):
-    _, record = run
-    results.validate(record)
-    assert record["status"] == "finished" and record["training"]["sequences"] == 8
-    assert set(record["evaluation"]["train"]) == {"5->10", "5->15", "10->10", "10->20"}
-    assert record["parameters"]["total"] > 0 and record["versions"]["torch"]
-    assert "MNIST" in record["data"]["description"]
+def test_training_with_settings_of_one_s_own_writes_a_record_under_a_name_of_its_own(run):
+    folder, record = run
+    assert record.finished and record.training.sequences == 8 and record.training.updates == 2
+    assert folder.parts[-3:] == ("smoke", f"vrnn3d_kl_ll+{record.config_hash[:8]}", "seed0")
+    assert record.experiment == folder.parts[-2] and record.config_hash != config_hash(get("vrnn3d_kl_ll", "smoke"))
+
+
+def test_the_same_command_again_does_nothing_new(run, capsys, monkeypatch):
+    folder, record = run
+    monkeypatch.setattr(study, "train", lambda *_, **__: pytest.fail("it is trained again"))
+    out = said(capsys, "train", "vrnn3d_kl_ll", "--quiet", "--out", str(folder.parents[2]), "--set", *FEW)
+    assert f"finished: 8 sequences; {folder / 'record.json'}" in out
+    assert f"test 5->5: MSE {record.score('test', '5->5'):.2f}" in out and "black" in out
 
 
 def test_evaluating_again(run, capsys):
     folder, record = run
-    assert main(["evaluate", str(folder), "--quiet", "--samples", "2", "--sequences", "2"]) == 0
+    out = said(capsys, "evaluate", str(folder), "--quiet")
+    assert str(folder / "evaluation.json") in out
     again = json.loads((folder / "evaluation.json").read_text())["evaluation"]
-    assert again["test"]["10->10"]["mse"]["average"] == pytest.approx(
-        record["evaluation"]["test"]["10->10"]["mse"]["average"], rel=1e-4
-    )
+    assert again["test"]["5->5"]["scores"]["mse"]["average"] == pytest.approx(record.score("test", "5->5"), rel=1e-4)
+    said(capsys, "evaluate", str(folder), "--quiet", "--samples", "1", "--sequences", "1", "--out", str(folder / "e.json"))
+    entry = json.loads((folder / "e.json").read_text())["evaluation"]["test"]["5->5"]
+    assert (entry["samples"], entry["sequences"]) == (1, 1)
 
 
-def test_predicting_and_publishing(run, tmp_path, capsys, monkeypatch):
-    from PIL import Image
+@pytest.fixture
+def clip(tmp_path):
+    path = tmp_path / "clip.npy"
+    np.save(path, np.random.default_rng(0).integers(0, 256, (12, 16, 16), np.uint8))
+    return str(path)
 
-    from vrnn3d import checkpoint
 
+def test_predicting_and_publishing(run, clip, tmp_path, capsys, monkeypatch):
     folder, record = run
-    clip, out = tmp_path / "clip.npy", tmp_path / "future.webp"
-    np.save(clip, np.random.default_rng(0).integers(0, 256, (12, 32, 32), np.uint8))
-    assert main(["predict", str(clip), "--out", str(out), "--model", str(folder), "--frames", "4"]) == 0
-    assert "smoke" in capsys.readouterr().out
+    monkeypatch.setattr(published, "home", lambda: tmp_path / "weights")
+    monkeypatch.chdir(tmp_path)
+    out = tmp_path / "future.webp"
+    told = said(capsys, "predict", clip, "--out", str(out), "--model", str(folder), "--context", "6", "--frames", "4")
+    assert "6 frames given, 4 predicted" in told and "MSE" not in told, "the clip's end is continued: nobody knows the truth"
     with Image.open(out) as image:
-        assert image.n_frames == 14
-    monkeypatch.setattr(checkpoint, "PUBLISHED", tmp_path / "weights")
-    assert main(["publish", str(folder), "--name", "mine"]) == 0
-    about = json.loads((tmp_path / "weights" / "mine" / "model.json").read_text())
-    assert about["sequences"] == 8 and about["config"]["name"] == "vrnn3d_kl_ll"
+        assert image.n_frames == 10
+    told = said(capsys, "predict", clip, "--out", str(out), "--model", str(folder), "--start", "0", "--context", "6")
+    assert "last frame repeated: MSE" in told
+
+    files = said(capsys, "publish", str(folder), "--name", "mine").split()
+    assert {path.rpartition("/")[2] for path in files} == {"README.md", "config.json", "model.safetensors"}
+    about = json.loads((tmp_path / "weights" / "mine" / "config.json").read_text())
+    assert about["sequences"] == 8 and about["config"]["name"] == record.experiment
     card = (tmp_path / "weights" / "mine" / "README.md").read_text()
-    assert "--model mine" in card and f"| {record['config_hash']}" in card.replace("`", "")
-    assert "README.md" in capsys.readouterr().out
+    assert "--model mine" in card and record.config_hash in card
+    assert "no plain name" in said(capsys, "publish", str(folder), "--name", "../mine", status=1)
 
 
-def test_predicting_takes_the_published_weights_first_and_the_newest_run_else(run, tmp_path, capsys, monkeypatch):
-    import shutil
-
-    from vrnn3d import checkpoint
-
+def test_published_weights_come_before_the_newest_run(run, clip, tmp_path, capsys, monkeypatch):
     folder, _ = run
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(checkpoint, "PUBLISHED", tmp_path / "weights")
-    np.save("clip.npy", np.random.default_rng(0).integers(0, 256, (12, 32, 32), np.uint8))
-    arguments = ["predict", "clip.npy", "--frames", "2", "--samples", "1"]
-    assert main(arguments) == 1
-    assert "no published weights 'vrnn3d' (none are published yet)" in capsys.readouterr().err
+    monkeypatch.setattr(published, "home", lambda: tmp_path / "weights")
+    monkeypatch.setattr(published, "places", lambda: [tmp_path / "weights"])
+    predict = ["predict", clip, "--context", "6", "--frames", "2", "--samples", "1"]
+    assert "no weights are published yet" in said(capsys, *predict, status=1)
     loaded = []
     load = checkpoint.load_run
     monkeypatch.setattr(checkpoint, "load_run", lambda path, *rest: loaded.append(path) or load(path, *rest))
-    shutil.copytree(folder, "runs/smoke/vrnn3d_kl_ll/seed0")
-    assert main(arguments) == 0 and [path.name for path in loaded] == ["checkpoint.pt"]
-    assert main(["publish", "runs/smoke/vrnn3d_kl_ll/seed0"]) == 0
+    shutil.copytree(folder, "runs/smoke/mine/seed0")
+    said(capsys, *predict)
+    assert len(loaded) == 1
+    said(capsys, "publish", "runs/smoke/mine/seed0")
     loaded.clear()
-    assert main(arguments) == 0 and loaded == [], "published weights come before runs"
+    said(capsys, *predict)
+    assert loaded == [], "published weights come before runs"
 
 
-def test_listing_the_queue(capsys, tmp_path):
-    assert main(["list", "--out", str(tmp_path)]) == 0
-    out = capsys.readouterr().out
-    assert "vrnn3d_kl_ll" in out and "to do" in out
-    assert "queue tune (12 of 12 runs to do)" in out and "without L1" in out
+# --- lists ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_overview_names_groups_profiles_and_queues(capsys, tmp_path):
+    out = said(capsys, "list", "--out", str(tmp_path))
+    for words in ("table3", "vrnn3d_kl_ll", "smoke", "half", "runs done"):
+        assert words in out
+    assert all(f"  {name} " in out for name in QUEUES)
+
+
+def test_listing_a_queue_a_profile_and_a_group(capsys, tmp_path, mini):
+    mini("black", "vrnn3d_kl")
+    assert said(capsys, "train", "black", "--profile", MINI, "--quiet", "--out", str(tmp_path))
+    out = said(capsys, "list", MINI, "--out", str(tmp_path))
+    lines = [line.split()[:2] for line in out.splitlines()]
+    assert lines[0] == ["done", "black"] and out.splitlines()[1].startswith("to do  vrnn3d_kl ")
+    assert "also a profile" in out
+    todo = said(capsys, "list", MINI, "--todo", "--out", str(tmp_path))
+    assert "vrnn3d_kl" in todo and "black" not in todo
+    assert "Black frames" in said(capsys, "list", "baselines") and "tune_l2" in said(capsys, "list", "tune")
+    assert "nothing called 'nothing' to list; queues: " in said(capsys, "list", "nothing", status=1)
+
+
+def test_a_damaged_record_stops_no_list(capsys, tmp_path, mini):
+    mini("black", "copy_last")
+    folder = folders.run_folder(tmp_path, get("black", MINI), 0)
+    folder.mkdir(parents=True)
+    (folder / folders.RECORD).write_text("{}")
+    with pytest.warns(UserWarning, match=str(folder / folders.RECORD)):
+        assert "to do  black" in said(capsys, "list", MINI, "--out", str(tmp_path))
+
+
+# --- queues -----------------------------------------------------------------------------------------------------------
+
+
+def next_of_queue(tmp_path, *more: str) -> list[str]:
+    return ["train", "--next", MINI, "--quiet", "--out", str(tmp_path / "runs"), *more]
+
+
+def test_the_queue_is_worked_through_and_recorded(tmp_path, mini, capsys):
+    results = mini("black", "convlstm2d", seeds=(0, 1))
+    out = said(capsys, *next_of_queue(tmp_path, "--record"))
+    assert out.count("finished: ") == out.count("recorded: ") == 4
+    done = records.read_records(results)
+    assert [(r.experiment, r.seed, r.finished) for r in done] == [
+        ("black", 0, True), ("black", 1, True), ("convlstm2d", 0, True), ("convlstm2d", 1, True),
+    ]  # fmt: skip
+    assert (results / MINI / "convlstm2d" / "seed0.npz").exists() and not (results / MINI / "convlstm2d" / "seed1.npz").exists()
+    assert said(capsys, *next_of_queue(tmp_path, "--record")) == "the queue is done\n"
+
+
+def test_a_run_that_was_finished_and_not_recorded_is_recorded_without_training(tmp_path, mini, capsys, monkeypatch):
+    results = mini("black", "convlstm2d")
+    said(capsys, *next_of_queue(tmp_path))
+    assert not list(results.rglob("*.json"))
+    monkeypatch.setattr(study, "run", lambda *_, **__: pytest.fail("it is run again"))
+    out = said(capsys, *next_of_queue(tmp_path, "--record"))
+    assert out.count("recorded: ") == 2 and len(records.read_records(results)) == 2
+
+
+def test_settings_of_one_s_own_tick_off_no_entry(tmp_path, mini, capsys):
+    mini("vrnn3d_kl")
+    root = str(tmp_path / "runs")
+    said(capsys, "train", "vrnn3d_kl", "--profile", MINI, "--quiet", "--out", root, "--set", "train.lr=0.5")
+    assert "to do  vrnn3d_kl " in said(capsys, "list", MINI, "--out", root)
+    assert "finished: " in said(capsys, *next_of_queue(tmp_path))
+
+
+def test_one_computation_under_two_names_is_done_once(tmp_path, mini, capsys):
+    results = mini("loss_kl_pq_z_p")
+    said(capsys, *next_of_queue(tmp_path, "--record"))
+    assert records.read_records(results)[0].experiment == "loss_kl_pq_z_p"
+    mini("vrnn3d_kl")
+    assert said(capsys, *next_of_queue(tmp_path)) == "the queue is done\n"
+
+
+def test_a_damaged_record_stops_no_queue(tmp_path, mini, capsys):
+    results = mini("black", "copy_last")
+    folder = folders.run_folder(tmp_path / "runs", get("black", MINI), 0)
+    folder.mkdir(parents=True)
+    (folder / folders.RECORD).write_text("{}")
+    with pytest.warns(UserWarning, match="taken for unfinished"):
+        out = said(capsys, *next_of_queue(tmp_path, "--record"))
+    assert out.count("recorded: ") == 2 and len(records.read_records(results)) == 2
+
+
+def test_a_warning_is_one_line(tmp_path, mini):
+    folder = folders.run_folder(tmp_path, get("black", "half"), 0)
+    folder.mkdir(parents=True)
+    (folder / folders.RECORD).write_text("{}")
+    command = [sys.executable, "-m", "vrnn3d", "list", "half", "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"vrnn3d: {folder / folders.RECORD}") and "taken for unfinished" in line
+
+
+def test_a_run_that_another_process_holds_is_left_to_it(tmp_path, mini, capsys):
+    mini("black", "copy_last")
+    # The profile is this process's own: the other one is told the folder.
+    code = (
+        "import fcntl, sys\n"
+        "file = open(sys.argv[1], 'w')\n"
+        "fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+        "print('held', flush=True); sys.stdin.read()\n"
+    )
+    folder = folders.run_folder(tmp_path / "runs", get("black", MINI), 0)
+    folder.mkdir(parents=True)
+    command = [sys.executable, "-c", code, str(folder / ".claim")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        try:
+            assert other.stdout.readline().strip() == "held"
+            out = said(capsys, *next_of_queue(tmp_path))
+        finally:
+            other.kill()
+    assert "copy_last" in out and "black/" not in out
+    assert "black" in said(capsys, *next_of_queue(tmp_path))
+
+
+def test_a_time_limit_ends_the_queue_at_a_checkpoint(tmp_path, mini, capsys, monkeypatch):
+    results = mini("convlstm2d", "black")
+    monkeypatch.setattr(stop.StopRule, "asks", lambda rule, updates: rule.max_minutes is not None)
+    out = said(capsys, *next_of_queue(tmp_path, "--max-minutes", "60", "--record"))
+    assert "cut: " in out and "black" not in out
+    assert [record.finished for record in records.read_records(results)] == [False]
+    out = said(capsys, *next_of_queue(tmp_path, "--record"))
+    assert [record.finished for record in records.read_records(results)] == [True, True]
+
+
+# --- mistakes ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
         (["train", "nothing"], "no experiment 'nothing'; there are: vrnn3d_kl_ll"),
-        (["train", "--profile", "huge"], "no profile 'huge'"),
         (["train", "tune_l2"], "no experiment 'tune_l2' at profile 'smoke'"),
         (["train", "--set", "lr"], "NAME=VALUE"),
-        (["train", "--set", "train.speed=1"], "no setting 'train.speed'"),
-        (["train", "--record", "--set", "train.lr=1"], "--record"),
-        (["predict", "nowhere.mp4", "--model", "nothing"], "no published weights 'nothing'"),
-        (["evaluate", "nowhere"], "no published weights 'nowhere'"),
+        (["train", "--set", "train.speed=1"], "no setting train.speed; there are"),
+        (["train", "--set", "model.name=vrnn4d"], "no model 'vrnn4d'; there are: vrnn3d"),
+        (["train", "--set", "model.options.depth=4"], "vrnn3d has no argument depth; its arguments are"),
+        (["train", "--set", "loss.variant=kl"], "no latent loss 'kl'; there are: kl_pq"),
+        (["train", "--record", "--set", "train.lr=1"], "--record is for the study's own runs"),
+        (["train", "--record", "--clips", "clips"], "--record is for the study's own runs"),
+        (["train", "--next", "full", "--set", "train.lr=1"], "--next takes runs of the study as they are"),
+        (["train", "--device", "tpu"], "there is no device 'tpu' here; there are: cpu"),
+        (["predict", "nowhere.mp4", "--model", "nothing"], "'nothing' is neither a run nor published weights"),
+        (["evaluate", "nowhere"], "'nowhere' is neither a run nor published weights"),
+        (["publish", "nowhere"], "there is no checkpoint at nowhere"),
     ],
 )
 def test_mistakes_get_one_sentence(arguments, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert main(arguments) == 1
-    error = capsys.readouterr().err.strip()
-    assert message in error and "Traceback" not in error and len(error.splitlines()) == 1
+    assert message in said(capsys, *arguments, status=1)
 
 
-def test_the_next_of_the_queue(tmp_path, monkeypatch, capsys):
-    """--next takes the first run that has no finished record, and then the next."""
-    from vrnn3d import config
-    from vrnn3d.study import catalogue
-
-    get = catalogue.get
-    short = {n: v for n, _, v in (pair.partition("=") for pair in FEW)}
-    short = {n: config.as_tuples(json.loads(v)) for n, v in short.items()} | {"train.sequences": 400}
-    monkeypatch.setattr(catalogue, "get", lambda name, profile: config.override(get(name, profile), short))
-    monkeypatch.setattr(catalogue, "queue", lambda which="full": [("copy_last", "smoke", 0), ("convlstm2d", "smoke", 1)])
-    monkeypatch.setenv("VRNN3D_RESULTS", str(tmp_path / "results"))
-    arguments = ["train", "--next", "--quiet", "--out", str(tmp_path / "runs"), "--record"]
-    assert main([*arguments, "--max-minutes", "0.001"]) == 0
-    first = results.find("copy_last", "smoke", 0, tmp_path / "results")
-    assert first["status"] == "finished"
-    cut = results.find("convlstm2d", "smoke", 1, tmp_path / "results")
-    assert cut is None or cut["status"] == "cut"
-    short["train.sequences"] = 8
-    assert main([*arguments[:-2], str(tmp_path / "anew"), "--record"]) == 0
-    assert results.find("convlstm2d", "smoke", 1, tmp_path / "results")["status"] == "finished"
-    assert main(arguments) == 0
-    assert "the queue is done" in capsys.readouterr().out
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["train", "--profile", "huge"], "invalid choice: 'huge'"),
+        (["train", "--next", "huge"], "invalid choice: 'huge'"),
+        (["train", "--seed", "-1"], "'-1' is not a whole number of at least 0"),
+        (["train", "--max-minutes", "nan"], "'nan' is not a number above 0"),
+        (["train", "--max-minutes", "0"], "'0' is not a number above 0"),
+        (["train", "--clips", ""], "it is empty"),
+        (["train", "--out", ""], "it is empty"),
+        (["predict", "x", "--frames", "-1"], "'-1' is not a whole number of at least 1"),
+        (["predict", "x", "--samples", "0"], "'0' is not a whole number of at least 1"),
+        (["predict", "x", "--size", "0"], "'0' is not a whole number of at least 8"),
+        (["evaluate", "x", "--samples", "0"], "'0' is not a whole number of at least 1"),
+        (["fly"], "invalid choice: 'fly'"),
+    ],
+)
+def test_a_command_line_that_cannot_be_read_is_told_in_one_line(arguments, message, capsys):
+    assert message in wrong(capsys, *arguments)
 
 
-def test_processes_share_a_queue(tmp_path, monkeypatch, capsys):
-    """A run that another process holds is left to it; when that process ends, however, the claim is gone."""
-    import subprocess
-    import sys
+@pytest.mark.parametrize("setting", ["loss.variant=kl", "model.name=vrnn4d", "model.options.depth=4", "model.horizon=5"])
+def test_models_and_losses_are_looked_for_before_the_data(setting, tmp_path, capsys, monkeypatch):
+    from vrnn3d.training import loop
 
-    from vrnn3d.study import catalogue
-    from vrnn3d.study.run import claim
-
-    monkeypatch.setattr(catalogue, "queue", lambda which: [("copy_last", "smoke", 0)])
-    monkeypatch.setenv("VRNN3D_RESULTS", str(tmp_path / "results"))
-    root, experiment = tmp_path / "runs", catalogue.get("copy_last", "smoke")
-    code = (
-        "import sys; from vrnn3d import experiments; from vrnn3d.study.run import claim\n"
-        "with claim(sys.argv[1], catalogue.get('copy_last', 'smoke'), 0) as mine:\n"
-        "    print(mine, flush=True); sys.stdin.read()"
-    )
-    other = subprocess.Popen(
-        [sys.executable, "-c", code, str(root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert other.stdout.readline().strip() == "True"
-        with claim(root, experiment, 0) as mine:
-            assert not mine
-        assert main(["train", "--next", "small", "--quiet", "--out", str(root)]) == 0
-        assert not (root / "smoke" / "copy_last" / "seed0" / "record.json").exists()
-    finally:
-        other.kill()
-        other.wait()
-    with claim(root, experiment, 0) as mine:
-        assert mine
-
-
-def test_an_unknown_queue_is_named(capsys):
-    assert main(["train", "--next", "huge", "--quiet"]) == 1
-    assert "no queue 'huge'; there are: full, small, tune, kth" in capsys.readouterr().err
-
-
-def test_the_sweep_leaves_records_and_no_pictures(tmp_path, monkeypatch):
-    """`--next tune` is one command for all of it; its runs are ranked, not looked at."""
-    from vrnn3d import config
-    from vrnn3d.study import catalogue, tuning
-
-    get = catalogue.get
-    changes = {n: config.as_tuples(json.loads(v)) for n, _, v in (pair.partition("=") for pair in FEW)}
-    small = get("vrnn3d_kl_ll", "smoke")
-    changes |= {"data.size": 32, "data.digit_size": 14, "train.validate_every": 0.1, "train.sequences": 80}
-    changes |= {f"model.options.{name}": value for name, value in small.model.options.items()}
-    monkeypatch.setattr(catalogue, "get", lambda name, profile: config.override(get(name, profile), changes))
-    monkeypatch.setattr(catalogue, "queue", lambda which: [("tune_l2", "tune", 0)] if which == "tune" else [])
-    monkeypatch.setenv("VRNN3D_RESULTS", str(tmp_path / "results"))
-    assert main(["train", "--next", "tune", "--quiet", "--record", "--out", str(tmp_path / "runs")]) == 0
-    record = results.find("tune_l2", "tune", 0, tmp_path / "results")
-    assert record["status"] == "finished" and len(tuning.ranking([record])) == 1
-    assert not list(tmp_path.rglob("*.npz"))
+    monkeypatch.setattr(loop, "build", lambda *_, **__: pytest.fail("data are loaded"))
+    said(capsys, "train", "vrnn3d_kl", "--out", str(tmp_path), "--set", setting, status=1)

@@ -138,6 +138,8 @@ def _converted(value: Any, kind: Any, limits: typing.Mapping[str, Any]) -> Any:
         if len(arguments) == 2 and arguments[1] is Ellipsis:
             if len(value) < limits.get("items", 0):
                 raise _Wrong
+            if arguments[0] is float and not limits and all(type(item) in (int, float) for item in value):
+                return _finite(value)
             return tuple(_converted(item, arguments[0], limits) for item in value)
         if len(value) != len(arguments):
             raise _Wrong
@@ -153,6 +155,14 @@ def _converted(value: Any, kind: Any, limits: typing.Mapping[str, Any]) -> Any:
     if not _within(value, limits):
         raise _Wrong
     return value
+
+
+def _finite(numbers: typing.Sequence[float]) -> tuple[float, ...]:
+    """A curve, or the scores of every sequence: thousands of numbers that need no more than this."""
+    found = tuple(map(float, numbers))
+    if not all(map(math.isfinite, found)):
+        raise _Wrong
+    return found
 
 
 def _with_tuples(value: Any) -> Any:

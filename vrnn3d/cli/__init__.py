@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from importlib import import_module
 from typing import NoReturn
 
@@ -78,6 +79,11 @@ def _terminate(number: int, frame: object) -> NoReturn:
     raise _Terminated("terminated")
 
 
+def _one_line(message: Warning | str, *_: object, **__: object) -> str:
+    """A warning as a user wants it: without the line of code that gave it."""
+    return f"vrnn3d: {message}\n"
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run a command; 0 on success, 1 after an error that is the user's to mend (one sentence on stderr), 2 for a
     command line that is wrong, 130 or 143 after an interrupt."""
@@ -86,6 +92,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser(chosen if chosen in COMMANDS else "").parse_args(argv)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
+    usual, warnings.formatwarning = warnings.formatwarning, _one_line
     try:
         return args.function(args) or 0
     except BrokenPipeError:  # the reader of our output, `head` say, has had enough
@@ -100,3 +107,5 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print(f"vrnn3d {args.command}: {error}", file=sys.stderr)
         return 1
+    finally:
+        warnings.formatwarning = usual

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vrnn3d.study.queue import Run
+    from vrnn3d.study.records import Record
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _overview(args: argparse.Namespace, groups: list[str]) -> None:
     from vrnn3d.study import catalogue, profiles, queue
+    from vrnn3d.study.records import read_records
 
     print("experiments, by group (vrnn3d list GROUP)")
     for group in groups:
@@ -46,22 +52,24 @@ def _overview(args: argparse.Namespace, groups: list[str]) -> None:
     for name, profile in profiles.PROFILES.items():
         print(f"  {name:12} {profile.summary}")
     print("\nqueues (vrnn3d list QUEUE)")
+    done = read_records()
     for name in queue.QUEUES:
-        left, runs = _left(name, args.out), queue.runs(name)
+        left, runs = _left(name, args.out, done), queue.runs(name)
         print(f"  {name:12} {len(runs) - len(left)} of {len(runs)} runs done: {queue.QUEUES[name].summary}")
 
 
-def _left(name: str, out: str) -> list:
-    from vrnn3d.study import queue, records
+def _left(name: str, out: str, done: list[Record]) -> list[Run]:
+    from vrnn3d.study import queue
     from vrnn3d.study.folders import waiting
 
-    return list(waiting(out, queue.unfinished(name, records.read_records())))
+    return list(waiting(out, queue.unfinished(name, done)))
 
 
 def _queue(name: str, args: argparse.Namespace) -> None:
     from vrnn3d.study import queue
+    from vrnn3d.study.records import read_records
 
-    left = set(_left(name, args.out))
+    left = set(_left(name, args.out, read_records()))
     for run in queue.runs(name):
         if run in left or not args.todo:
             state = "to do" if run in left else "done"

@@ -16,6 +16,7 @@ from vrnn3d import checkpoint
 from vrnn3d.config import Experiment
 from vrnn3d.data import Dataset, build
 from vrnn3d.device import autocast, compiled, fast_matrix_products, pick_device, to_device, uses_bfloat16
+from vrnn3d.losses import find_latent_loss
 from vrnn3d.rollout import usable_length
 from vrnn3d.training import order, schedules
 from vrnn3d.training.distributed import Team
@@ -81,6 +82,7 @@ def train(
     fast_matrix_products(place)
 
     order.seed_weights(seed)
+    find_latent_loss(experiment.loss.variant)  # an unknown name ends here, not after the data were loaded
     model = checkpoint.model_of(experiment).to(place)
     length = usable_length(model, experiment.data.length)
     data = build(experiment.data, "train", device=place)
