@@ -209,13 +209,28 @@ def die_with(driver: int) -> None:
     def watch() -> None:
         while os.getppid() == driver:
             time.sleep(0.5)
-        import psutil
-
-        for child in psutil.Process().children(recursive=True):
-            child.kill()
+        _kill_children()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _children() -> set:
+    """The processes that this one has started, and those that they have."""
+    import psutil
+
+    return set(psutil.Process().children(recursive=True))
+
+
+def _kill_children(but: Iterable = ()) -> None:
+    """Kill what :func:`_children` finds now, but for those given."""
+    import psutil
+
+    for child in _children() - set(but):
+        try:
+            child.kill()
+        except psutil.NoSuchProcess:
+            pass
 
 
 def _importable(root: Path) -> str:
@@ -288,6 +303,7 @@ def execute(
         }
         before = {name: os.environ.get(name) for name in settings}
         os.environ.update(settings)
+        others = _children()
         try:
             pool = ProcessPoolExecutor(
                 min(jobs, len(todo)), get_context("spawn"), initializer=die_with, initargs=(os.getpid(),)
@@ -297,11 +313,15 @@ def execute(
                 for source in sorted(todo, key=lambda source: source.stem not in LONGEST):
                     target, key = todo[source]
                     running[pool.submit(_run_one, source, target, parameters, key, root)] = source
-                for done in as_completed(running):
-                    if failure := done.result():
-                        failures.append(failure)
-                    bar.set_postfix_str(running[done].stem)
-                    bar.update()
+                try:
+                    for done in as_completed(running):
+                        if failure := done.result():
+                            failures.append(failure)
+                        bar.set_postfix_str(running[done].stem)
+                        bar.update()
+                except KeyboardInterrupt:
+                    _kill_children(but=others)  # leaving the pool would wait for notebooks that may run for minutes
+                    raise
         finally:
             for name, value in before.items():
                 if value is None:

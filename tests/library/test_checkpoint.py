@@ -1,91 +1,245 @@
-"""Published weights: parts, the card beside them, and what is left behind when something fails."""
+"""Checkpoints and published weights: what comes back is what was written, or the file is named that is not."""
 
 from __future__ import annotations
+
+import json
+import os
+import pickle
+import random
+import shutil
 
 import pytest
 import torch
 
-from vrnn3d import checkpoint, config
-from vrnn3d.study import catalogue
+from trials import tiny
+from vrnn3d import checkpoint, published
+from vrnn3d.files import Damaged
+from vrnn3d.training.loop import train
 
 
-def record(name="vrnn3d_kl_ll", profile="paper", **changes) -> dict:
-    """A record as far as a model card shows it."""
-    experiment = catalogue.get(name, profile)
-    score = {"average": 45.678, "interval": [44.0, 47.25], "mean_frame": 40.125, "best": 39.0}
-    entry = {"sequences": 1000, "samples": 50, "mse": score, "ssim": {"average": 0.8764}, "psnr": {"average": 20.5}}
-    return {
-        "experiment": name,
-        "profile": profile,
-        "seed": 2,
-        "title": experiment.title,
-        "status": "finished",
-        "config": config.to_dict(experiment),
-        "config_hash": "0123456789ab",
-        "code": {"commit": "f" * 40, "dirty": True},
-        "machine": {"device": "a device"},
-        "versions": {"torch": "9.9"},
-        "date": "2031-02-03",
-        "parameters": {"total": 12_942_625, "prior": 5},
-        "training": {"sequences": 600_000, "steps": 9_375, "seconds": 630.0, "precision": "bfloat16"},
-        "data": {"description": "Moving MNIST: two digits"},
-        "evaluation": {"test": {"10->10": entry}},
-        **changes,
-    }
-
-
-def test_a_model_card_says_what_the_record_says():
-    card = checkpoint.model_card("mine", record())
-    for words in (
-        "# 3D VRNN, KL-LL",
-        "experiment `vrnn3d_kl_ll`, profile `paper`, seed 2",
-        "not the weights of the paper's authors",
-        "12,942,625",
-        "Moving MNIST: two digits",
-        "600,000 sequences in 9,375 steps of 64, Adam at 0.001",
-        "10.5 minutes, bfloat16",
-        "a device; PyTorch 9.9",
-        "f" * 40 + " (modified)",
-        "0123456789ab",
-        "2031-02-03",
-        "| test | 10->10 | 1,000 | 50 | 45.68 [44.00, 47.25] | 40.12 | 0.876 | 20.50 |",
-        'vrnn3d.load("mine")',
-        "torch.rand(1, 10, 1, 64, 64)",
-        "64 x 64 pixels, with 5 or 10 frames of context",
-        "Grey frames",
-        "MIT",
-    ):
-        assert words in card, words
-    assert "cut" not in card and "do not compare" not in card
-
-
-def test_a_model_card_hides_no_weakness():
-    short = checkpoint.model_card("m", record(profile="smoke", status="cut", evaluation={}))
-    assert "**cut**" in short and "not evaluated" in short and "do not compare with any published ones" in short
-    plain = checkpoint.model_card("m", record("convlstm2d", parameters={"total": 7}))
-    assert "kl_" not in plain, "a deterministic model has no latent loss"
-
-
-def test_a_card_is_written_whole_or_not_at_all(tmp_path):
-    path = checkpoint.publish_card(record(), tmp_path / "mine")
-    before = path.read_text(encoding="utf-8")
-    assert path.name == "README.md" and "--model mine" in before
-    broken = record()
-    del broken["machine"]
-    with pytest.raises(KeyError):
-        checkpoint.publish_card(broken, tmp_path / "mine")
-    assert path.read_text(encoding="utf-8") == before
-    assert [p.name for p in path.parent.iterdir()] == ["README.md"]
-
-
-def test_publishing_again_leaves_no_parts_of_a_larger_model(tmp_path, monkeypatch):
-    experiment = catalogue.get("vrnn3d_kl_ll", "smoke")
+def model_and_experiment():
     torch.manual_seed(0)
-    model = checkpoint.model_of(experiment)
+    return checkpoint.model_of(tiny()), tiny()
+
+
+@pytest.fixture
+def weights(tmp_path, monkeypatch):
+    """A function that publishes a small model as "mine" below the working directory, and returns its folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(published, "places", lambda: [tmp_path / "weights"])
+    model, experiment = model_and_experiment()
+
+    def publish():
+        published.publish(model.state_dict(), experiment, "mine", {"seed": 3}, "# A card\n", tmp_path / "weights")
+        return tmp_path / "weights" / "mine"
+
+    return publish
+
+
+# --- checkpoints ------------------------------------------------------------------------------------------------------
+
+TENSORS = {"a": torch.arange(6.0).view(2, 3), "n": torch.tensor(3)}
+STATE = {"config": "{}", "model": TENSORS, "step": 4, "sums": {}, "best": None}
+
+
+def test_a_state_comes_back(tmp_path):
+    checkpoint.save(tmp_path, STATE)
+    for path in (tmp_path, tmp_path / checkpoint.CHECKPOINT, str(tmp_path)):
+        state = checkpoint.load_state(path)
+        assert state.keys() == STATE.keys() and state["step"] == 4 and state["best"] is None
+        assert all(torch.equal(value, STATE["model"][name]) for name, value in state["model"].items())
+
+
+def test_a_digest_covers_names_shapes_types_and_values():
+    digests = {
+        checkpoint.digest(state)
+        for state in (
+            STATE,
+            {**STATE, "step": 5},
+            {**STATE, "model": {"b": STATE["model"]["a"]}},
+            {**STATE, "model": {"a": STATE["model"]["a"].double(), "n": STATE["model"]["n"]}},
+            {**STATE, "model": {"a": STATE["model"]["a"].view(3, 2), "n": STATE["model"]["n"]}},
+            {**STATE, "model": {"a": -STATE["model"]["a"], "n": STATE["model"]["n"]}},
+        )
+    }
+    assert len(digests) == 6
+    assert checkpoint.digest(dict(reversed(STATE.items()))) == checkpoint.digest(STATE)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_flipped_bit_is_found_or_changes_nothing(tmp_path, seed):
+    checkpoint.save(tmp_path, STATE)
+    path = tmp_path / checkpoint.CHECKPOINT
+    content = bytearray(path.read_bytes())
+    chance = random.Random(seed)
+    content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+    path.write_bytes(content)
+    try:
+        state = checkpoint.load_state(path)
+    except Damaged as error:
+        assert str(path) in str(error) and "delete it to train anew" in str(error) and "\n" not in str(error)
+    else:
+        assert checkpoint.digest(state) == checkpoint.digest(STATE)
+
+
+class Bomb:
+    def __reduce__(self):
+        return os.system, ("touch exploded",)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"junk", pickle.dumps(Bomb()), b"PK\x03\x04" + b"\0" * 100],
+    ids=["empty", "junk", "pickle", "archive"],
+)
+def test_what_is_no_checkpoint_is_named_and_not_run(tmp_path, monkeypatch, content):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "file.pt"
+    path.write_bytes(content)
+    with pytest.raises(Damaged, match="file.pt is no checkpoint of vrnn3d, or is damaged"):
+        checkpoint.load_state(path)
+    torch.save({"model": {}}, path)  # of another program
+    with pytest.raises(Damaged, match="file.pt is no checkpoint of vrnn3d"):
+        checkpoint.load_state(path)
+    assert os.listdir(tmp_path) == ["file.pt"]
+
+
+def test_a_fault_of_the_machine_is_not_called_damage(tmp_path, monkeypatch):
+    """Advice to delete a file follows a failed check of its content only."""
+    checkpoint.save(tmp_path, STATE)
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "PART_BYTES", 20_000)
-        assert len(checkpoint.publish(model, experiment, tmp_path / "m", {})) > 2
-    checkpoint.publish(model, experiment, tmp_path / "m", {})
-    assert [p.name for p in (tmp_path / "m").glob("*.safetensors")] == ["model-00001-of-00001.safetensors"]
-    again, _ = checkpoint.load_published("m", root=tmp_path)
-    assert again.state_dict().keys() == model.state_dict().keys()
+
+        def refuse(path):
+            raise PermissionError(13, "Permission denied", str(path))
+
+        patch.setattr("pathlib.Path.read_bytes", refuse)
+        with pytest.raises(PermissionError):
+            checkpoint.load_state(tmp_path)
+    with pytest.raises(FileNotFoundError, match="there is no checkpoint at .*; train one with: vrnn3d train"):
+        checkpoint.load_state(tmp_path / "nowhere")
+
+
+def test_a_run_comes_back_ready_for_prediction(tmp_path):
+    train(tiny("convlstm2d"), 0, tmp_path, progress=False)
+    for source in (tmp_path, tmp_path / checkpoint.CHECKPOINT):
+        model, experiment = checkpoint.load_any(source)
+        assert not model.training and experiment == tiny("convlstm2d")
+        assert checkpoint.folder_of(source) == tmp_path
+    state = checkpoint.load_state(tmp_path)
+    assert all(torch.equal(value, state["evaluated"][name]) for name, value in checkpoint.load(tmp_path).state_dict().items())
+
+
+def test_where_nothing_is_named_the_newest_run_is_taken(tmp_path, weights):
+    assert checkpoint.default_source() == published.DEFAULT, "and what that lacks is told when it is loaded"
+    for name, age in (("old", 100), ("new", 50)):
+        folder = tmp_path / "runs" / name
+        checkpoint.save(folder, STATE)
+        os.utime(folder / checkpoint.CHECKPOINT, (age and 10**9 - age,) * 2)
+    assert checkpoint.default_source() == str(tmp_path.joinpath("runs", "new", checkpoint.CHECKPOINT).relative_to(tmp_path))
+    shutil.copytree(weights(), tmp_path / "weights" / published.DEFAULT)
+    assert checkpoint.default_source() == published.DEFAULT
+
+
+# --- published weights ------------------------------------------------------------------------------------------------
+
+
+def test_published_weights_are_found_by_name_and_by_path(weights):
+    folder = weights()
+    assert published.names() == ["mine"]
+    model, experiment = model_and_experiment()
+    for source in ("mine", str(folder)):
+        again, same = checkpoint.load_any(source)
+        assert same == experiment and again.state_dict().keys() == model.state_dict().keys()
+    about = json.loads((folder / published.CONFIG).read_text())
+    assert about["seed"] == 3 and set(about["files"]) == {published.WEIGHTS}
+    assert (folder / published.CARD).read_text() == "# A card\n"
+    with pytest.raises(FileNotFoundError, match="'yours' is neither a run nor published weights .published weights are: mine."):
+        checkpoint.load("yours")
+
+
+def test_large_weights_are_published_in_parts(weights, monkeypatch):
+    monkeypatch.setattr(published, "PART_BYTES", 5_000)
+    folder = weights()
+    parts = sorted(folder.glob("*.safetensors"))
+    assert len(parts) > 2 and all(path.name.endswith(f"-of-{len(parts):05d}.safetensors") for path in parts)
+    index = json.loads((folder / published.INDEX).read_text())["weight_map"]
+    assert set(index.values()) == {path.name for path in parts}
+    again, _ = checkpoint.load_any("mine")
+    assert set(index) == set(again.state_dict())
+    monkeypatch.undo()
+
+
+def test_publishing_again_leaves_nothing_of_the_larger_model(weights, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(published, "PART_BYTES", 5_000)
+        weights()
+    folder = weights()
+    assert {path.name for path in folder.iterdir()} == {published.WEIGHTS, published.CONFIG, published.CARD}
+    assert [path.name for path in folder.parent.iterdir()] == ["mine"]
+
+
+def test_an_interrupted_publication_leaves_the_one_before(weights, monkeypatch):
+    folder = weights()
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for step in ("_write_parts", "_sha256", "_swap"):
+        with monkeypatch.context() as patch:
+
+            def stop(*_):
+                raise KeyboardInterrupt
+
+            patch.setattr(published, step, stop)
+            with pytest.raises(KeyboardInterrupt):
+                weights()
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+        assert [path.name for path in folder.parent.iterdir()] == ["mine"]
+
+
+def test_weights_put_aside_by_a_killed_publication_come_back(weights):
+    folder = weights()
+    os.rename(folder, published._aside(folder))
+    checkpoint.load_any("mine")
+    assert [path.name for path in folder.parent.iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize(
+    "spoil, told",
+    [
+        (lambda folder: (folder / published.WEIGHTS).unlink(), "model.safetensors is missing; fetch all files of mine again"),
+        (lambda folder: (folder / published.WEIGHTS).write_bytes(b""), "model.safetensors is damaged: its SHA-256"),
+        (lambda folder: (folder / published.CONFIG).write_text("{}"), "config.json does not describe published weights"),
+        (lambda folder: (folder / published.CONFIG).write_text("{"), "config.json does not describe published weights"),
+        (lambda folder: (folder / published.CONFIG).write_text('{"config": {}, "files": []}'), "config.json"),
+    ],
+)
+def test_damaged_weights_are_named(weights, spoil, told):
+    folder = weights()
+    spoil(folder)
+    with pytest.raises(ValueError, match=told) as error:
+        checkpoint.load_any("mine")
+    assert "\n" not in str(error.value)
+
+
+def test_a_flipped_byte_is_found(weights):
+    folder = weights()
+    path = folder / published.WEIGHTS
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(Damaged, match="model.safetensors is damaged"):
+        checkpoint.load_any("mine")
+
+
+def test_weights_of_another_model_are_told(weights):
+    folder = weights()
+    about = json.loads((folder / published.CONFIG).read_text())
+    about["config"]["model"]["options"]["hidden"] = 12
+    (folder / published.CONFIG).write_text(json.dumps(about))
+    with pytest.raises(Damaged, match="do not fit the model that its config.json describes"):
+        checkpoint.load_any("mine")
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "a b", "-x"])
+def test_a_name_is_a_plain_one(weights, tmp_path, name):
+    model, experiment = model_and_experiment()
+    with pytest.raises(ValueError, match="is no plain name"):
+        published.publish(model.state_dict(), experiment, name, {}, "", tmp_path / "weights")

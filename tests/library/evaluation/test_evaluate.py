@@ -12,7 +12,6 @@ from vrnn3d.data import build
 from vrnn3d.evaluation import evaluate as module
 from vrnn3d.evaluation import metrics
 from vrnn3d.evaluation.evaluate import evaluate, examples, predict
-from vrnn3d.evaluation.predict import predict_video
 
 PROTOCOLS = ((3, 4), (3, 6), (6, 4), (6, 6))
 
@@ -104,20 +103,6 @@ def test_prediction_ignores_everything_after_the_context():
     assert 0 <= out[0].min() and out[0].max() <= 1
     few = predict(model, frames, 6, 5, samples=5, at_once=4)  # two sequences at a time and two samples each
     assert few.shape == (2, 5, 5, 1, 16, 16)
-
-
-def test_predicting_a_user_s_video(tmp_path):
-    clip = tmp_path / "clip.npy"
-    np.save(clip, (np.random.default_rng(0).random((12, 40, 50)) * 255).astype(np.uint8))
-    model = model_of(tiny()).eval()
-    rows = predict_video(model, clip, context=8, frames=6, samples=2, size=(16, 20))
-    assert set(rows) == {"truth", "mean", "sample 1", "sample 2"}
-    assert all(row.shape == (14, 16, 20) for row in rows.values())
-    assert torch.equal(rows["truth"][:8], rows["sample 1"][:8])
-    assert not rows["truth"][12:].any(), "there is no truth after the video's end"
-    assert set(predict_video(model_of(tiny("convlstm2d")).eval(), clip, context=8, size=16)) == {"truth", "mean"}
-    with pytest.raises(ValueError, match="12 frames.*smaller --context"):
-        predict_video(model, clip, context=13, size=16)
 
 
 # --- predictions to look at -------------------------------------------------------------------------------------------

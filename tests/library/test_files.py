@@ -1,0 +1,101 @@
+"""Files: whole or not at all, debris swept, and what cannot be written told in one sentence."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+
+from vrnn3d import files
+from vrnn3d.files import CannotWrite, atomic_write, check_writable
+
+
+def test_a_file_appears_whole_and_replaces_the_one_before(tmp_path):
+    path = tmp_path / "new" / "folder" / "file.txt"
+    for text in ("first", "second"):
+        assert atomic_write(path, lambda temporary, text=text: temporary.write_text(text)) == path
+        assert path.read_text() == text and [p.name for p in path.parent.iterdir()] == ["file.txt"]
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no"), KeyboardInterrupt(), OSError("odd")])
+def test_when_anything_fails_the_file_before_stays(tmp_path, error):
+    path = tmp_path / "file.txt"
+    path.write_text("before")
+
+    def fail(temporary):
+        temporary.write_text("half")
+        raise error
+
+    with pytest.raises(type(error)):
+        atomic_write(path, fail)
+    assert path.read_text() == "before" and [p.name for p in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_only_regular_files_are_replaced(tmp_path):
+    (tmp_path / "folder").mkdir()
+    for path, kind in ((tmp_path / "folder", "a folder"), (os.devnull, "no regular file")):
+        with pytest.raises(CannotWrite, match=f"cannot be written, because it is {kind}: choose another name"):
+            atomic_write(path, lambda temporary: temporary.write_text("x"))
+    assert not os.path.isfile(os.devnull)
+
+
+@pytest.mark.parametrize(
+    "number, told",
+    [
+        (errno.ENOSPC, r"the disk is full \(3 bytes were written, [\d,]+ are free\); make room, or choose another folder"),
+        (errno.EDQUOT, "the disk is full"),
+        (errno.EACCES, "choose a folder that you may write to"),
+        (errno.EROFS, "choose a folder that you may write to"),
+        (errno.ENAMETOOLONG, "choose another name"),
+    ],
+)
+def test_what_the_system_refuses_is_told_with_the_file_and_what_to_do(tmp_path, number, told):
+    def refuse(temporary):
+        temporary.write_text("123")
+        raise OSError(number, os.strerror(number))
+
+    with pytest.raises(CannotWrite, match=told) as error:
+        atomic_write(tmp_path / "file.txt", refuse)
+    assert str(tmp_path / "file.txt") in str(error.value) and "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_the_way_of_a_folder_is_told(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(CannotWrite, match="choose another name"):
+        atomic_write(tmp_path / "file" / "below.txt", lambda temporary: temporary.write_text("x"))
+
+
+def test_what_a_killed_writer_left_is_swept_by_the_next_one(tmp_path):
+    code = (
+        "import os, signal, sys\n"
+        "from vrnn3d.files import atomic_write\n"
+        "atomic_write(sys.argv[1], lambda path: (path.write_text('half'), os.kill(os.getpid(), signal.SIGKILL)))\n"
+    )
+    path = tmp_path / "file.txt"
+    done = subprocess.run([sys.executable, "-c", code, str(path)])
+    assert done.returncode == -9 and len(list(tmp_path.iterdir())) == 1 and not path.exists()
+    other = tmp_path / f".other.txt.{files._HOST}-{os.getpid()}-x.part"
+    other.write_text("another file's, and its writer lives")
+    atomic_write(path, lambda temporary: temporary.write_text("whole"))
+    assert {p.name for p in tmp_path.iterdir()} == {"file.txt", other.name}
+
+
+def test_what_a_living_writer_holds_is_left_alone(tmp_path):
+    path = tmp_path / "file.txt"
+    held = tmp_path / f".file.txt.{files._HOST}-{os.getpid()}-x.part"
+    held.write_text("half")
+    atomic_write(path, lambda temporary: temporary.write_text("whole"))
+    assert held.exists()
+
+
+def test_a_folder_is_tried_before_a_long_run(tmp_path):
+    check_writable(tmp_path / "runs")
+    assert list((tmp_path / "runs").iterdir()) == []
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(CannotWrite):
+        check_writable(tmp_path / "file")
