@@ -31,6 +31,8 @@ _FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-pipe",
 )
+_KEY_CODES = {"Tab": 9, "Enter": 13, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
+_KEY_TEXTS = {"Enter": "\r"}
 
 
 def find() -> str | None:
@@ -65,7 +67,8 @@ class Browser:
         )
         os.close(read_commands)
         os.close(write_answers)
-        self._buffer, self._number, self.errors = b"", 0, []
+        self._buffer, self._number = b"", 0
+        self.errors: list[str] = []
         self._session = self._tab = ""
         return self
 
@@ -90,7 +93,7 @@ class Browser:
         text, _, self._buffer = self._buffer.partition(b"\0")
         return json.loads(text)
 
-    def call(self, method: str, seconds: float = 120, **parameters: Any) -> dict:
+    def call(self, method: str, *, seconds: float = 120, **parameters: Any) -> dict:
         """A command of the DevTools protocol; its result."""
         self._number += 1
         command: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
@@ -145,7 +148,7 @@ class Browser:
 
     def evaluate(self, expression: str, seconds: float = 120) -> Any:
         """The value of a JavaScript expression, a promise's when it is one, as plain data."""
-        result = self.call("Runtime.evaluate", seconds, expression=expression, returnByValue=True, awaitPromise=True)
+        result = self.call("Runtime.evaluate", seconds=seconds, expression=expression, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in result:
             details = result["exceptionDetails"]
             raise PageError(details.get("exception", {}).get("description", details["text"]))
@@ -169,7 +172,7 @@ class Browser:
         return left + x * width, top + y * height
 
     def drag(self, *points: tuple[float, float], pause: float = 0.02) -> None:
-        """Press the mouse at the first point of the window, move it through the others, `pause` seconds each, and release it."""
+        """Press the mouse at the first point of the window, move it through the others, `pause` seconds each, and let go."""
         self._mouse("mouseMoved", *points[0], 0)
         self._mouse("mousePressed", *points[0], 1)
         now = time.time()  # events bear the times of a steady hand, however slow the machine is
@@ -182,28 +185,15 @@ class Browser:
         self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, buttons=buttons, clickCount=1, **when)
 
     def press(self, key: str, shift: bool = False) -> None:
-        """Press a key on what has the focus: a letter, or a name such as ArrowLeft, Tab, Enter."""
-        codes = {
-            "ArrowLeft": 37,
-            "ArrowUp": 38,
-            "ArrowRight": 39,
-            "ArrowDown": 40,
-            "Tab": 9,
-            "Enter": 13,
-            " ": 32,
-            "Home": 36,
-            "End": 35,
-        }
-        what = {"key": key, "code": key, "windowsVirtualKeyCode": codes.get(key, ord(key[0])), "modifiers": 8 * shift}
-        text = {"Enter": "\r", " ": " "}.get(key)
-        self.call(
-            "Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", **what, **({"text": text} if text else {})
-        )
+        """Press a key on what has the focus: ArrowLeft, ArrowUp, ArrowRight, ArrowDown, Tab or Enter."""
+        what: dict[str, Any] = {"key": key, "code": key, "windowsVirtualKeyCode": _KEY_CODES[key], "modifiers": 8 * shift}
+        down: dict[str, Any] = {"type": "keyDown", "text": _KEY_TEXTS[key]} if key in _KEY_TEXTS else {"type": "rawKeyDown"}
+        self.call("Input.dispatchKeyEvent", **what, **down)
         self.call("Input.dispatchKeyEvent", type="keyUp", **what)
 
     def screenshot(self, path: Path, selector: str | None = None) -> Path:
         """The window, or one element of the page whole, as a PNG file."""
-        clip = {}
+        clip: dict[str, Any] = {}
         if selector:
             rectangle = f"(() => {{ const r = document.querySelector({json.dumps(selector)}).getBoundingClientRect();"
             x, y, width, height = self.evaluate(rectangle + " return [r.x + scrollX, r.y + scrollY, r.width, r.height]; })()")

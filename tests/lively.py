@@ -22,6 +22,7 @@ def lively(name: str = "vrnn3d", seed: int = 0, **options) -> VideoModel:
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias, std=0.2)
         if isinstance(module, nn.BatchNorm3d):
+            assert module.running_mean is not None and module.running_var is not None
             module.running_mean.normal_(0, 0.3)
             module.running_var.uniform_(0.5, 2)
     return model

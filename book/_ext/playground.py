@@ -87,7 +87,8 @@ def _loss_fallback() -> str:
     numbers = {name: torch.tensor(value, dtype=torch.float64) for name, value in START.items()}
     q, p = Gaussian(numbers["mq"], numbers["sq"]), Gaussian(numbers["mp"], numbers["sp"])
     rows = "".join(
-        f"<tr><td>{html.escape(NAMES.get(name, name))}</td><td>{float(latent_loss(q, p, name)):.3f}</td></tr>" for name in VARIANTS
+        f"<tr><td>{html.escape(NAMES.get(name, name))}</td><td>{float(latent_loss(q, p, name)):.3f}</td></tr>"
+        for name in VARIANTS
     )
     return (
         "<p>With JavaScript there are two Gaussians to drag here. Without, the losses in nats of the prior "
@@ -105,9 +106,10 @@ def loss_fragment() -> str:
 
 
 def offered(root: Path | None = None) -> list[tuple[str, Experiment, VRNN]]:
-    """The published models that the page can run, (name, experiment, model): of Moving MNIST at half scale, one for each loss."""
+    """(name, experiment, model) of the published models that the page can run: digits at half scale, one for each loss."""
     frame = profiles.get("vrnn3d_kl", "half").data.height_width
-    root, found = Path(root or checkpoint.PUBLISHED), {}
+    root = Path(root or checkpoint.PUBLISHED)
+    found: dict[str, tuple[str, Experiment, VRNN]] = {}
     for path in sorted(root.glob("*/model.json")):
         name = path.parent.name
         model, experiment = checkpoint.load_published(name, root=root)
@@ -136,11 +138,11 @@ def sprite(side: int) -> tuple[np.ndarray, list[int]]:
 
 def scene_data(experiment: Experiment) -> dict[str, Any]:
     """What the page is given about the frames: sizes, speeds, digits to choose from, and the scene it starts with."""
-    settings = experiment.data
+    settings: Any = experiment.data  # of Moving MNIST
     pixels, labels = sprite(settings.digit_size)
     low, high = settings.speed_range
     free, speed = settings.size - settings.digit_size, (low + high) / 2
-    ways = ((0.1, 0.15, 0.6, 0.8), (0.7, 0.9, 0.28, -0.96), (0.4, 0.5, -0.8, 0.6), (0.9, 0.2, -0.6, 0.8))  # start, direction
+    ways = ((0.7, 0.2, 0.81, 0.59), (0.3, 0.9, -0.62, -0.79), (0.4, 0.5, -0.8, 0.6), (0.9, 0.2, -0.6, 0.8))  # start, direction
     start = [
         {"sprite": (13, 25, 8, 31)[n % 4], "y": y * free, "x": x * free, "vy": vy * speed, "vx": vx * speed}
         for n, (y, x, vy, vx) in zip(range(settings.digits), ways)
@@ -161,7 +163,8 @@ def scene_data(experiment: Experiment) -> dict[str, Any]:
 
 def _strip(experiment: Experiment, model: VRNN) -> str:
     """A sequence, its samples and their mean as a picture, for those without JavaScript."""
-    data, context = experiment.data, max(experiment.train.context)
+    data: Any = experiment.data  # of Moving MNIST
+    context = max(experiment.train.context)
     moving = MovingMNIST(
         _excerpt(), size=data.size, length=data.length, num_digits=data.digits, digit_size=data.digit_size,
         speed=data.speed, speed_range=data.speed_range, stream="test", count=1,
@@ -174,10 +177,10 @@ def _strip(experiment: Experiment, model: VRNN) -> str:
     rows = {"what happens": frames[0, :, 0]} | {f"sample {k + 1}": sample for k, sample in enumerate(drawn)}
     figure = show.strip({**rows, "mean": drawn.mean(0)}, context=context, every=2)
     out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=110, transparent=True, metadata={"Software": None})
+    figure.savefig(out, format="png", dpi=110, bbox_inches="tight", transparent=True, metadata={"Software": None})
     source = "data:image/png;base64," + base64.b64encode(out.getvalue()).decode()
     return (
-        f'<p>With JavaScript you can throw digits here. Without, one sequence and what {html.escape(experiment.title)} makes of'
+        f"<p>With JavaScript you can throw digits here. Without, one sequence and what {html.escape(experiment.title)} makes of"
         f" its first {context} frames:</p>"
         f'<img src="{source}" style="max-width:100%" alt="Rows of frames of two moving digits: what happens, three samples of'
         ' the model beginning after the given frames, and their mean.">'
@@ -196,9 +199,10 @@ def try_fragment(place: Path, link: str, root: Path | None = None) -> str:
     if not models:
         return (
             "<p><strong>No trained half-scale model is published in this repository yet.</strong> Until there is one, here is"
-            " what such a model is trained with: two Gaussians to drag, and the latent losses between them.</p>" + loss_fragment()
+            " what such a model is trained with: two Gaussians to drag, and the latent losses between them.</p>"
+            + loss_fragment()
         )
-    files = []
+    files: list[dict[str, Any]] = []
     for name, experiment, model in models:
         web.write(model, experiment, place / f"{name}.js")
         size = (place / f"{name}.js").stat().st_size
@@ -206,10 +210,13 @@ def try_fragment(place: Path, link: str, root: Path | None = None) -> str:
         files.append({"name": name, "label": label, "bytes": size, "file": f"{link}/{name}.js"})
     _, experiment, model = models[0]
     data = {**scene_data(experiment), "models": files}
-    values = dict(size=data["size"], length=data["length"], given=show.CONTEXT, predicted=show.PREDICTED)
+    values = {name: data[name] for name in ("size", "length", "low", "high")}
+    values |= dict(first=data["context"] + 1, given=show.CONTEXT, predicted=show.PREDICTED)
     text = fragment("try", ("engine.js", "scene.js", "try.js"), "vrnn3dTry", data, _strip(experiment, model), **values)
     if (total := len(text.encode()) + sum(file["bytes"] for file in files)) > MOST_BYTES:
-        raise ExtensionError(f"the page and its models weigh {total / 1e6:.1f} MB, over {MOST_BYTES / 1e6:.0f}: publish fewer of them")
+        raise ExtensionError(
+            f"the page and its models weigh {total / 1e6:.1f} MB, over {MOST_BYTES / 1e6:.0f}: publish fewer of them"
+        )
     return text
 
 

@@ -55,7 +55,10 @@ def weights(tmp_path_factory):
 def pages(playground, weights, tmp_path_factory):
     """Both playgrounds on bare pages, and their models beside them."""
     folder = tmp_path_factory.mktemp("pages")
-    for name, body in (("loss", playground.loss_fragment()), ("try", playground.try_fragment(folder / "static", "static", weights))):
+    for name, body in (
+        ("loss", playground.loss_fragment()),
+        ("try", playground.try_fragment(folder / "static", "static", weights)),
+    ):
         (folder / f"{name}.html").write_text(PAGE.format(body=body), encoding="utf-8")
     return folder
 
@@ -123,7 +126,11 @@ def test_equation_13_runs_away_while_the_divergence_settles(browser, pages):
         return browser.evaluate(told), browser.evaluate(f"{LOSS}.state.pair")
 
     text, pair = run("kl_pq")
-    assert "settled" in text and pair["mp"] == pytest.approx(pair["mq"], abs=1e-2) and pair["sp"] == pytest.approx(pair["sq"], rel=1e-2)
+    assert (
+        "settled" in text
+        and pair["mp"] == pytest.approx(pair["mq"], abs=1e-2)
+        and pair["sp"] == pytest.approx(pair["sq"], rel=1e-2)
+    )
     text, pair = run("kl_ll")
     assert "without end" in text and pair["sp"] < 2e-3
     browser.evaluate("document.querySelector('[name=vl-moves][value=q]').click()")
@@ -133,7 +140,11 @@ def test_equation_13_runs_away_while_the_divergence_settles(browser, pages):
     browser.evaluate("document.querySelector('[name=vl-moves][value=both]').click()")
     browser.evaluate("document.querySelector('[name=vl-floor]:not([value=\"0\"])').click()")
     text, pair = run("kl_ll")
-    assert "Only the floor holds them" in text and pair["sp"] == pytest.approx(0.1, abs=0.02) and pair["sq"] == pytest.approx(0.1, abs=0.02)
+    assert (
+        "Only the floor holds them" in text
+        and pair["sp"] == pytest.approx(0.1, abs=0.02)
+        and pair["sq"] == pytest.approx(0.1, abs=0.02)
+    )
 
 
 @needs_chromium
@@ -275,9 +286,13 @@ def test_the_page_shows_the_worker_s_predictions_and_their_errors(browser, pages
         ((truth[9] - truth[10:]) ** 2).sum(-1),
     ]
     np.testing.assert_allclose(rows, expected, rtol=1e-5)
-    shown = browser.evaluate("[...document.querySelectorAll('#vrnn3d-try tbody tr')].map((r) => [...r.cells].slice(1).map((c) => c.textContent))")
+    shown = browser.evaluate(
+        "[...document.querySelectorAll('#vrnn3d-try tbody tr')].map((r) => [...r.cells].slice(1).map((c) => c.textContent))"
+    )
     np.testing.assert_allclose(np.array(shown, float), [[row[-1], row.mean()] for row in expected], atol=0.06)
-    browser.evaluate("(() => { const s = document.querySelector('.vt-noise'); s.value = 0; s.dispatchEvent(new Event('input')); })()")
+    browser.evaluate(
+        "(() => { const s = document.querySelector('.vt-noise'); s.value = 0; s.dispatchEvent(new Event('input')); })()"
+    )
     browser.wait(done)
     still = np.array(browser.evaluate(f"{TRY}.samples().map((s) => s.map((f) => [...f]))"))
     np.testing.assert_array_equal(still[0], still[1])
@@ -365,7 +380,9 @@ def test_everything_fits_a_narrow_screen(browser, pages, name):
     browser.open(pages / f"{name}.html", 390, 800)
     assert browser.evaluate("document.documentElement.scrollWidth") == 390
     every = f"[...document.querySelectorAll('#vrnn3d-{name} :is(button, input, canvas, table, label)')]"
-    out = browser.evaluate(f"{every}.map((e) => e.getBoundingClientRect()).filter((r) => r.width && (r.left < 0 || r.right > 390)).length")
+    out = browser.evaluate(
+        f"{every}.map((e) => e.getBoundingClientRect()).filter((r) => r.width && (r.left < 0 || r.right > 390)).length"
+    )
     assert out == 0
 
 
@@ -432,7 +449,9 @@ def test_the_built_book_has_both(browser, weights, tmp_path):
     (source / "conf.py").write_text(CONF.format(ext=str(ROOT / "book" / "_ext"), weights=str(weights)))
     (source / "index.md").write_text("# A book\n\n```{toctree}\nbook/try\nbook/loss\n```\n")
     (source / "book" / "try.md").write_text(page, "utf-8")
-    (source / "book" / "loss.ipynb").write_text(json.dumps({"cells": [CELL], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    (source / "book" / "loss.ipynb").write_text(
+        json.dumps({"cells": [CELL], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    )
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", str(source), str(out)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 from torch import Tensor, nn
 
 from vrnn3d.layers.depth_folding import BatchNorm3d, GroupNorm3d
 from vrnn3d.study.web.graph import Clip, Graph
+
+#: Either direction; ``depth_folding``'s own are among them.
+Convolution: TypeAlias = nn.Conv3d | nn.ConvTranspose3d
 
 
 def _band(kernel: np.ndarray, depth_in: int, depth_out: int, stride: int, padding: int) -> np.ndarray:
@@ -43,15 +47,45 @@ def _array(t: Tensor) -> np.ndarray:
     return t.detach().cpu().double().numpy()
 
 
-def _scale_and_shift(norm: nn.Module) -> tuple[np.ndarray, np.ndarray]:
+def _scale_and_shift(norm: BatchNorm3d) -> tuple[np.ndarray, np.ndarray]:
     """A batch norm in evaluation as y = scale * x + shift."""
+    assert norm.running_mean is not None and norm.running_var is not None  # the model's norms all keep statistics
     scale = _array(norm.weight) / np.sqrt(_array(norm.running_var) + norm.eps)
     return scale, _array(norm.bias) - scale * _array(norm.running_mean)
 
 
+def _folded(
+    conv: Convolution, sources: Sequence[Clip], target: Clip, norm: nn.Module | None
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """(kernel (height, width, inputs, outputs), bias, padding) of the 2D convolution that a 3D one and its batch norm are."""
+    up = isinstance(conv, nn.ConvTranspose3d)
+    stride, (pad, padding, _) = conv.stride[0], map(int, conv.padding)
+    bias: np.ndarray
+    weight = _array(conv.weight)
+    weight = weight.transpose(1, 0, 2, 3, 4) if up else weight
+    bias = np.zeros(len(weight)) if conv.bias is None else _array(conv.bias)
+    if isinstance(norm, BatchNorm3d):
+        scale, shift = _scale_and_shift(norm)
+        weight, bias = weight * scale[:, None, None, None, None], bias * scale + shift
+    bands, first = [], 0
+    for clip in sources:
+        part = weight[:, first : first + clip.channels]
+        first += clip.channels
+        if up:  # transposed: the roles of input and output slices are exchanged
+            band = _band(part.transpose(1, 0, 2, 3, 4), target.depth, clip.depth, stride, pad).transpose(0, 1, 3, 2)
+        else:
+            band = _band(part, clip.depth, target.depth, stride, pad)
+        bands.append(band)
+    kernel, bias = np.concatenate(bands, axis=2), np.tile(bias, target.depth)
+    if up:
+        kernel, padding = _phases(kernel, padding)
+        bias = np.tile(bias, 4)
+    return kernel, bias, padding
+
+
 def convolve(
     graph: Graph,
-    conv: nn.Module,
+    conv: Convolution,
     sources: Sequence[Clip],
     target: Clip,
     *,
@@ -65,44 +99,23 @@ def convolve(
     `plus` is added before the rectifier. With `groups` the output's channels are so many groups (the gates, or mean and
     deviation), each of which shall lie together.
     """
-    batch = norm if isinstance(norm, BatchNorm3d) else None
     up = isinstance(conv, nn.ConvTranspose3d)
-    (sd, stride, _), (pd, padding, _) = conv.stride, conv.padding
-    weight = _array(conv.weight)
-    weight = weight.transpose(1, 0, 2, 3, 4) if up else weight
-    outputs = len(weight)
-    bias = np.zeros(outputs) if conv.bias is None else _array(conv.bias)
-    if batch is not None:
-        scale, shift = _scale_and_shift(batch)
-        weight, bias = weight * scale[:, None, None, None, None], bias * scale + shift
-    bands, first = [], 0
-    for clip in sources:
-        part = weight[:, first : first + clip.channels]
-        first += clip.channels
-        if up:  # transposed: the roles of input and output slices are exchanged
-            part = _band(part.transpose(1, 0, 2, 3, 4), target.depth, clip.depth, sd, pd).transpose(0, 1, 3, 2)
-        else:
-            part = _band(part, clip.depth, target.depth, sd, pd)
-        bands.append(part)
-    band, bias = np.concatenate(bands, axis=2), np.tile(bias, target.depth)
-    if up:
-        band, padding = _phases(band, padding)
-        bias = np.tile(bias, 4)
+    kernel, bias, padding = _folded(conv, sources, target, norm)
     if groups > 1:
         order = np.arange(target.folded).reshape(target.depth, groups, -1).transpose(1, 0, 2).ravel()
-        band, bias = band[..., order], bias[order]
-    plain = not isinstance(norm, GroupNorm3d)
+        kernel, bias = kernel[..., order], bias[order]
+    last = not isinstance(norm, GroupNorm3d)  # a group norm adds and rectifies by itself
     graph.add(
         "conv",
         x=sources[0].place(),
         y=target.place(),
-        w=graph.keep(band),
+        w=graph.keep(kernel),
         b=graph.keep(bias),
-        stride=1 if up else stride,
+        stride=1 if up else conv.stride[1],
         pad=padding,
         up=2 if up else 1,
-        relu=relu and plain,
-        plus=plus.place() if plus is not None and plain else None,
+        relu=relu and last,
+        plus=plus.place() if plus is not None and last else None,
     )
     if isinstance(norm, GroupNorm3d):
         _group_norm(graph, norm, target, relu, plus)
@@ -123,11 +136,13 @@ def _group_norm(graph: Graph, norm: GroupNorm3d, clip: Clip, relu: bool, plus: C
     )
 
 
-def after(conv: nn.Module, clip: Clip) -> tuple[int, int, int, int]:
+def after(conv: Convolution, clip: Clip) -> tuple[int, int, int, int]:
     """(channels, depth, height, width) that a convolution makes of a clip."""
-    sizes = []
-    up = isinstance(conv, nn.ConvTranspose3d)
-    for axis, n in enumerate((clip.depth, clip.height, clip.width)):
-        k, s, p = conv.kernel_size[axis], conv.stride[axis], conv.padding[axis]
-        sizes.append((n - 1) * s - 2 * p + k + conv.output_padding[axis] if up else (n + 2 * p - k) // s + 1)
-    return conv.out_channels, *sizes
+
+    def size(axis: int, n: int) -> int:
+        k, s, p = conv.kernel_size[axis], conv.stride[axis], int(conv.padding[axis])
+        if isinstance(conv, nn.ConvTranspose3d):
+            return (n - 1) * s - 2 * p + k + conv.output_padding[axis]
+        return (n + 2 * p - k) // s + 1
+
+    return conv.out_channels, size(0, clip.depth), size(1, clip.height), size(2, clip.width)

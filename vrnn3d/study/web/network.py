@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from torch import nn
-
 from vrnn3d.layers.conv_lstm import ConvLSTMCell
-from vrnn3d.layers.resnet3d import BasicBlock, Conv2dDecoder, Conv2dEncoder, ResNetEncoder, UpBlock
+from vrnn3d.layers.resnet3d import Conv2dDecoder, Conv2dEncoder, ResNetEncoder, UpBlock
 from vrnn3d.models.base import VideoModel
 from vrnn3d.models.vrnn import VRNN
 from vrnn3d.study.web.convolutions import after, convolve
@@ -66,7 +64,10 @@ def _prior(graph: Graph, model: VRNN, h: Clip, places: Sequence[Clip]) -> None:
     graph.add("sample", raw=raw.name, depth=h.depth, floor=model.sigma_min, to=to)
 
 
-def _normed(graph: Graph, layer: nn.Sequential, clip: Clip, target: Clip | None = None, **options: Any) -> Clip:
+# Modules of an nn.Sequential have no type of their own: hence the many Any.
+
+
+def _normed(graph: Graph, layer: Any, clip: Clip, target: Clip | None = None, **options: Any) -> Clip:
     """A convolution and its norm, as ``resnet3d`` pairs them."""
     if target is None:
         (target,) = graph.picture(after(layer[0], clip))
@@ -75,12 +76,12 @@ def _normed(graph: Graph, layer: nn.Sequential, clip: Clip, target: Clip | None 
     return target
 
 
-def _block(graph: Graph, block: BasicBlock | UpBlock, sources: Sequence[Clip], target: Clip | None = None) -> Clip:
+def _block(graph: Graph, block: Any, sources: Sequence[Clip], target: Clip | None = None) -> Clip:
     """A residual block; its input may be several clips side by side in one picture."""
     first, x = block.conv1, sources[0]
     (inner,) = graph.picture(after(first[0], x))
     convolve(graph, first[0], sources, inner, norm=first[1], relu=True)
-    change = block.upsample if isinstance(block, UpBlock) else block.downsample
+    change: Any = block.upsample if isinstance(block, UpBlock) else block.downsample
     shortcut = x
     if change is not None:
         (shortcut,) = graph.picture(after(change[0], x))
@@ -88,7 +89,7 @@ def _block(graph: Graph, block: BasicBlock | UpBlock, sources: Sequence[Clip], t
     return _normed(graph, block.conv2, inner, target, relu=True, plus=shortcut)
 
 
-def _encoder(graph: Graph, encoder: nn.Module, clip: Clip, target: Clip) -> None:
+def _encoder(graph: Graph, encoder: Any, clip: Clip, target: Clip) -> None:
     if isinstance(encoder, Conv2dEncoder):
         layers = list(encoder.layers)
         for layer in layers[:-1]:
@@ -102,9 +103,10 @@ def _encoder(graph: Graph, encoder: nn.Module, clip: Clip, target: Clip) -> None
     _block(graph, blocks[-1], [clip], target)
 
 
-def _decoder(graph: Graph, decoder: nn.Module, sources: Sequence[Clip]) -> Clip:
+def _decoder(graph: Graph, decoder: Any, sources: Sequence[Clip]) -> Clip:
     if isinstance(decoder, Conv2dDecoder):
-        first, last = decoder.layers
+        layers: Any = decoder.layers
+        first, last = layers
         (clip,) = graph.picture(after(first[0], sources[0]))
         convolve(graph, first[0], sources, clip, norm=first[1], relu=True)
     else:
