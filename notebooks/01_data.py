@@ -137,8 +137,7 @@ show.strip({f"sequence {i + 1}": clip for i, clip in enumerate(clips["fixed"])},
 def speeds(data, span=5):
     """Pixels a frame of every digit, over `span` frames without a wall."""
     corner = data.tracks(torch.arange(len(data))).corner.double()  # (sequence, frame, digit, y x)
-    free = data.size - data.digit_size
-    inside = ((corner >= 1) & (corner <= free - 1)).all(-1)  # 0 may be a wall
+    inside = ((corner >= 1) & (corner <= data.free[0] - 1)).all(-1)  # 0 may be a wall
     windows = inside.unfold(1, span + 1, 1).all(-1)
     moved = (corner[:, span:] - corner[:, :-span]).norm(dim=-1) / span
     return moved[windows].numpy()
@@ -147,7 +146,7 @@ def speeds(data, span=5):
 def hidden_ink(data):
     """Share of the bright pixels that lie under the other digit, (sequence, frame)."""
     indices = torch.arange(len(data))
-    bright = (data.digits.images > 127).sum((1, 2))
+    bright = (data.images > 127).sum((1, 2))
     alone = bright[data.tracks(indices).digit].sum(1)[:, None]
     together = (data.batch(indices) > 127).sum((2, 3, 4))
     return (alone - together) / alone  # |A and B| = |A| + |B| - |A or B|
@@ -156,7 +155,7 @@ def hidden_ink(data):
 def walls(data):
     """Wall contacts of a sequence, both digits."""
     corner = data.tracks(torch.arange(len(data))).corner
-    reached = (corner == 0) | (corner == data.size - data.digit_size)
+    reached = (corner == 0) | (corner == data.free[0])
     return (reached[:, 1:] & ~reached[:, :-1]).sum((1, 2, 3)).double()
 
 

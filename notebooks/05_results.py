@@ -13,61 +13,56 @@
 # %% [markdown]
 # # Results
 #
-# Every number on this page is read from a committed record: a JSON file that names its configuration, commit, seed, device
-# and library versions. A cell without a record says *not run*. Runs that are too short or too small to compare never
-# stand beside the paper's numbers.
+# ## What became of the paper's claims
 
 # %% tags=["parameters"]
 profile = "smoke"
 
 # %% tags=["hide-input"]
-import numpy as np
 import pandas as pd
-import torch
 from IPython.display import HTML, Markdown, display
 from myst_nb import glue
 
-from vrnn3d import config
-from vrnn3d.study import catalogue, results, tuning
-from vrnn3d.study.figures import curves
 from vrnn3d import show
-from vrnn3d.study.figures import style
-from vrnn3d.study.figures import tables
-from vrnn3d.evaluation import metrics
-from vrnn3d.models import build_model
+from vrnn3d.study import compare, paper, profiles, queue, scales, tuning, verdicts
+from vrnn3d.study.catalogue import EXPERIMENTS
+from vrnn3d.study.figures import curves, style, tables
+from vrnn3d.study.records import read_records
 
 style.use_style()
-records = results.read_records()
-paper = [r for r in records if r["profile"] == "paper"]
-with torch.device("meta"):
-    counts = {
-        name: build_model(catalogue.get(name).model.name).parameter_breakdown()["total"] for name in results.TABLE1
-    }
-counts["vrnn3d_kl"] = counts["vrnn3d_kl_ll"]
-if not any(r["status"] == "finished" for r in paper):
-    display(
-        Markdown(
-            ":::{admonition} State of the study\n:class: warning\nNo run of the `paper` profile has been finished yet: it needs "
-            "a GPU. All cells of ours below are therefore empty, and the verdicts rest on counting and derivation "
-            "alone. Small-scale runs stand further down, labelled as what they are.\n:::"
-        )
-    )
-
-# %% [markdown]
-# ## Verdicts on the paper's claims
-#
-# The rules are code (`vrnn3d.study.results.verdicts`): one model beats another where the 95% interval of their paired difference
-# over the test sequences leaves out zero.
-
-# %% tags=["hide-input"]
-verdicts = results.verdicts(records, counts)
+records = read_records()
+counts = verdicts.count_parameters()
+judged = verdicts.verdicts(records, counts)
 table = pd.DataFrame(
-    [{"claim": v["claim"], "what the paper says": v["text"], "verdict": v["verdict"], "why": v["why"]} for v in verdicts]
+    {"claim": v.claim, "what the paper says": v.text, "verdict": v.outcome, "scale": v.scale, "why": v.why} for v in judged
 )
 shown = tables.table_html(table.set_index("claim"), caption="The claims of the paper and what became of them so far")
 glue("verdicts_table", shown, display=False)
-glue("verdicts_open", sum(v["verdict"].startswith("not tested") for v in verdicts), display=False)
+glue("verdicts_open", verdicts.open_claims(judged), display=False)
 display(shown)
+
+# %% [markdown]
+# One rule for all of them (`vrnn3d.study.verdicts`): a claim rests on comparisons, over all four protocols. One side is
+# better where the 95% interval of the paired difference over test sequences leaves out zero and, where there are several
+# seeds, that over seeds does too. *Reproduced*: better in every comparison. *Contradicted*: worse in at least one.
+# *Undecided*: the runs cannot tell, or part of the claim has none. The scale is the largest whose runs answer all of the
+# claim. Test digits are ones that no training saw.
+#
+# Every number on this page is read from a committed record: a JSON file that names its configuration, commit, seed, device
+# and library versions. A cell without a record says *not run*. Runs that are too short or too small to compare never
+# stand beside the paper's MSE. What stands beside it at every scale is the MSE in percent of that of a black frame
+# ({glue:text}`black_64:.1f` at 64 x 64 pixels, two digits); smaller frames and networks remain smaller all the same.
+
+# %% tags=["hide-input"]
+glue("black_64", paper.BLACK_64, display=False)
+if not any(r.profile == "paper" and r.finished for r in records):
+    display(
+        Markdown(
+            ":::{admonition} State of the study\n:class: warning\nNo full-size run has been finished yet: it needs a GPU. "
+            "Cells of ours in the tables of full size are therefore empty. What a processor can tell stands "
+            "[further down](results-small).\n:::"
+        )
+    )
 
 # %% [markdown]
 # ## Table 1: Moving MNIST
@@ -77,21 +72,18 @@ display(shown)
 
 # %% tags=["hide-input"]
 for pool, words in (("train", "test sequences of training digits, as in the paper"), ("test", "held-out test digits")):
-    frame = results.table1(paper, pool=pool, counts=counts)
+    frame = compare.paper_table(records, pool=pool, counts=counts)
     display(tables.comparison_html(frame, caption=f"Table 1, {words}"))
 
 # %% [markdown]
 # ## Table 3: the ablation
 
 # %% tags=["hide-input"]
-frame = results.table1(paper, experiments=results.TABLE3, counts=counts)
+frame = compare.paper_table(records, paper.TABLE3, counts=counts)
 display(tables.comparison_html(frame, caption="Table 3, test sequences of training digits"))
-
-# %% tags=["hide-input"]
-finished = [r for r in paper if r["status"] == "finished" and r["experiment"] in results.PAPER and r["evaluation"]]
-if finished:
-    display(curves.per_frame(finished, "mse", "10->20"))
-    display(curves.per_frame(finished, "ssim", "10->20"))
+large = scales.shown_at(records, paper.ROWS, "paper")
+for metric in ("mse", "ssim") if large else ():
+    display(curves.per_frame(large, metric, "10->20"))
 
 # %% [markdown]
 # ## What the models predict
@@ -100,122 +92,103 @@ if finished:
 
 # %% tags=["hide-input"]
 SHOWN = ("convlstm2d", "vrnn2d", "convlstm3d", "vrnn3d_kl", "vrnn3d_kl_ll")
-FOCUS = "vrnn3d_kl_ll"
-# At the small scale the 3D rows of Table 3 are runs of the loss grid: the same computation, so it was not done twice.
-SAME = {"loss_kl_pq_z_p": "vrnn3d_kl", "loss_kl_ll_z_p": "vrnn3d_kl_ll"}
+FOCUS = paper.OURS
 
 
-def as_row(record):
-    """A small-scale run under the name of the row of Table 3 that it is."""
-    name = SAME.get(record["experiment"]) if record["profile"] == "small" else None
-    title = name and catalogue.get(name).title.removesuffix(" (the paper's)")
-    return {**record, "experiment": name, "title": title} if name else record
-
-
-def with_clips(records):
-    """[(record, clips)] of the models in SHOWN that kept pictures."""
-    found = {as_row(r)["experiment"]: (as_row(r), results.read_clips(r)) for r in records if r["seed"] == 0}
-    return [found[name] for name in SHOWN if name in found and found[name][1] is not None]
-
-
-def show_predictions(shown):
+def show_predictions(pictured):
     """Three strips and a moving picture; curves.predictions makes sure that all models saw the same sequence."""
-    runs, clips = zip(*shown)
+    runs, clips = zip(*pictured)
     first, context = int(clips[0]["first"]), int(clips[0]["context"])
     numbers = [int(n) for n in clips[0]["indices"][:first]]
     for number in numbers:
         rows = curves.predictions(runs, clips, number, means=(FOCUS,))
         display(show.strip(rows, context=context, every=2, title=f"Test sequence {number}"))
     moving = curves.predictions(runs, clips, numbers[0], means=(FOCUS,), given=True)
-    titles = ", ".join(r["title"] for r in runs)
+    titles = ", ".join(r.title for r in runs)
     alt = f"Test sequence {numbers[0]}, moving: the truth, then one prediction each of {titles}."
     display(show.animation(moving, alt=alt, context=context))
 
 
-def show_failures(shown):
-    """The worst test sequences of the model in focus, with their scores."""
-    run, clip = next(pair for pair in shown if pair[0]["experiment"] == FOCUS)
-    pool, context = run["config"]["data"]["test_pools"][-1], int(clip["context"])
-    entry = run["evaluation"][pool][f"{context}->{clip['sample'].shape[1]}"]
+def show_failures(pictured):
+    """The worst test sequences of the paper's model, chosen by their MSE and by nothing else."""
+    run, clip = next(pair for pair in pictured if pair[0].experiment == FOCUS)
+    context = int(clip["context"])
+    entry = run.measured(run.config.data.pools()[-1], f"{context}->{clip['sample'].shape[1]}")
     worst = [int(n) for n in clip["indices"][int(clip["first"]) :]]
     for number in worst:
         videos = curves.predictions([run], [clip], number, means=(FOCUS,)).values()
         rows = dict(zip(("truth", "one sample", "mean of all samples"), videos, strict=True))
-        title = f"Test sequence {number}: MSE of a frame {entry['mse']['per_sequence'][number]:.1f}"
+        title = f"Test sequence {number}: MSE of a frame {entry.scores['mse'].per_sequence[number]:.1f}"
         display(show.strip(rows, context=context, every=2, title=title))
-    display(
-        Markdown(
-            f"*{run['title']}, {run['profile']} profile: the {len(worst)} of {entry['sequences']} test sequences with the "
-            "largest MSE, chosen by that score and by nothing else. The average over all of them is "
-            f"{entry['mse']['average']:.1f}.*"
-        )
+    text = (
+        f"*{run.title}, {scales.words(run.profile)}: the {len(worst)} of {entry.sequences} test sequences with the largest "
+        f"MSE. The average over all of them is {entry.scores['mse'].average:.1f}.*"
     )
+    display(Markdown(text))
 
 
-large = with_clips(paper)
-if large:
-    show_predictions(large)
-    lacking = [catalogue.get(name).title for name in SHOWN if name not in [r["experiment"] for r, _ in large]]
-    display(Markdown(f"*Full size. Not run, or without pictures: {', '.join(lacking) or 'none'}.*"))
+pictured = scales.pictured_at(records, SHOWN, "paper")
+if pictured:
+    show_predictions(pictured)
+    if FOCUS in [r.experiment for r, _ in pictured]:
+        show_failures(pictured)
 else:
-    display(Markdown("*Not run at full size.* The small-scale form stands [below](results-small)."))
+    display(Markdown("*Not run at full size.* The form at reduced scale stands [below](results-small)."))
 
 # %% [markdown]
-# ### Failures
-
-# %% tags=["hide-input"]
-if any(r["experiment"] == FOCUS for r, _ in large):
-    show_failures(large)
-else:
-    display(Markdown("*Not run at full size.*"))
-
-# %% [markdown]
-# ## Where a number is worse than the paper's
+# ## Above the paper's numbers
 #
 # A reproduction that falls short may be wrong, or the paper may have left something out. The reasons below are the ones
 # that runs of this study tell apart; each is listed with these runs and what they came to.
 
 # %% tags=["hide-input"]
-done = [r for r in paper if r["status"] == "finished"]
-worse = tuning.worse(done)
-compared = {r["experiment"] for r in done if r["experiment"] in results.PAPER and r["evaluation"]}
-for name, cells in worse.items():
-    trained = [r for r in done if r["experiment"] == name]
-    numbers = "; ".join(f"{results.arrow(p)}: {ours:.1f} against {theirs:g}" for p, (ours, theirs) in cells.items())
-    frame = pd.DataFrame(tuning.reasons(trained[0]["config"], records, trained)).set_index("possible reason")
-    display(tables.table_html(frame, caption=f"{trained[0]['title']}, MSE, ours against the paper's: {numbers}"))
-if compared and not worse:
-    display(Markdown(f"No MSE of the {len(compared)} models that were run is worse than the paper's."))
-if not compared:
-    values = config.to_dict(catalogue.get(FOCUS))
-    told = [(reason.name, tuning.telling(values, reason)[0]) for reason in tuning.REASONS]
-    lines = "\n".join(f"- {name}: {tuning.runs_text(runs) or 'no run of the queues'}" for name, runs in told)
-    display(
-        Markdown(
-            ":::{admonition} Nothing to compare yet\n:class: note\nNo run of the `paper` profile has been finished and "
-            f"measured. What these runs of the queues would tell about *{catalogue.get(FOCUS).title}*:\n\n{lines}\n:::"
-        )
-    )
+COLUMNS = {
+    "reason": "possible reason",
+    "here": "here",
+    "runs": "runs that change this alone (MSE)",
+    "counterparts": "to compare with",
+}
+
+
+def reasons_table(name, trained=()):
+    """What may make the number of an experiment worse than the paper's."""
+    rows = tuning.possibilities(EXPERIMENTS[name], records, trained)
+    return pd.DataFrame(rows).rename(columns=COLUMNS).set_index("possible reason")
+
+
+above = tuning.above_paper(records)
+for name, cells in above.items():
+    numbers = "; ".join(f"{paper.arrow(p)}: {ours:.1f} against {theirs:g}" for p, (ours, theirs) in cells.items())
+    caption = f"{scales.title_of(name)}, MSE, ours against the paper's: {numbers}"
+    display(tables.table_html(reasons_table(name, scales.runs_at(records, name, "paper")), caption=caption))
+if not above and large:
+    display(Markdown(f"No MSE of the {len(large)} models that were run is above the paper's."))
+if not large:
+    caption = f"Nothing to compare yet: what runs of the queues would tell about {scales.title_of(FOCUS)}"
+    display(tables.table_html(reasons_table(FOCUS), caption=caption))
 
 # %% tags=["hide-input"]
-tuned = tuning.ranking(records)
-if tuned:
-    length = catalogue.get(catalogue.names("tune")[0], "tune").train.sequences
-    caption = f"Tuning: the paper's model at full size, best first after {length:,} sequences; validation MSE, one seed"
-    display(tables.table_html(pd.DataFrame(tuned).set_index("settings"), caption=caption))
-long = [r for r in records if r["profile"] in results.COMPARABLE and tuning.last_fifth(r)]
-if long:
-    rows = [
-        {
-            "run": f"{r['profile']}/{r['experiment']}/seed{r['seed']}",
-            "sequences": f"{r['training']['sequences']:,}",
-            "validation MSE at the end": tuning.last_fifth(r)["level"],
-            "the end": tuning.falling(r),
-        }
-        for r in long
-    ]
+ranked = [
+    {
+        "settings": r.title,
+        "updates": r.training.updates,
+        "validation MSE at the end": tail.level,
+        "the end": tuning.falling(r),
+        "sequences / s": r.training.sequences_per_second,
+    }
+    for r, tail in tuning.ranking(records)
+]
+if ranked:
+    caption = f"Tuning: the paper's model, {profiles.PROFILES['tune'].scale}, best first; validation MSE, one seed"
+    display(tables.table_html(pd.DataFrame(ranked).set_index("settings"), caption=caption))
+ends = [
+    {"run": r.name, "sequences": r.training.sequences, "validation MSE at the end": tail.level, "the end": tuning.falling(r)}
+    for r in records
+    if r.profile in ("paper", "half") and (tail := tuning.last_fifth(r))
+]
+if ends:
     caption = "Does the validation error still fall at the end of a training?"
-    display(tables.table_html(pd.DataFrame(rows).set_index("run"), caption=caption))
+    display(tables.table_html(pd.DataFrame(ends).set_index("run"), caption=caption))
 
 # %% [markdown]
 # ## Where these numbers would stand today
@@ -224,117 +197,69 @@ if long:
 # [the data chapter](01_data)), so they are neighbours, not competitors in one race.
 
 # %% tags=["hide-input"]
-anchors = pd.DataFrame(results.ANCHORS)
+anchors = pd.DataFrame(paper.ANCHORS)
 anchors["parameters"] = [f"{count / 1e6:.1f}M" for count in anchors["parameters"]]
-display(tables.table_html(anchors.set_index(anchors.columns[0]), caption=results.ANCHOR_NOTE))
+display(tables.table_html(anchors.set_index("model"), caption=paper.ANCHOR_NOTE, decimals={"mse": 2, "ssim": 4}))
 
 # %% [markdown]
 # (results-small)=
-# ## Small scale: what a processor can tell
+# ## Reduced scale: what a processor can tell
 #
-# The same models and code, narrow, on 32 x 32 pixels with one digit, trained for minutes on a CPU. These
-# runs compare systems with each other under equal conditions. They say nothing about the paper's numbers, and no column
-# of the paper is shown here.
+# The same models and code, narrower, on 32 x 32 pixels. These runs compare systems with each other under equal
+# conditions. No MSE of the paper is shown here; the column in percent of a black frame is the one that compares.
 
 # %% tags=["hide-input"]
-ELSEWHERE = ("loss_", "sweep_", "window_", "kth_")  # the subjects of other chapters
-small = [as_row(r) for r in records if r["profile"] == "small" and r["status"] == "finished"]
-small = [r for r in small if r["evaluation"] and not r["experiment"].startswith(ELSEWHERE)]
-
-
-def average(runs, metric, statistic="average"):
-    """Mean over seeds of one number, 10 -> 10."""
-    return np.mean([results.value(r, "test", "10->10", metric, statistic) for r in runs])
-
-
-def test_interval(runs):
-    """95% bootstrap over test sequences of the MSE, averaged over seeds first."""
-    return metrics.bootstrap(np.mean([r["evaluation"]["test"]["10->10"]["mse"]["per_sequence"] for r in runs], axis=0))
-
-
-def small_row(runs, spread):
-    low, high = test_interval(runs)
-    return {
-        "model": runs[0]["title"],
-        "parameters": f"{runs[0]['parameters']['total']:,}",
-        "seeds": len(spread["seeds"]),
-        "MSE": f"{spread['mean']:.2f}",
-        "± over seeds": "" if spread["std"] is None else f"{spread['std']:.2f}",
-        "95% over test sequences": f"{low:.2f} to {high:.2f}",
-        "MSE, best sample": f"{average(runs, 'mse', 'best'):.2f}",
-        "MSE, mean frame": f"{average(runs, 'mse', 'mean_frame'):.2f}",
-        "sample variance": f"{average(runs, 'sample_variance'):.3f}",
-        "SSIM": f"{average(runs, 'ssim'):.3f}",
-        "sequences seen": f"{runs[0]['training']['sequences']:,}",
-        "minutes": f"{np.mean([r['training']['seconds'] for r in runs]) / 60:.1f}",
-    }
-
-
-if small:
-    spreads = results.seed_spread(small, pool="test")
-    groups = {name: [r for r in small if r["experiment"] == name] for _, name in spreads}
-    ranked = sorted(groups, key=lambda name: spreads["small", name]["mean"])
-    table = pd.DataFrame([small_row(groups[name], spreads["small", name]) for name in ranked])
-    entry, settings = small[0]["evaluation"]["test"]["10->10"], small[0]["config"]["eval"]
-    devices = ", ".join(sorted({r["machine"]["device"] for r in small}))
+SYSTEMS = (*paper.ROWS, "convlstm3d", "beyond", "black", "copy_last", "pixel_mean")
+reduced = next((scale for scale in ("half", "small") if compare.systems(records, SYSTEMS, scale)), "small")
+found = compare.systems(records, SYSTEMS, reduced)
+seed0 = scales.shown_at(records, [s.name for s in found], reduced)
+if found:
+    entry, settings = seed0[0].measured("test", "10->10"), seed0[0].config.eval
     caption = (
-        f"The small profile: 10 → 10, held-out digits, {entry['sequences']} test sequences, {settings['samples']} samples "
-        "where stochastic. MSE is averaged over samples; means over seeds. Two uncertainties, never mixed: the standard "
-        f"deviation over seeds, and the 95% interval over test sequences of the mean over seeds. {devices}"
+        f"{scales.words(reduced).capitalize()}: 10 → 10, held-out digits, {entry.sequences} test sequences, {settings.samples} "
+        "samples where stochastic. MSE is averaged over samples; mean over seeds ± standard deviation over seeds, and "
+        "apart from "
+        f"it the 95% interval over test sequences. {seed0[0].provenance.machine.device}"
     )
-    display(tables.table_html(table.set_index("model"), caption=caption))
-    if "pixel_mean" in groups:
-        mean = spreads["small", "pixel_mean"]["mean"]
-        early = [groups[n][0]["title"] for n in ranked if n != "pixel_mean" and test_interval(groups[n])[1] > mean]
-        display(
-            Markdown(
-                f"The mean of every pixel, which knows nothing of the sequence, scores {mean:.2f}. Not better than that, within the "
-                f"interval: {', '.join(early) or 'none'}. All of these trainings are short: the validation error still falls at the "
-                "end, and a longer one may order the models anew."
-            )
-        )
+    display(tables.table_html(compare.system_table(found), caption=caption))
+    own = ", ".join(
+        f"{paper.ROWS[n].title} {paper.percent_of_black(paper.ROWS[n].scores['10->10'].mse):.0f}%" for n in paper.ROWS
+    )
+    display(Markdown(f"The paper's own numbers, 10 → 10, in percent of a black frame: {own}."))
 else:
     display(Markdown("*Not run.*"))
 
-# %% [markdown]
-# The other losses, wirings, weights and floors of the small study are the subject of [the next chapter](06_ablation).
-
 # %% tags=["hide-input"]
-seed0 = [r for r in small if r["seed"] == 0]
-if seed0:
+mean = next((s for s in found if s.name == "pixel_mean"), None)
+if mean is not None:
+    others = [s for s in found if s.name != mean.name and s.test_interval]
+    no_better = ", ".join(s.title for s in others if s.test_interval[1] > mean.mse.mean)
+    text = (
+        f"The mean of every pixel, which knows nothing of the sequence, scores {mean.mse.mean:.2f}. Not better than "
+        f"that, within "
+        f"the interval: {no_better or 'none'}. Other losses, wirings, weights and floors are the subject of "
+        "[the next chapter](06_ablation)."
+    )
+    display(Markdown(text))
     display(curves.per_frame(seed0, "mse", "10->20", pool="test"))
+trained = [r for r in seed0 if len(r.curve("reconstruction"))]
+if trained:
+    display(curves.loss_curves(trained, ["reconstruction", "validation_mse"]))
 
 # %% [markdown]
-# *Small-scale runs, seed 0: squared error per predicted frame with 95% bands over test sequences.*
-
-# %% tags=["hide-input"]
-curved = [r for r in seed0 if r["training"]["sequences"]]
-if curved:
-    display(curves.loss_curves(curved, ["reconstruction", "validation_mse"]))
-
-# %% [markdown]
-# *Small-scale runs, seed 0: training curves.*
+# *Seed 0: squared error per predicted frame with 95% bands over test sequences, and training curves.*
 #
-# ### What the small models predict
+# ### What these models predict
 #
 # Test sequences 0, 1 and 2 again, of digits that no training saw: one sample each, and the mean frame of all samples of
-# the last model. Every second frame; the models saw what is left of the rule.
+# the last model, every second frame. Then the worst sequences of that model.
 
 # %% tags=["hide-input"]
-pictured = with_clips([r for r in records if r["profile"] == "small"])
+pictured = scales.pictured_at(records, SHOWN, reduced)
 if pictured:
     show_predictions(pictured)
-else:
-    display(Markdown("*Not run.*"))
-
-# %% [markdown]
-# *Small-scale runs, seed 0: 32 x 32 pixels, one digit, narrow networks.*
-#
-# ### Failures of the small model
-
-# %% tags=["hide-input"]
-if any(r["experiment"] == FOCUS for r, _ in pictured):
-    show_failures(pictured)
+    if FOCUS in [r.experiment for r, _ in pictured]:
+        show_failures(pictured)
 else:
     display(Markdown("*Not run.*"))
 
@@ -344,42 +269,16 @@ else:
 # What these pages were made from.
 
 # %% tags=["hide-input"]
-def joined(values):
-    return ", ".join(dict.fromkeys(values))
-
-
-def commit(record):
-    return (record["code"]["commit"] or "unknown")[:10] + (" (modified)" if record["code"]["dirty"] else "")
-
-
-grouped = {}
-for r in records:
-    grouped.setdefault(f"{r['profile']}/{r['experiment']}", []).append(r)
-listing = pd.DataFrame(
-    [
-        {
-            "run": name,
-            "seeds": tuning.seeds_text(r["seed"] for r in runs).split(" ", 1)[1],
-            "status": joined(r["status"] for r in runs),
-            "sequences": joined(f"{r['training']['sequences']:,}" for r in runs),
-            "sequences / s": joined(f"{r['training']['sequences_per_second']:.1f}" for r in runs),
-            "device": joined(r["machine"]["device"] for r in runs),
-            "commit": joined(commit(r) for r in runs),
-            "date": joined(r["date"] for r in runs),
-        }
-        for name, runs in grouped.items()
-    ]
-)
+listing = pd.DataFrame(scales.inventory(records))
 if len(listing):
-    folded = tables.table_html(listing.set_index("run")).data
-    summary = f"{len(records)} records of {len(grouped)} experiments and profiles"
+    folded = tables.table_html(listing.rename(columns={"sequences_per_second": "sequences / s"}).set_index("run")).data
+    summary = f"{len(records)} records of {len(listing)} experiments and profiles"
     scrolled = f'<div style="max-height:32em;overflow:auto">{folded}</div>'
     display(HTML(f"<details><summary>{summary}</summary>{scrolled}</details>"))
 else:
     display(Markdown("*No records.*"))
-left = [q for q in catalogue.queue() if results.find(q[0], q[1], q[2]) is None]
-glue("queue_left", len(left), display=False)
-glue("queue_all", len(catalogue.queue()), display=False)
+glue("queue_left", len(queue.unfinished("full", records)), display=False)
+glue("queue_all", len(queue.runs("full")), display=False)
 
 # %% [markdown]
 # Of the {glue:text}`queue_all` full-size runs in the study's queue, {glue:text}`queue_left` are still to be done

@@ -376,106 +376,19 @@ for name, record in large_records.items():
 # is a record at 128 x 128 of the same machine, it is what a run at that size goes by.
 
 # %% tags=["hide-input"]
-TARGET = 1_000  # training sequences per second of ours on one H200, at 64 x 64, 10 -> 10, M = H = 2
-#: M and H that a model is measured with: those of its experiment
-WINDOWS = {n: (m.window, m.horizon) for n, m in ((n, catalogue.get(n).model) for n in OTHERS)} | {"vrnn3d": (2, 2)}
-TABLE3 = ("vrnn3d_kl_ll", "vrnn3d_kl", "convlstm2d", "vrnn2d")
-GROUPS = {
-    "Table 3": lambda name, profile, seed: name in TABLE3 and seed == 0,
-    "other seeds of Table 3": lambda name, profile, seed: name in TABLE3,
-    "beyond the paper": lambda name, profile, seed: name == "beyond",
-    "losses, shorter, three seeds": lambda name, profile, seed: name.startswith("loss_") and profile == "ablation",
-    "telling losses, in full": lambda name, profile, seed: name.startswith("loss_"),
-    "weights, floors and no latent": lambda name, profile, seed: name.startswith("sweep_") or name == "convlstm3d",
-    "windows": lambda name, profile, seed: name.startswith("window_"),
-    "peers": lambda name, profile, seed: name in ("predrnnpp", "e3d_lstm", "improved_vrnn"),
-    "KTH, windows": lambda name, profile, seed: name.startswith("kth_window_"),
-    "KTH": lambda name, profile, seed: name.startswith("kth_"),
-    "other settings": lambda name, profile, seed: True,
-}
+from vrnn3d.study import cost
+from vrnn3d.study.bench.record import read_all
 
-
-@functools.cache
-def operations(model, window, horizon, size, length, latent):
-    """Useful GFLOP of one training sequence; `latent` None: as many latent channels as the model has by itself."""
-    job = {"model": model, "window": window, "horizon": horizon, "size": size, "length": length, "context": window}
-    job["options"] = {} if latent is None else {"latent": latent}
-    if model != "vrnn3d":
-        return suite.gigaflops(job)
-    # Every step of ours costs the same, so that one step and two, quickly counted, tell the cost of many.
-    one, two = (suite.gigaflops({**job, "length": window + steps * horizon}) for steps in (1, 2))
-    return one + ((length - window) // horizon - 1) * (two - one)
-
-
-def shape(run):
-    """What the cost of a run's training sequence depends on: the arguments of `operations`."""
-    m, d = run.model, run.data
-    return m.name, m.window, m.horizon, d.size, d.length, m.options.get("latent")
-
-
-def relative(run, reference):
-    """How many times the useful operations of a sequence of that shape one of the run takes."""
-    return 1.0 if shape(run) == reference else operations(*shape(run)) / operations(*reference)
-
-
-def row_for(name, run):
-    """The best row of a run's model on a record's device, at the run's size where that was measured; else None."""
-    large = large_records.get(f"{name}_128") if run.data.size == 128 else None
-    for record in (large, found[name]):
-        if record and record["machine"]["device"] == names[name]:
-            row = fastest(record, ("plain", *FAST)).get(run.model.name)
-            if row:
-                return row
-    return None
-
-
-def hours_on(name, runs):
-    """Hours of training on the device of a record, or None where a model of these runs was not measured on it."""
-    hours = 0.0
-    for run in runs:
-        row = row_for(name, run)
-        if row is None:
-            return None
-        measured = (row["model"], *WINDOWS[row["model"]], row["size"], row["length"], None)
-        hours += run.train.sequences * relative(run, measured) / row["sequences_per_second"] / 3600
-    return hours
-
-
-def hours_at_target(runs):
-    """Hours at TARGET sequences a second, other shapes by their operations; None where a model is not ours."""
-    if any(run.model.name != "vrnn3d" for run in runs):
-        return None
-    return sum(run.train.sequences * relative(run, ("vrnn3d", 2, 2, 64, 20, None)) for run in runs) / TARGET / 3600
-
-
-def amount(value, absent="not measured"):
-    if value is None:
-        return absent
-    return f"{value:,.{0 if value >= 100 else 1 if value >= 1 else 2}f}"
-
-
-queue = {}  # (group, whose model): its runs that are trained; copying the last frame is not
-for key in catalogue.queue():
-    group, run = next(label for label, holds in GROUPS.items() if holds(*key)), catalogue.get(*key[:2])
-    if run.model.name != "copy_last":
-        queue.setdefault((group, "ours" if run.model.name == "vrnn3d" else "others"), []).append(run)
-everything = [run for runs in queue.values() for run in runs]
-target_column = f"TARGET, not measured: hours at {TARGET:,} a second"
-
-
-def costs(label, whose, runs):
-    trained = sum(run.train.sequences for run in runs)
-    row = {"runs of": label, "model": whose, "runs": str(len(runs)), "sequences (millions)": f"{trained / 1e6:.2f}"}
-    row |= {f"hours, {names[name]}": amount(hours_on(name, runs)) for name in order}
-    return row | {target_column: amount(hours_at_target(runs), "")}
-
-
-rows = [costs(*key, runs) for key, runs in sorted(queue.items(), key=lambda item: list(GROUPS).index(item[0][0]))]
-rows.append(costs("all", "ours", [run for run in everything if run.model.name == "vrnn3d"]))
-rows.append(costs("all", "all", everything))
-study_costs = tables.table_html(
-    pd.DataFrame(rows).set_index("runs of"), caption="The full queue: training on one device, from the measured rates"
+devices = cost.devices(read_all().values())
+target_column = f"TARGET, not measured: hours at {cost.TARGET:,} a second"
+table = pd.DataFrame(
+    {"runs of": c.part, "model": c.whose, "runs": c.runs, "sequences (millions)": c.sequences / 1e6}
+    | {f"hours, {device}": cost.amount(hours) for device, hours in c.hours.items()}
+    | {target_column: cost.amount(c.at_target, "")}
+    for c in cost.study_costs(devices)
 )
+caption = "The full queue: training on one device, from the measured rates"
+study_costs = tables.table_html(table.set_index("runs of"), caption=caption, decimals=2)
 glue("study_costs", study_costs, display=False)
 study_costs
 
@@ -484,29 +397,14 @@ study_costs
 # measured here. The column of the target knows our runs only, since there is none for the other models.
 
 # %% tags=["hide-input"]
-one_run = [catalogue.get("vrnn3d_kl_ll", "paper")]
-mine = [run for run in everything if run.model.name == "vrnn3d"]
-COMMANDS = [
-    ("vrnn3d train vrnn3d_kl_ll --profile paper", "one full run, one device", 1, one_run, one_run),
-    ("vrnn3d train --next", "the queue, one device", 1, everything, mine),
-    ("torchrun --nproc-per-node 8 -m vrnn3d train --next", "the queue, one node of 8", 8, everything, mine),
-    ("sbatch array.sh", "the queue, an array on 16 at a time", 16, everything, mine),
-]
-
-
-def minutes(hours, devices):
-    return None if hours is None else 60 * hours / devices
-
-
-rows = []
-for command, what, devices, runs, ours_only in COMMANDS:
-    row = {"command": command, "what": what}
-    row |= {f"minutes, {names[name]}": amount(minutes(hours_on(name, runs), devices)) for name in order}
-    row[f"TARGET, not measured: minutes, our runs at {TARGET:,} a second"] = amount(
-        minutes(hours_at_target(ours_only), devices)
-    )
-    rows.append(row)
-study_commands = tables.table_html(pd.DataFrame(rows).set_index("command"), caption="Training time by command")
+target_column = f"TARGET, not measured: minutes, our runs at {cost.TARGET:,} a second"
+table = pd.DataFrame(
+    {"command": c.command.command, "what": c.command.what}
+    | {f"minutes, {device}": cost.amount(minutes) for device, minutes in c.minutes.items()}
+    | {target_column: cost.amount(c.ours_at_target)}
+    for c in cost.command_costs(devices)
+)
+study_commands = tables.table_html(table.set_index("command"), caption="Training time by command")
 glue("study_commands", study_commands, display=False)
 study_commands
 

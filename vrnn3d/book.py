@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Iterable
 
 ROOT = Path(__file__).resolve().parent.parent
+#: The notebooks that take longest, first to be started, so that none of them is waited for alone at the end.
+LONGEST = ("04_training", "03_loss", "11_own_code")
 NEEDED = ("torch", "tqdm", "jupytext", "papermill", "ipykernel", "myst_nb", "jupyter_book")
 # What papermill does not need to show: the parameters and the values it put in their place
 HIDDEN_TAGS = {"parameters", "injected-parameters"}
@@ -55,8 +57,12 @@ def set_up(root: Path = ROOT) -> Path:
         if not python.exists():
             print(f"making {folder}", flush=True)
             subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        install = ["-m", "pip", "install", "--disable-pip-version-check", "--compile"]
-        subprocess.run([str(python), *install, "-c", "constraints.txt", "-e", ".[dev]"], cwd=root, check=True)
+        install = ["-m", "pip", "install", "--disable-pip-version-check", "--quiet", "--compile"]
+        _patiently(
+            [str(python), *install, "-c", "constraints.txt", "-e", ".[dev]"],
+            root,
+            "installing PyTorch, Jupyter Book and the rest into .venv (about 2 GB on disk, two to five minutes)",
+        )
     except subprocess.CalledProcessError as error:
         raise BookError(
             f"setting up {folder} failed ({' '.join(error.cmd[1:4])}; its message is above): "
@@ -64,6 +70,27 @@ def set_up(root: Path = ROOT) -> Path:
         ) from None
     ready.write_text(pins + "\n")
     return python
+
+
+def _patiently(command: list[str], cwd: Path, words: str) -> None:
+    """Run a silent command with a line that shows that it goes on; ``CalledProcessError`` when it fails."""
+    started = time.monotonic()
+    process = subprocess.Popen(command, cwd=cwd)
+    try:
+        while process.poll() is None:
+            if sys.stderr.isatty():
+                print(f"\r{words}: {time.monotonic() - started:.0f} s ", end="", file=sys.stderr, flush=True)
+            try:
+                process.wait(1 if sys.stderr.isatty() else 60)
+            except subprocess.TimeoutExpired:
+                if not sys.stderr.isatty():
+                    print(f"{words}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    finally:
+        if process.poll() is None:
+            process.kill()
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    print(f"{words}: done in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
 
 
 def versions() -> list[str]:
@@ -175,6 +202,22 @@ def _run_one(source: Path, target: Path, parameters: dict, key: str, root: Path)
     return None
 
 
+def die_with(driver: int) -> None:
+    """End this process, and the kernels it started, when the process `driver` has died, of whatever signal."""
+    import threading
+
+    def watch() -> None:
+        while os.getppid() == driver:
+            time.sleep(0.5)
+        import psutil
+
+        for child in psutil.Process().children(recursive=True):
+            child.kill()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _importable(root: Path) -> str:
     """PYTHONPATH with the repository first."""
     return os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
@@ -246,12 +289,14 @@ def execute(
         before = {name: os.environ.get(name) for name in settings}
         os.environ.update(settings)
         try:
-            pool = ProcessPoolExecutor(min(jobs, len(todo)), mp_context=get_context("spawn"))
+            pool = ProcessPoolExecutor(
+                min(jobs, len(todo)), get_context("spawn"), initializer=die_with, initargs=(os.getpid(),)
+            )
             with pool, tqdm(total=len(todo), desc="notebooks", unit="notebook") as bar:
-                running = {
-                    pool.submit(_run_one, source, target, parameters, key, root): source
-                    for source, (target, key) in todo.items()
-                }
+                running = {}
+                for source in sorted(todo, key=lambda source: source.stem not in LONGEST):
+                    target, key = todo[source]
+                    running[pool.submit(_run_one, source, target, parameters, key, root)] = source
                 for done in as_completed(running):
                     if failure := done.result():
                         failures.append(failure)
@@ -290,7 +335,17 @@ def build(root: Path = ROOT, force: bool = False) -> bool:
     for old in (pages, root / "_build" / ".doctrees"):  # pages that are no longer written, numbers glued before
         shutil.rmtree(old, ignore_errors=True)
     stamp.unlink(missing_ok=True)
-    start = "from jupyter_book.cli.main import main; main(prog_name='jupyter-book')"
+    from importlib.metadata import version
+
+    if not version("jupyter-book").startswith("1."):
+        raise BookError(
+            f"jupyter-book {version('jupyter-book')} is installed, which does not read _config.yml; install what constraints.txt"
+            " pins: pip install -c constraints.txt 'jupyter-book<2'"
+        )
+    start = (
+        f"from vrnn3d.book import die_with; die_with({os.getpid()});"
+        " from jupyter_book.cli.main import main; main(prog_name='jupyter-book')"
+    )
     command = [sys.executable, "-c", start, "build", ".", "--all", "-W", "-n", "--keep-going"]
     done = subprocess.run(
         command,
@@ -381,6 +436,9 @@ def run(args: argparse.Namespace) -> int:
     except (BookError, OSError, ValueError) as error:  # the last two: data that are damaged
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted; the next make book goes on", file=sys.stderr)
+        return 130
     return 0
 
 

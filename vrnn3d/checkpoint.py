@@ -1,47 +1,92 @@
-"""Checkpoints of a training, and published weights: written atomically, read with clear errors."""
+"""Checkpoints of a training: written atomically, with a digest that is checked when they are read."""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 from pathlib import Path
+from typing import Any, Iterator
 
 import torch
-from torch import nn
+from torch import Tensor
 
-from vrnn3d import config
+from vrnn3d import config, published
 from vrnn3d.files import atomic_write
 from vrnn3d.models import arguments, build_model
 from vrnn3d.models.base import VideoModel
 
 CHECKPOINT = "checkpoint.pt"
-PUBLISHED = Path(__file__).resolve().parent.parent / "weights"
-PART_BYTES = 15_000_000
-DEFAULT = "vrnn3d"  # the published weights that are taken where none are named
+_DIGEST = "digest"
 
 
-def save(folder: Path, state: dict) -> None:
+class Damaged(ValueError):
+    """A file does not hold what was written into it."""
+
+
+def save(folder: Path, state: dict[str, Any]) -> None:
     """Write `state` (tensors and plain types) as the checkpoint of a run's folder."""
-    atomic_write(Path(folder) / CHECKPOINT, lambda path: torch.save(state, path))
+    buffer = io.BytesIO()  # PyTorch's own file writer tells a full disk in words that nobody understands
+    torch.save({**state, _DIGEST: digest(state)}, buffer)
+    atomic_write(Path(folder) / CHECKPOINT, lambda path: path.write_bytes(buffer.getbuffer()))
 
 
-def load_state(path: Path, device="cpu") -> dict:
+def digest(state: Any) -> str:
+    """SHA-256 of tensors and plain values, nested in tables and lists."""
+    total = hashlib.sha256()
+    for part in _parts(state):
+        total.update(part)
+    return total.hexdigest()
+
+
+def _parts(value: Any) -> Iterator[bytes]:
+    if isinstance(value, dict):
+        for key in sorted(value, key=str):
+            yield repr(key).encode()
+            yield from _parts(value[key])
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _parts(item)
+    elif isinstance(value, Tensor):
+        yield repr((value.dtype, tuple(value.shape))).encode()
+        yield value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes() if value.numel() else b""
+    else:
+        yield repr(value).encode()
+
+
+def load_state(path: str | os.PathLike, device: Any = "cpu") -> dict[str, Any]:
     """Read a checkpoint file or a run's folder.
 
     Raises:
         FileNotFoundError: when there is none.
-        ValueError: when the file is not a checkpoint of this package.
+        Damaged: when the file is no checkpoint of this package, or not what was written.
     """
     path = Path(path)
     path = path / CHECKPOINT if path.is_dir() else path
     if not path.exists():
-        raise FileNotFoundError(f"no checkpoint at {path}; train one with: vrnn3d train NAME --out {path.parent}")
+        raise FileNotFoundError(f"there is no checkpoint at {path}; train one with: vrnn3d train NAME --out {path.parent}")
+    data = path.read_bytes()
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
-        state["config"], state["evaluated"]
-    except Exception as error:
-        raise ValueError(f"{path} is not a checkpoint of vrnn3d, or is damaged ({error}); delete it to start anew") from error
-    return state
+        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        written, found = state.pop(_DIGEST), digest(state)
+    except Exception as error:  # whatever a damaged archive makes PyTorch raise
+        raise Damaged(f"{path} is no checkpoint of vrnn3d, or is damaged ({_first_line(error)}); delete it to train anew") from None
+    if written != found:
+        raise Damaged(f"{path} is damaged: it is not what was written; delete it to train anew, or restore it from a copy")
+    return _moved(state, torch.device(device))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    if isinstance(value, dict):
+        return {key: _moved(item, device) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_moved(item, device) for item in value)
+    return value.to(device) if isinstance(value, Tensor) else value
 
 
 def model_of(experiment: config.Experiment) -> VideoModel:
@@ -52,7 +97,13 @@ def model_of(experiment: config.Experiment) -> VideoModel:
     return build_model(m.name, window=m.window, horizon=m.horizon, **{**options, **m.options})
 
 
-def load_run(path: Path, device="cpu") -> tuple[VideoModel, config.Experiment]:
+def is_run(path: str | os.PathLike) -> bool:
+    """Whether a path is a file, or a folder that holds a checkpoint."""
+    path = Path(path)
+    return path.is_file() or (path / CHECKPOINT).is_file()
+
+
+def load_run(path: str | os.PathLike, device: Any = "cpu") -> tuple[VideoModel, config.Experiment]:
     """The model of a run with the weights that ``train.weights`` asks for, ready for prediction, and its experiment."""
     state = load_state(path, device)
     experiment = config.from_dict(json.loads(state["config"]))
@@ -61,77 +112,32 @@ def load_run(path: Path, device="cpu") -> tuple[VideoModel, config.Experiment]:
     return model.eval(), experiment
 
 
-def publish(model: nn.Module, experiment: config.Experiment, folder: Path, about: dict) -> list[Path]:
-    """Write a model's inference weights as bfloat16 safetensors in parts of at most 15 MB, with `about` beside them.
-
-    Batch-norm statistics stay float32. Returns the files written.
-    """
-    from safetensors.torch import save_file
-
-    folder = Path(folder)
-    parts: list[dict] = [{}]
-    size = 0
-    for name, tensor in model.state_dict().items():
-        if "running_" not in name and tensor.is_floating_point():
-            tensor = tensor.to(torch.bfloat16)
-        tensor = tensor.detach().cpu().contiguous()
-        if size + tensor.nbytes > PART_BYTES and parts[-1]:
-            parts.append({})
-            size = 0
-        parts[-1][name] = tensor
-        size += tensor.nbytes
-    files = []
-    for i, part in enumerate(parts, 1):
-        files.append(folder / f"model-{i:05d}-of-{len(parts):05d}.safetensors")
-        atomic_write(files[-1], lambda path, part=part: save_file(part, str(path)))
-    files.append(folder / "model.json")
-    text = json.dumps({"config": config.to_dict(experiment), **about}, indent=1)
-    atomic_write(files[-1], lambda path: path.write_text(text + "\n"))
-    for stale in set(folder.glob("model-*.safetensors")) - set(files):  # parts of a larger model of the same name
-        stale.unlink()
-    return files
-
-
-def load_published(name: str, device="cpu", root: Path | None = None) -> tuple[VideoModel, config.Experiment]:
-    """A published model, ready for prediction, and its experiment; from `root`, by default the repository's weights/.
+def load_any(source: str | os.PathLike, device: Any = "cpu") -> tuple[VideoModel, config.Experiment]:
+    """A model ready for prediction, and its experiment: of a run's folder, a checkpoint file, or published weights.
 
     Raises:
-        FileNotFoundError: naming the published models there are, when `name` is not among them.
-        ValueError: when a part is missing.
+        FileNotFoundError: when there is nothing of that name; the published weights there are are listed.
+        Damaged: when a file is not what was written.
     """
-    from safetensors.torch import load_file
-
-    root = Path(root or PUBLISHED)
-    folder = root / name
-    if not (folder / "model.json").exists():
-        there = sorted(path.parent.name for path in root.glob("*/model.json"))
-        raise FileNotFoundError(
-            f"no published weights {name!r} ({'there are: ' + ', '.join(there) if there else 'none are published yet'});"
-            " train a model with: vrnn3d train NAME"
-        )
-    experiment = config.from_dict(json.loads((folder / "model.json").read_text())["config"])
-    files = sorted(folder.glob("model-*.safetensors"))
-    if not files or len(files) != int(files[0].stem.rpartition("-")[2]):
-        raise ValueError(f"{folder} does not hold all parts of its weights; fetch the repository's weights/ again")
-    state = {key: value.float() if value.is_floating_point() else value for f in files for key, value in load_file(f).items()}
+    if is_run(source):
+        return load_run(source, device)
+    folder = published.find(str(source))
+    weights, about = published.read(folder)
+    experiment = config.from_dict(about["config"])
     model = model_of(experiment)
-    model.load_state_dict(state)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError:
+        raise Damaged(f"the weights in {folder} do not fit the model that its {published.CONFIG} describes; fetch both again") from None
     return model.to(device).eval(), experiment
 
 
-def is_run(path: str | os.PathLike) -> bool:
-    """Whether a path is a checkpoint file, or a folder that holds one."""
-    path = Path(path)
-    return path.is_file() or (path / CHECKPOINT).is_file()
-
-
-def load_any(source: str | os.PathLike, device="cpu") -> tuple[VideoModel, config.Experiment]:
-    """A model ready for prediction, and its experiment: of a run's folder, a checkpoint file, or published weights by name."""
-    if is_run(source):
-        return load_run(Path(source), device)
-    if os.sep in str(source) or Path(source).suffix == ".pt":
-        raise FileNotFoundError(f"{source} is neither a checkpoint nor a folder that holds one; train one with: vrnn3d train NAME")
-    return load_published(str(source), device)
+def default_source(runs: str | os.PathLike = "runs") -> str:
+    """What is loaded where nothing is named: the published weights, else the newest run below `runs`."""
+    if published.DEFAULT in published.names():
+        return published.DEFAULT
+    newest = sorted(Path(runs).rglob(CHECKPOINT), key=lambda path: path.stat().st_mtime)
+    return str(newest[-1]) if newest else published.DEFAULT
 
 
 def folder_of(source: str | os.PathLike) -> Path:
@@ -142,13 +148,6 @@ def folder_of(source: str | os.PathLike) -> Path:
     return path if path.is_dir() else path.parent
 
 
-def default_source(runs: str | os.PathLike = "runs") -> str:
-    """What is loaded where nothing is named: the published weights, else the newest run below `runs`."""
-    newest = sorted(Path(runs).rglob(CHECKPOINT), key=lambda path: path.stat().st_mtime)
-    published = (PUBLISHED / DEFAULT / "model.json").exists()
-    return DEFAULT if published or not newest else str(newest[-1])
-
-
-def load(name: str | os.PathLike, device="cpu") -> VideoModel:
+def load(name: str | os.PathLike, device: Any = "cpu") -> VideoModel:
     """A trained model by the name of its published weights, or by the path of a run's folder or checkpoint file."""
     return load_any(name, device)[0]

@@ -76,7 +76,21 @@ def latent_loss(posterior: Gaussian, prior: Gaussian, variant: str | LatentLoss 
     Raises:
         ValueError: for an unknown variant; the known ones are listed.
     """
+    _check_gaussians(posterior, prior)
     return find_latent_loss(variant)(posterior, prior)
+
+
+def _check_gaussians(posterior: Gaussian | None, prior: Gaussian) -> None:
+    """Refuse what is no pair of Gaussians with positive deviations; values are looked at on a CPU only."""
+    if posterior is None:
+        raise ValueError("there is no posterior: it is made in training only, by rollout(..., posterior=True)")
+    for name, gaussian in (("posterior", posterior), ("prior", prior)):
+        std = gaussian[1]
+        if std.device.type == "cpu" and not torch.compiler.is_compiling() and bool((std <= 0).any()):
+            raise ValueError(
+                f"the {name}'s standard deviation falls to {std.min().item():.3g}; it must be above 0 (is this a log-variance?"
+                " then pass (0.5 * log_variance).exp())"
+            )
 
 
 def reconstruction_loss(prediction: Tensor, target: Tensor, l1: float = 1.0, l2: float = 1.0) -> tuple[Tensor, dict]:
@@ -104,6 +118,9 @@ def latent_total(latents: Sequence, variant: str | LatentLoss, frames: int) -> T
         frames: frames predicted in all, steps times H.
     """
     loss = find_latent_loss(variant)
+    for pairs in latents:
+        for q, p in pairs:
+            _check_gaussians(q, p)
     per_step = [sum(loss(q, p).flatten(1).sum(1) for q, p in pairs) for pairs in latents]
     return torch.stack(per_step).sum(0) / frames
 

@@ -7,6 +7,7 @@ prediction takes its place (paper, sect. 3.3). Steps whose clips are wholly know
 
 from __future__ import annotations
 
+import weakref
 from contextlib import nullcontext
 
 import torch
@@ -17,6 +18,9 @@ from vrnn3d.layers.depth_folding import joint_statistics, shared_kernels
 from vrnn3d.models.base import Latents, VideoModel
 
 TEACHER = "teacher"
+#: Models that have been given frames once: their range is looked at the first time only, for on a GPU it costs a wait.
+_LOOKED_AT: "weakref.WeakSet[VideoModel]" = weakref.WeakSet()
+_BEYOND = 0.5  # how far noise or a prediction fed back may leave [0, 1]
 
 
 def usable_length(model: VideoModel, length: int) -> int:
@@ -29,12 +33,39 @@ def usable_length(model: VideoModel, length: int) -> int:
     return model.window + (length - model.window) // model.horizon * model.horizon
 
 
+def _check_range(model: VideoModel, frames: Tensor) -> None:
+    """Refuse frames that are not floats in [0, 1]."""
+    if not frames.is_floating_point():
+        raise ValueError(f"frames are {frames.dtype}; models take floats in [0, 1] (divide 8-bit frames by 255)")
+    if torch.compiler.is_compiling() or frames.device.type == "meta" or model in _LOOKED_AT or not frames.numel():
+        return
+    low, high = frames.amin().item(), frames.amax().item()
+    if not (-_BEYOND <= low and high <= 1 + _BEYOND):
+        raise ValueError(f"frames have values from {low:.3g} to {high:.3g}; models take floats in [0, 1] (divide 8-bit frames by 255)")
+    _LOOKED_AT.add(model)
+
+
+def _check_forcing(forcing: Tensor | str | None, frames: Tensor, length: int) -> None:
+    if forcing is None or (isinstance(forcing, str) and forcing == TEACHER):
+        return
+    if not isinstance(forcing, Tensor):
+        raise ValueError(f"forcing is {forcing!r}; it is None (own predictions), {TEACHER!r} (the truth) or a boolean mask (batch, length)")
+    if forcing.dtype != torch.bool or forcing.shape[0] != frames.shape[0] or forcing.shape[1] < length:
+        raise ValueError(
+            f"the forcing mask is {forcing.dtype} of shape {tuple(forcing.shape)}; it must be boolean, ({frames.shape[0]}, {length})"
+        )
+
+
 def _check(model: VideoModel, frames: Tensor, context: int, length: int, forcing, posterior: bool) -> None:
     if frames.dim() != 5 or frames.shape[2] != model.channels:
         raise ValueError(
             f"frames must be (batch, time, {model.channels}, height, width), not {tuple(frames.shape)};"
             " the third axis is the channel"
         )
+    _check_range(model, frames)
+    _check_forcing(forcing, frames, length)
+    if posterior and not model.stochastic:
+        raise ValueError(f"{type(model).__name__} has no latent, hence no posterior; leave out posterior=True")
     model.check_size(*frames.shape[-2:])
     if not model.window <= context <= frames.shape[1]:
         raise ValueError(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
+import threading
 from importlib import import_module
 from typing import NoReturn
 
@@ -63,8 +65,16 @@ def parser(only: str | None = None) -> Parser:
             command = import_module(module)
             one.description = command.__doc__
             command.add_arguments(one)
-            one.set_defaults(run=command.run)
+            one.set_defaults(function=command.run)
     return top
+
+
+class _Terminated(KeyboardInterrupt):
+    number = signal.SIGTERM
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    raise _Terminated("terminated")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -73,14 +83,17 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     chosen = next((word for word in argv if not word.startswith("-")), None)
     args = parser(chosen if chosen in COMMANDS else "").parse_args(argv)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
     try:
-        return args.run(args) or 0
+        return args.function(args) or 0
     except BrokenPipeError:  # the reader of our output, `head` say, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
-        print(f"vrnn3d {args.command}: interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        number = getattr(stop, "number", signal.SIGINT)
+        print(f"vrnn3d {args.command}: {str(stop) or 'interrupted'}; the same command goes on or starts again", file=sys.stderr)
+        return 128 + number
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         if type(error) is RuntimeError:  # PyTorch's own: the traceback tells more than its message
             raise

@@ -17,13 +17,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Fetch, and say what is there; 1 where MNIST could not be had and the packaged excerpt stands in for it."""
     if args.name == "kth":
-        from vrnn3d.data.kth import dataset
+        from vrnn3d.data.kth.report import prepare_kth
 
-        print(dataset.prepare_kth(size=args.size, progress=True, download=not args.no_download))
+        print(prepare_kth(size=args.size, progress=True, download=not args.no_download))
         return 0
     from vrnn3d.data import mnist
 
     fetched = mnist.fetch(progress=True)
     whole = fetched.source != "excerpt"
-    print(f"MNIST: {'all 70,000 digits' if whole else 'only the packaged excerpt of 1,000 digits'} ({fetched.source}, {fetched.folder})")
+    print(
+        f"MNIST: {'all 70,000 digits' if whole else 'only the packaged excerpt of 1,000 digits'} ({fetched.source}, {fetched.folder})"
+    )
     return 0 if whole else 1

@@ -6,8 +6,9 @@ from them. :func:`register` makes it known to configurations, training, evaluati
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from vrnn3d.data.settings import SPLITS, DataSettings, KTHData, MovingMNISTData, VideoData
 
@@ -24,7 +25,9 @@ ONLINE_COUNT = 2**40  # sequences of an online stream: more than any training ca
 class Dataset(Protocol):
     """Sequences of frames. Works in ``torch.utils.data.DataLoader`` as it is.
 
-    Frames are uint8, 0 to 255, with the axes (time, channel, height, width), a batch before them.
+    Frames are uint8, 0 to 255, with the axes (time, channel, height, width), a batch before them. With workers leave
+    `device` the CPU. An online stream is too long to be shuffled: give the loader a sampler, ``range(60_000)`` for
+    example. Single sequences ``[i]`` are those of epoch 0.
     """
 
     length: int  #: frames of a sequence
@@ -38,7 +41,7 @@ class Dataset(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Tensor:
-        """One sequence, (T, C, H, W)."""
+        """One sequence, (T, C, H, W); ``IndexError`` for a number that is not in 0 .. len - 1."""
         ...
 
     def batch(self, indices: Tensor, epoch: int = 0) -> Tensor:
@@ -80,7 +83,7 @@ def register(settings: type[DataSettings], builder: Builder | str) -> None:
 
 register(MovingMNISTData, "vrnn3d.data.moving_mnist:build")
 register(KTHData, "vrnn3d.data.kth.dataset:build")
-register(VideoData, "vrnn3d.data.video:build")
+register(VideoData, "vrnn3d.data.video.dataset:build")
 
 
 def settings_of(name: str) -> type[DataSettings]:

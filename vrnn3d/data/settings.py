@@ -54,6 +54,11 @@ class MovingMNISTData(DataSettings):
         choices=("uniform", "fixed"),
     )
     speed_range: tuple[float, float] = setting((3.0, 5.0), "lowest and highest speed in pixels a frame", low=0)
+    bounce: str = setting(
+        "mirror",
+        "what a digit does at a wall: it is mirrored, or takes a random new direction and speed (Stochastic Moving MNIST)",
+        choices=("mirror", "random"),
+    )
     train_pool: str = setting("train", "which MNIST digits training draws from", choices=("train", "test"))
     test_pools: tuple[str, ...] = setting(
         ("train", "test"),
@@ -84,12 +89,18 @@ class KTHData(DataSettings):
 
 @dataclass(frozen=True)
 class VideoData(DataSettings):
-    """A folder of the user's own clips."""
+    """The user's own clips: a folder of them, or a single one."""
 
     NAME: ClassVar[str] = "video"
 
-    path: str = setting("", "a folder of clips")
+    path: str = setting("", "a folder of clips, or one clip")
     colour: bool = setting(False, "keep colour (3 channels) instead of turning frames to grey")
+    fit: str = setting(
+        "crop",
+        "where a clip's frames have another aspect ratio than size: cut off what is too much, at both ends alike, add black"
+        " borders, or stretch them",
+        choices=("crop", "pad", "stretch"),
+    )
 
     @property
     def channels(self) -> int:

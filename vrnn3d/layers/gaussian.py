@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -23,6 +25,8 @@ class Gaussian(NamedTuple):
 
 
 _shard = (0, 1)
+#: Where noise is taken from, and a list of what was used; None: it is drawn.
+_noise: tuple[Iterator[Tensor] | None, list[Tensor]] | None = None
 
 
 def set_noise_shard(rank: int, world: int) -> None:
@@ -34,8 +38,31 @@ def set_noise_shard(rank: int, world: int) -> None:
     _shard = (rank, world)
 
 
+@contextmanager
+def given_noise(noise: Iterable[Tensor] | None = None) -> Iterator[list[Tensor]]:
+    """Inside the ``with``, take noise from these tensors in their order instead of drawing it; yields what was used.
+
+    With None it is drawn as ever, and what was drawn is yielded: to learn which tensors a model asks for.
+    """
+    global _noise
+    before, used = _noise, []
+    _noise = (None if noise is None else iter(noise), used)
+    try:
+        yield used
+    finally:
+        _noise = before
+
+
 def noise_like(x: Tensor) -> Tensor:
     """N(0, 1) noise of x's shape, drawn in logical order: the same whatever x's memory order or process."""
+    if _noise is None:
+        return _drawn(x)
+    source, used = _noise
+    used.append(_drawn(x) if source is None else next(source).to(x.dtype))
+    return used[-1]
+
+
+def _drawn(x: Tensor) -> Tensor:
     rank, world = _shard
     noise = torch.randn(world * x.shape[0], *x.shape[1:], device=x.device, dtype=x.dtype)
     return noise if world == 1 else noise[rank * x.shape[0] : (rank + 1) * x.shape[0]]

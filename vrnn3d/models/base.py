@@ -70,6 +70,23 @@ class VideoModel(nn.Module):
         output, state, latents = self.advance(self.encode(window), state, encoded)
         return self.decode(output), state, latents
 
+    def forward(self, frames: Tensor, context: int, length: int, samples: int = 1) -> Tensor:
+        """Continue each sequence after its first `context` frames (``vrnn3d.rollout.rollout`` without forcing).
+
+        Args:
+            frames: (batch, time, channel, height, width), values in [0, 1]; what comes after the context is not looked at.
+            context: frames given, at least the window.
+            length: frames of the whole sequence, context included.
+            samples: predictions per sequence, each with noise of its own.
+
+        Returns:
+            (batch, samples, time, channel, height, width): the frames `context` .. `length` - 1.
+        """
+        from vrnn3d.rollout import rollout  # which needs this module
+
+        predicted, _ = rollout(self, frames[:, :context], context, length, samples=samples)
+        return predicted[:, context - self.window :].unflatten(0, (frames.shape[0], samples))
+
     def check_size(self, height: int, width: int) -> None:
         """Raise ``ValueError`` with the sizes that do fit, when frames of height x width do not."""
         m = self.size_multiple

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Iterable, Sequence
 
-from vrnn3d.files import atomic_write
 from vrnn3d.study.profiles import PROFILES
 from vrnn3d.study.records import Record
-
-CARD = "README.md"
-
-
-def publish_card(record: Record, folder: Path) -> Path:
-    """Write the model card of a run beside its published weights, whole or not at all; returns its path."""
-    text = model_card(Path(folder).name, record)
-    return atomic_write(Path(folder) / CARD, lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def model_card(name: str, record: Record) -> str:
@@ -29,6 +19,7 @@ def model_card(name: str, record: Record) -> str:
         seed=record.seed,
         height=height,
         width=width,
+        data=record.config.data.NAME.replace("_", "-"),
         facts=_table(("", ""), _facts(record)),
         scores=_scores(record),
         limits="\n".join(f"- {limit}" for limit in _limits(record)),
@@ -36,6 +27,11 @@ def model_card(name: str, record: Record) -> str:
 
 
 _CARD = """\
+---
+library_name: vrnn3d
+license: mit
+tags: [video-prediction, variational-recurrent-network, {data}]
+---
 # {title}
 
 Weights that this repository's study trained from scratch: experiment `{experiment}`, profile `{profile}`, seed {seed}.
@@ -94,7 +90,7 @@ def _facts(record: Record) -> list[tuple[str, str]]:
         ("time", f"{trained.seconds / 60:.1f} minutes, {trained.precision}"),
         ("machine", f"{origin.machine.device}; PyTorch {origin.versions['torch']}"),
         ("code", f"commit {origin.code.commit or 'unknown'}" + (" (modified)" if origin.code.dirty else "")),
-        ("configuration", f"`{record.config_hash}`, whole in `model.json`"),
+        ("configuration", f"`{record.config_hash}`, whole in `config.json`"),
         ("date", origin.date),
     ]  # fmt: skip
 

@@ -13,6 +13,7 @@ from vrnn3d.study.folders import CLIPS, RECORD, local_record, run_folder
 from vrnn3d.study.provenance import provenance
 from vrnn3d.training.distributed import Team
 from vrnn3d.training.loop import Trained, train
+from vrnn3d.training.stop import Interrupted
 
 #: Groups without pictures: a sweep is ranked, not looked at.
 _NO_PICTURES = ("tune",)
@@ -37,6 +38,9 @@ def run(
         out: root of the runs; the run's own folder is :func:`run_folder`.
         max_minutes: stop the training cleanly after this long; the record then says "cut".
         evaluate_cut: evaluate also a training that was cut.
+
+    Raises:
+        Interrupted: when a signal stopped the training, after the checkpoint and the record of a cut run were written.
 
     Returns:
         The record, as written to ``record.json`` in the run's folder; ``clips.npz`` beside it holds a few predictions.
@@ -73,6 +77,8 @@ def run(
         if experiment.group not in _NO_PICTURES and not copied:
             records.write_arrays(examples(model, experiment, found, device=device), folder / CLIPS)
     records.write(record, folder / RECORD)
+    if trained.signal is not None:
+        raise Interrupted(trained.signal)
     return record
 
 

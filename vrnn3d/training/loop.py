@@ -42,6 +42,7 @@ class Trained:
     processes: int
     curves: dict[str, list[float]] = field(repr=False)
     parent: str  #: what it started from
+    signal: int | None  #: the number of the signal that stopped it
     parameters: dict[str, int] = field(repr=False)
     data: Dataset = field(repr=False)
 
@@ -169,6 +170,7 @@ def train(
         processes=team.world,
         curves=state.curves,
         parent=state.parent,
+        signal=rule.received,
         parameters=model.parameter_breakdown(),
         data=data,
     )

@@ -7,6 +7,14 @@ import time
 from types import FrameType, TracebackType
 
 
+class Interrupted(KeyboardInterrupt):
+    """A run was asked by a signal to stop, and has stopped cleanly."""
+
+    def __init__(self, number: int):
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.number = number
+
+
 class StopRule:
     """Within its ``with``, SIGINT and SIGTERM ask for a clean stop instead of ending the process.
 

@@ -1,1 +1,1 @@
-"""KTH Actions: official names, download, decoded cache and dataset."""
+"""KTH Actions: names of its clips, download, decoded cache, dataset and augmentation, each in a module of its own."""

@@ -1,28 +1,26 @@
-"""KTH clips decoded once: the frames of all action intervals in one memory-mapped file, and an index beside it."""
+"""KTH clips decoded once: the frames of all action intervals in one memory-mapped file, and an index beside it.
+
+Both lie in the cache folder under ``kth-decoded``, named by the size of the frames and a hash of what decides them. The
+index is written last: where it is missing, the decoding was interrupted and is done again.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
-from tqdm import tqdm
 
 from vrnn3d.data.folders import cache_folder, given_folder
-from vrnn3d.data.kth.clips import LIST, Identity, Sequences, parse_name, read_sequences
-from vrnn3d.data.video import CONTAINERS, read_video
-from vrnn3d.files import atomic_write
+from vrnn3d.data.kth.clips import LIST, Sequences, parse_name, read_sequences
+from vrnn3d.data.kth.decode import VERSION, Clip, Index, decode
+from vrnn3d.data.sequences import pair, pixels
+from vrnn3d.data.video import CONTAINERS
 
-CURE = "run `vrnn3d data kth` to download KTH Actions, or set VRNN3D_DATA to the folder that holds kth/ with the clips"
-_VERSION = 2  # of the cache's layout and of the decoding
+REMEDY = "run `vrnn3d data kth` to download KTH Actions, or set VRNN3D_DATA to the folder that holds kth/ with the clips"
 _SAMPLE = 1 << 15  # bytes at each end of a clip that go into the key of the cache
 
 
@@ -31,29 +29,22 @@ class KTHWarning(UserWarning):
 
 
 @dataclass(frozen=True)
-class Interval:
-    """Frames [start, stop) of a clip, counted from 0; in the cache they lie from frame `offset` on."""
-
-    start: int
-    stop: int
-    offset: int
-
-
-@dataclass(frozen=True)
-class Clip:
-    name: str  # personNN_ACTION_dM
-    person: int
-    action: str
-    frames: int  # decoded frames of the whole clip
-    intervals: tuple[Interval, ...]
-
-
-@dataclass(frozen=True)
 class Cache:
-    """frames: uint8 (N, size, size), memory-mapped, read only; clips: those that can be used, sorted by name; skipped:
-    (file, reason); notes: sentences about cut intervals and the list; source: "VRNN3D_DATA" or "cache"."""
+    """The decoded clips.
+
+    Attributes:
+        frames: uint8 (N, height, width), memory-mapped, read only.
+        size: (height, width) of the frames.
+        clips: those that can be used, sorted by name.
+        skipped: (file, reason) of those that cannot.
+        notes: sentences about cut intervals and the list.
+        source: "VRNN3D_DATA" or "cache".
+        folder: where the clips lie.
+        path: where the frames lie.
+    """
 
     frames: np.ndarray
+    size: tuple[int, int]
     clips: tuple[Clip, ...]
     skipped: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
@@ -79,7 +70,8 @@ def _videos(folder: Path) -> list[Path]:
 
 def scan(folder: Path, sequences: Sequences) -> tuple[dict[str, Path], list[tuple[str, str]]]:
     """Files by clip name, and (file, reason) of each video below `folder` that is not used."""
-    found, skipped = {}, []
+    found: dict[str, Path] = {}
+    skipped = []
     # the official .avi first, so that of two files of one clip it is the one that is used
     for path in sorted(_videos(folder), key=lambda path: (path.suffix.lower() != ".avi", path)):
         file = path.relative_to(folder).as_posix()
@@ -95,47 +87,50 @@ def scan(folder: Path, sequences: Sequences) -> tuple[dict[str, Path], list[tupl
     return dict(sorted(found.items())), skipped
 
 
-def load(size: int, progress: bool = True) -> Cache:
-    """The decoded clips, size x size; decodes them when no cache fits the files that are there now.
+def load(size: int | tuple[int, int], progress: bool = True) -> Cache:
+    """The decoded clips; decodes them when no cache fits the files that are there now.
 
-    Every clip that is not used and every interval that is cut is named in a :class:`KTHWarning`. Raises
-    ``FileNotFoundError`` with the cure when there are no clips or no list.
+    Every clip that is not used and every interval that is cut is named in a :class:`KTHWarning`, and so is a cache that
+    is damaged; it is made anew.
+
+    Args:
+        size: of the frames, one number for both sides or (height, width).
+        progress: show a bar while decoding.
+
+    Raises:
+        FileNotFoundError: when there are no clips or no list, saying what to do.
+        ValueError: for a size below 1.
     """
-    if size < 1:
-        raise ValueError(f"size is {size}, and must be at least 1 pixel")
+    size = pair(size)
+    if min(size) < 1:
+        raise ValueError(f"size is {pixels(size)}, and must be at least 1 pixel")
     source, folder = clips_folder()
     if not _videos(folder):
-        where = f"{given_folder() / 'kth'} and {folder}" if given_folder() else folder
-        raise FileNotFoundError(f"there are no KTH clips in {where}: {CURE}")
+        given = given_folder()
+        where = f"{given / 'kth'} and {folder}" if given else folder
+        raise FileNotFoundError(f"there are no KTH clips in {where}: {REMEDY}")
     listing = folder / LIST
     if not listing.is_file():
-        raise FileNotFoundError(f"{listing} is missing: put the official list of intervals there, or {CURE}")
+        raise FileNotFoundError(f"{listing} is missing: put the official list of intervals there, or {REMEDY}")
     sequences = read_sequences(listing)
-    files, skipped = scan(folder, sequences)
-    key = _key(size, files, sequences)
-    path = cache_folder() / "kth-decoded" / f"kth-{size}-{key}.npy"
-    index = _read_index(path, size)
-    if index is None:
-        index = _decode(path, size, files, sequences, progress)
-    clips = tuple(
-        Clip(**{**clip, "intervals": tuple(Interval(*interval) for interval in clip["intervals"])})
-        for clip in index["clips"]
-    )
-    skipped = (*skipped, *((file, reason) for file, reason in index["skipped"]))
-    notes = (*sequences.problems, *index["notes"])
+    files, unused = scan(folder, sequences)
+    named = str(size[0]) if size[0] == size[1] else f"{size[0]}x{size[1]}"
+    path = cache_folder() / "kth-decoded" / f"kth-{named}-{_key(named, files, sequences)}.npy"
+    index = _read_index(path, size) or decode(path, size, files, sequences, progress)
+    skipped, notes = (*unused, *index.skipped), (*sequences.problems, *index.notes)
     if skipped:
-        named = "; ".join(f"{file} ({reason})" for file, reason in skipped)
-        warnings.warn(f"{len(skipped)} files in {folder} are skipped: {named}", KTHWarning, stacklevel=3)
+        listed = "; ".join(f"{file} ({reason})" for file, reason in skipped)
+        warnings.warn(f"{len(skipped)} files in {folder} are skipped: {listed}", KTHWarning, stacklevel=3)
     if notes:
         warnings.warn(f"KTH in {folder}: {'; '.join(notes)}", KTHWarning, stacklevel=3)
-    if not clips:
-        raise FileNotFoundError(f"none of the KTH clips in {folder} can be used: {CURE}")
-    return Cache(np.load(path, mmap_mode="r"), clips, skipped, notes, source, folder, path)
+    if not index.clips:
+        raise FileNotFoundError(f"none of the KTH clips in {folder} can be used: {REMEDY}")
+    return Cache(np.load(path, mmap_mode="r"), size, index.clips, skipped, notes, source, folder, path)
 
 
-def _key(size: int, files: dict[str, Path], sequences: Sequences) -> str:
+def _key(size: str, files: dict[str, Path], sequences: Sequences) -> str:
     """A hash of all that decides what the cache holds. Contents, not times: a copy of the files has the same key."""
-    digest = hashlib.sha256(f"{_VERSION} {size}".encode())
+    digest = hashlib.sha256(f"{VERSION} {size}".encode())
     for name, path in files.items():
         length = path.stat().st_size
         digest.update(f"\n{name} {path.suffix} {length} {sequences.intervals[name]} ".encode())
@@ -146,102 +141,19 @@ def _key(size: int, files: dict[str, Path], sequences: Sequences) -> str:
     return digest.hexdigest()[:16]
 
 
-def _read_index(path: Path, size: int) -> dict | None:
-    """The index of a cache whose two files fit each other, else None."""
-    try:
-        index = json.loads(path.with_suffix(".json").read_text("utf-8"))
-        frames = np.load(path, mmap_mode="r")
-        return index if frames.shape == (index["frames"], size, size) and frames.dtype == np.uint8 else None
-    except (OSError, ValueError, KeyError):
+def _read_index(path: Path, size: tuple[int, int]) -> Index | None:
+    """The index of a cache whose two files fit each other; None where there is none, or with a warning a damaged one."""
+    if not path.is_file() or not path.with_suffix(".json").is_file():
         return None
-
-
-def _decode(path: Path, size: int, files: dict[str, Path], sequences: Sequences, progress: bool) -> dict:
-    clips, skipped, notes, total = [], [], [], 0
+    damaged = path.with_suffix(".json")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.")
-    except OSError as error:
-        raise OSError(f"{path.parent} cannot be written ({error.strerror}): set XDG_CACHE_HOME to a folder") from None
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            start = _header(stream, 0, size)
-            for name, file in tqdm(files.items(), desc=f"decoding KTH at {size} x {size}", disable=not progress):
-                try:
-                    video = (resize(read_video(file), size)[:, 0] * 255).round().byte().numpy()
-                    kept, intervals, cut = _cut(name, sequences.intervals[name], len(video), total)
-                except ValueError as error:
-                    skipped.append((file.name, str(error).removeprefix(f"{file} ")))
-                    continue
-                notes += cut
-                stream.write(video[kept].tobytes())
-                total += len(kept)
-                identity: Identity = parse_name(name)
-                clips.append(
-                    dict(
-                        name=name,
-                        person=identity.person,
-                        action=identity.action,
-                        frames=len(video),
-                        intervals=intervals,
-                    )
-                )
-            stream.seek(0)
-            if _header(stream, total, size) != start:
-                raise RuntimeError("the .npy header changed its length: report this with the version of NumPy")
-        index = dict(version=_VERSION, size=size, frames=total, clips=clips, skipped=skipped, notes=notes)
-        if clips:
-            os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner reads
-            os.replace(temporary, path)
-            # Last: it says that the cache is whole.
-            atomic_write(path.with_suffix(".json"), lambda part: part.write_text(json.dumps(index), encoding="utf-8"))
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-    return index
-
-
-def resize(video: Tensor, size: int) -> Tensor:
-    """(T, 1, H, W) to (T, 1, size, size): a side that shrinks by area, one that grows (120 to 128) by interpolation.
-
-    By area, a new pixel is the mean of the old ones under it, each weighted by how much of it is covered.
-    """
-    height, width = (min(size, side) for side in video.shape[-2:])
-    video = _area(video.shape[-2], height) @ video @ _area(video.shape[-1], width).T
-    if (height, width) != (size, size):
-        video = F.interpolate(video, size=(size, size), mode="bilinear", align_corners=False)
-    return video.clamp(0, 1)
-
-
-def _area(old: int, new: int) -> Tensor:
-    """(new, old) weights; row i covers [i, i + 1) old / new, and column j is the pixel [j, j + 1)."""
-    edges = torch.arange(new + 1, dtype=torch.float64)[:, None] * old / new
-    pixels = torch.arange(old, dtype=torch.float64)
-    covered = torch.minimum(edges[1:], pixels + 1) - torch.maximum(edges[:-1], pixels)
-    return (covered.clamp(min=0) * new / old).float()
-
-
-def _header(stream, count: int, size: int) -> int:
-    """Write a .npy header for uint8 (count, size, size); NumPy pads it so that its length does not depend on count."""
-    np.lib.format.write_array_header_1_0(stream, dict(descr="|u1", fortran_order=False, shape=(count, size, size)))
-    return stream.tell()
-
-
-def _cut(name: str, listed, count: int, offset: int) -> tuple[np.ndarray, list[tuple[int, int, int]], list[str]]:
-    """Which frames of a clip of `count` frames are kept, each interval as (start, stop, offset), and what was cut.
-
-    A frame that two overlapping intervals share is kept once. ``ValueError`` when no interval has a frame.
-    """
-    notes, inside = [], []
-    for start, stop in listed:
-        if stop > count:
-            fate = f"cut at frame {count}" if start < count else "dropped"
-            notes.append(f"{name}: interval {start + 1}-{stop} ends beyond the clip's {count} frames and is {fate}")
-        if start < count:
-            inside.append((start, min(stop, count)))
-    if not inside:
-        raise ValueError(f"it has {count} frames, and its first interval starts at {listed[0][0] + 1}: truncated")
-    keep = np.zeros(count, bool)
-    for start, stop in inside:
-        keep[start:stop] = True
-    before = np.concatenate([[0], keep.cumsum()])
-    return np.flatnonzero(keep), [(start, stop, offset + int(before[start])) for start, stop in inside], notes
+        index = Index.from_json(json.loads(damaged.read_text("utf-8")))
+        damaged = path
+        frames = np.load(path, mmap_mode="r")
+        last = max((i.offset + i.stop - i.start for clip in index.clips for i in clip.intervals), default=0)
+        if frames.shape == (index.frames, *size) and frames.dtype == np.uint8 and last <= len(frames):
+            return index
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
+        pass
+    warnings.warn(f"{damaged} is damaged: the clips are decoded again", KTHWarning, stacklevel=4)
+    return None

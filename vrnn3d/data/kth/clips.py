@@ -24,12 +24,15 @@ _INTERVAL = re.compile(r"(\d+)\s*-\s*(\d+)")
 
 
 class Identity(NamedTuple):
+    """What the name of a clip says."""
+
     person: int  # 1..25
     action: str  # one of ACTIONS
     scenario: int  # 1 outdoors, 2 outdoors with zoom, 3 outdoors in other clothes, 4 indoors
 
     @property
     def name(self) -> str:
+        """personNN_ACTION_dM."""
         return f"person{self.person:02}_{self.action}_d{self.scenario}"
 
 
@@ -56,7 +59,8 @@ def parse_sequences(text: str) -> Sequences:
 
     A line or interval that makes no sense is left out and named in ``problems``; other text (headings) is ignored.
     """
-    intervals, missing, problems = {}, [], []
+    intervals: dict[str, tuple[tuple[int, int], ...]] = {}
+    missing, problems = [], []
     for number, line in enumerate(text.splitlines(), 1):
         entry = _ENTRY.match(line.strip())
         if not entry:
@@ -82,7 +86,11 @@ def parse_sequences(text: str) -> Sequences:
 
 
 def read_sequences(path: Path) -> Sequences:
-    """:func:`parse_sequences` of a file; ``ValueError`` when it lists no clip at all."""
+    """:func:`parse_sequences` of a file.
+
+    Raises:
+        ValueError: when it lists no clip at all.
+    """
     found = parse_sequences(path.read_text("utf-8", errors="replace"))
     if not found.intervals:
         raise ValueError(f"{path} lists no clip of KTH Actions: replace it by the official {LIST}")

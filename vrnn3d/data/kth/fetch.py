@@ -14,12 +14,13 @@ import stat
 import warnings
 import zipfile
 import zlib
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
+from vrnn3d.data.download import Unavailable, download, offline, sweep
 from vrnn3d.data.kth.clips import ACTIONS, LIST, parse_name, read_sequences
-from vrnn3d.data.mnist import _offline, _Resumable, _Unavailable
 from vrnn3d.data.video import CONTAINERS
 from vrnn3d.files import atomic_write
 
@@ -37,14 +38,18 @@ def fetch_kth(folder: Path | str, progress: bool = True) -> dict[str, dict]:
     """See to it that `folder` holds the list and all clips, under ``clips/ACTION/``; only what is missing is fetched.
 
     What arrived before an interruption is kept as ``NAME.part`` and continued. Returns the notes of the downloads:
-    by file {"sha256", "bytes", "clips"}. Raises ``ConnectionError`` when something cannot be had now (what has been
-    unpacked so far stays), :class:`UnsafeZipError` for a zip with file names that lead out of the folder,
-    ``ValueError`` for a damaged one.
+    by file {"sha256", "bytes", "clips"}.
+
+    Raises:
+        ConnectionError: when something cannot be had now; what has been unpacked so far stays.
+        UnsafeZipError: for a zip with file names that lead out of the folder.
+        ValueError: for a damaged one.
     """
     folder = Path(folder)
-    if _offline():
+    if offline():
         raise ConnectionError("VRNN3D_OFFLINE is set, so nothing was downloaded")
     folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder, f".{NOTES}.*", "clips/*/.person*")
     notes = _read_notes(folder)
     try:
         if not (folder / LIST).is_file():
@@ -55,49 +60,54 @@ def fetch_kth(folder: Path | str, progress: bool = True) -> dict[str, dict]:
         listed = read_sequences(folder / LIST).intervals
         there = {path.stem for path in (folder / "clips").rglob("*") if path.is_file() and path.stat().st_size}
         for action in ACTIONS:
-            if {f"{name}_uncomp" for name in listed if parse_name(name).action == action} <= there:
-                continue
-            archive = f"{action}.zip"
-            if archive in notes and (folder / "clips" / action).is_dir() and notes[archive]["clips"] == len(
-                [stem for stem in there if f"_{action}_" in stem]
-            ):
-                continue  # all that this zip holds is there, though the list has more
-            resumed = any((folder / f"{archive}{ending}").exists() for ending in (".part", ".whole"))
-            whole = _retrieve(folder, archive, progress)
-            try:
-                clips = unpack(whole, folder / "clips" / action, progress)
-            except UnsafeZipError:
-                raise
-            except ValueError:
-                if not resumed:
-                    raise
-                whole = _retrieve(folder, archive, progress)  # the old part was the fault: once more from the start
-                clips = unpack(whole, folder / "clips" / action, progress)
-            _note(folder, notes, archive, whole, clips)
-            whole.unlink()
-    except _Unavailable as error:
+            if not _is_complete(folder, notes, action, listed, there):
+                _fetch_action(folder, notes, f"{action}.zip", progress)
+    except Unavailable as error:
         raise ConnectionError(str(error)) from None
     return notes
 
 
+def _is_complete(folder: Path, notes: dict[str, dict], action: str, listed: Iterable[str], there: set[str]) -> bool:
+    """Whether all listed clips of an action are there, or all that its zip held (the list has more)."""
+    if {f"{name}_uncomp" for name in listed if f"_{action}_" in name} <= there:
+        return True
+    held = notes.get(f"{action}.zip", {}).get("clips")
+    return (folder / "clips" / action).is_dir() and held == len([stem for stem in there if f"_{action}_" in stem])
+
+
+def _fetch_action(folder: Path, notes: dict[str, dict], archive: str, progress: bool) -> None:
+    """Download and unpack the zip of one action."""
+    target = folder / "clips" / Path(archive).stem
+    resumed = any((folder / f"{archive}{ending}").exists() for ending in (".part", ".whole"))
+    whole = _retrieve(folder, archive, progress)
+    try:
+        clips = unpack(whole, target, progress)
+    except UnsafeZipError:
+        raise
+    except ValueError:
+        if not resumed:
+            raise
+        whole = _retrieve(folder, archive, progress)  # the old part was the fault: once more from the start
+        clips = unpack(whole, target, progress)
+    _note(folder, notes, archive, whole, clips)
+    whole.unlink()
+
+
 def _retrieve(folder: Path, name: str, progress: bool) -> Path:
     """The whole file NAME from the first address that has it, as ``NAME.whole`` in `folder`."""
-    try:
-        import requests  # noqa: F401  the downloader imports it
-    except ImportError:
-        raise _Unavailable("downloading needs requests, which is not installed: pip install requests") from None
-    whole = folder / f"{name}.whole"
+    whole, part = folder / f"{name}.whole", folder / f"{name}.part"
     if whole.is_file():  # fetched, and interrupted before it was unpacked
         return whole
     failed = []
     for address in ADDRESSES:
-        download = _Resumable(folder / f"{name}.part", f"{name} from {address.split('/')[2]}", progress)
         try:
-            download(address + name, whole, None)
-            return whole
-        except _Unavailable as error:
+            download(address + name, part, f"{name} from {address.split('/')[2]}", progress)
+        except Unavailable as error:
             failed.append(str(error))
-    raise _Unavailable("; ".join(failed))
+        else:
+            os.replace(part, whole)
+            return whole
+    raise Unavailable("; ".join(failed))
 
 
 def _read_notes(folder: Path) -> dict[str, dict]:
@@ -111,7 +121,9 @@ def _note(folder: Path, notes: dict[str, dict], name: str, path: Path, clips: in
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     if name in notes and notes[name]["sha256"] != digest:
-        warnings.warn(f"{name} is not the file fetched before: its SHA-256 was {notes[name]['sha256']}, is {digest}")
+        warnings.warn(
+            f"{name} is not the file fetched before: its SHA-256 was {notes[name]['sha256']}, is {digest}", stacklevel=4
+        )
     notes[name] = {"sha256": digest, "bytes": path.stat().st_size, "clips": clips}
     atomic_write(folder / NOTES, lambda path: path.write_text(json.dumps(notes, indent=1) + "\n", encoding="utf-8"))
 
@@ -119,9 +131,12 @@ def _note(folder: Path, notes: dict[str, dict], name: str, path: Path, clips: in
 def unpack(archive: Path, folder: Path, progress: bool = False) -> int:
     """Unpack the clips of a zip into `folder`, flat; returns how many.
 
-    All names are looked at before anything is written: one that is absolute, climbs out (``..``) or is a link makes
-    :class:`UnsafeZipError`. Files that are no KTH clips are skipped with a warning. Each clip appears under its name
-    only after its CRC-32 proved right; ``ValueError`` for a zip that is damaged or truncated, which is then deleted.
+    All names are looked at before anything is written. Files that are no KTH clips are skipped with a warning. Each clip
+    appears under its name only after its CRC-32 proved right.
+
+    Raises:
+        UnsafeZipError: for a name that is absolute, climbs out (``..``) or is a link.
+        ValueError: for a zip that is damaged or truncated; it is deleted.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
@@ -130,7 +145,9 @@ def unpack(archive: Path, folder: Path, progress: bool = False) -> int:
                 _check(archive, info)
             clips = [info for info in members if _is_clip(PurePosixPath(info.filename))]
             if strangers := [info.filename for info in members if info not in clips]:
-                warnings.warn(f"{archive.name} holds files that are no KTH clips, skipped: {', '.join(strangers)}")
+                warnings.warn(
+                    f"{archive.name} holds files that are no KTH clips, skipped: {', '.join(strangers)}", stacklevel=2
+                )
             folder.mkdir(parents=True, exist_ok=True)
             for info in tqdm(clips, desc=f"unpacking {archive.stem}", unit="clip", disable=not progress):
                 _extract(opened, info, folder / PurePosixPath(info.filename).name)

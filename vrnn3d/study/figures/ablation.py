@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
-import math
-from typing import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from vrnn3d.study import results
-from vrnn3d.study.ablation import SCORES, WIRINGS, Runs, mean_over_seeds, sweep
-from vrnn3d.study.catalogue import LATENT_LOSSES, SWEPT_LOSSES
-from vrnn3d.study.figures.style import DASHES, colour
 from vrnn3d.show import GREY, closed
+from vrnn3d.study import paper
+from vrnn3d.study.ablation import SCORES, Cell, Runs, loss_name, sweep
+from vrnn3d.study.catalogue import LATENT_LOSSES, SWEPT_LOSSES, WIRINGS
+from vrnn3d.study.compare import Comparison, Spread, black_spread, seed_spread
 from vrnn3d.study.figures.loss import NAMES, WIRING_NAMES
+from vrnn3d.study.figures.style import DASHES, colour
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _MARKERS = {"z_p": "o", "z_q": "s"}
+#: Training curves of the Gaussians, with the labels of their axes.
+TRACES = {
+    "log_std_prior": r"mean $\log\,s_p$",
+    "log_std_posterior": r"mean $\log\,s_q$",
+    "floor_fraction": "fraction at the floor",
+    "kl_per_frame": "KL(q‖p), nats a frame",
+}
 
 
-def _difference_line(axes, y: float, outcome: Mapping, shade: str) -> None:
-    if outcome["seed_interval"] is not None:
-        axes.plot(outcome["seed_interval"], [y, y], color=shade, lw=1.2)
-    axes.plot(outcome["interval"], [y, y], color=shade, lw=5, alpha=0.45, solid_capstyle="butt")
-    axes.plot(outcome["by_seed"], [y] * len(outcome["by_seed"]), "|", color=shade, ms=11, mew=1.4)
-    axes.plot([outcome["estimate"]], [y], "o", color=shade, ms=6)
+class Line(NamedTuple):
+    """One line of :func:`differences`; `name` is the experiment or loss variant that gives it its colour."""
+
+    label: str
+    comparison: Comparison
+    name: str
 
 
-def differences(panels: Mapping[str, Sequence[tuple[str, Mapping, str]]], xlabel: str):
-    """Differences with both of their intervals, one line each; a matplotlib Figure.
+# --- differences ------------------------------------------------------------------------------------------------------
+
+
+def differences(panels: Mapping[str, Sequence[Line]], xlabel: str) -> Figure:
+    """Differences with both of their intervals, one line each.
 
     Args:
-        panels: {title: rows}, side by side, sharing their labels and scale. A row is (label, outcome of
-            ``vrnn3d.study.ablation.difference``, name for the colour).
+        panels: {title: lines}, side by side, sharing their labels and scale.
         xlabel: of what, in which unit.
 
     Thick: 95% over test sequences, of the mean over seeds. Thin: Student's 95% over seeds. Ticks: single seeds. A thin line
@@ -39,41 +54,57 @@ def differences(panels: Mapping[str, Sequence[tuple[str, Mapping, str]]], xlabel
     import matplotlib.pyplot as plt
 
     tall = max(len(panel) for panel in panels.values())
-    figure, grid = plt.subplots(
-        1, len(panels), figsize=(5.0 + 3.2 * (len(panels) - 1), 0.8 + 0.42 * tall), sharex=True, squeeze=False, layout="constrained"
-    )
-    inner = [x for panel in panels.values() for _, o, _ in panel for x in (*o["interval"], *o["by_seed"], 0.0)]
-    low, high = min(inner), max(inner)
-    room = 0.25 * (high - low or 1.0)
+    size = (5.0 + 3.2 * (len(panels) - 1), 0.8 + 0.42 * tall)
+    figure, grid = plt.subplots(1, len(panels), figsize=size, sharex=True, squeeze=False, layout="constrained")
+    low, high = _reach([line.comparison for panel in panels.values() for line in panel])
     for axes, (title, panel) in zip(grid.flat, panels.items()):
         axes.axvline(0, color=GREY, lw=1, ls=(0, (4, 3)))
-        for y, (label, outcome, name) in enumerate(panel):
-            _difference_line(axes, y, outcome, colour(name))
-        axes.set_yticks(range(len(panel)), [label for label, _, _ in panel])
-        axes.set_ylim(len(panel) - 0.4, -0.6)
-        axes.set_xlim(low - room, high + room)
+        for y, line in enumerate(panel):
+            _difference_line(axes, y, line.comparison, colour(line.name))
+        axes.set_yticks(range(len(panel)), [line.label for line in panel])
+        axes.set(ylim=(len(panel) - 0.4, -0.6), xlim=(low, high), title=title)
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="y", visible=False)
         axes.spines["left"].set_visible(False)
-        axes.set_title(title)
     for axes in grid.flat[1:]:
         axes.set_yticklabels([])
     figure.supxlabel(xlabel, fontsize=10.5)
     return closed(figure)
 
 
-def forest(rows: Sequence[Mapping]):
-    """Every variant against KL in the same wiring: MSE of a frame, 10 -> 10; rows are those of ``vrnn3d.study.ablation.grid``."""
+def _reach(comparisons: Iterable[Comparison]) -> tuple[float, float]:
+    """Limits of the x axis: everything but the intervals over seeds, and zero."""
+    inner = [x for c in comparisons for x in (*(c.test_interval or ()), *c.by_seed, c.estimate, 0.0)]
+    room = 0.25 * (max(inner) - min(inner) or 1.0)
+    return min(inner) - room, max(inner) + room
+
+
+def _difference_line(axes: Axes, y: float, comparison: Comparison, shade: str) -> None:
+    if comparison.seed_interval is not None:
+        axes.plot(comparison.seed_interval, [y, y], color=shade, lw=1.2)
+    if comparison.test_interval is not None:
+        axes.plot(comparison.test_interval, [y, y], color=shade, lw=5, alpha=0.45, solid_capstyle="butt")
+    axes.plot(comparison.by_seed, [y] * len(comparison.by_seed), "|", color=shade, ms=11, mew=1.4)
+    axes.plot([comparison.estimate], [y], "o", color=shade, ms=6)
+
+
+def forest(cells: Sequence[Cell]) -> Figure:
+    """Every variant against KL in the same wiring: MSE of a frame, 10 -> 10."""
     panels = {
         WIRING_NAMES[wiring]: [
-            (NAMES[r["variant"]], r["difference"], r["variant"]) for r in rows if r["wiring"] == wiring and r["difference"]
+            Line(NAMES[cell.variant], cell.against_reference, cell.variant)
+            for cell in cells
+            if cell.wiring == wiring and cell.against_reference
         ]
         for wiring in WIRINGS
     }
     return differences(panels, "MSE of a frame minus that with KL(p‖q), average of samples, 10 → 10")
 
 
-def traces(found: Runs):
+# --- training ---------------------------------------------------------------------------------------------------------
+
+
+def traces(found: Runs) -> Figure:
     """What the Gaussians do in training: columns wirings; rows prior, posterior, fraction at the floor, KL a frame.
 
     One thin line per seed; a colour per variant.
@@ -81,35 +112,44 @@ def traces(found: Runs):
     import matplotlib.pyplot as plt
     from matplotlib.ticker import EngFormatter
 
-    curves = ("log_std_prior", "log_std_posterior", "floor_fraction", "kl_per_frame")
-    figure, grid = plt.subplots(len(curves), 2, figsize=(8.6, 8.6), sharex=True, sharey="row", layout="constrained")
+    figure, grid = plt.subplots(len(TRACES), 2, figsize=(8.6, 8.6), sharex=True, sharey="row", layout="constrained")
     for column, wiring in zip(grid.T, WIRINGS):
         column[0].set_title(WIRING_NAMES[wiring])
-        for axes, key in zip(column, curves):
-            for variant in LATENT_LOSSES:
-                for record in found.get(f"loss_{variant}_{wiring}", []):
-                    curve = record["training"]["curves"]
-                    if key in curve:
-                        axes.plot(
-                            curve["sequences"], curve[key], color=colour(variant), ls=DASHES.get(variant, "-"), lw=1.2,
-                            label=NAMES[variant] if record is found[f"loss_{variant}_{wiring}"][0] else None,
-                        )  # fmt: skip
+        for axes, curve in zip(column, TRACES):
+            _trace(axes, found, curve, wiring)
             axes.margins(x=0)
             axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    for axes, label in zip(grid[:, 0], (r"mean $\log\,s_p$", r"mean $\log\,s_q$", "fraction at the floor", "KL(q‖p), nats a frame")):
+    for axes, label in zip(grid[:, 0], TRACES.values()):
         axes.set_ylabel(label)
-    for axes in grid[3]:
+    for axes in grid[list(TRACES).index("kl_per_frame")]:
         axes.set_yscale("symlog", linthresh=0.1)
         axes.set_ylim(bottom=0)
-    handles = {}
+    handles: dict[str, Any] = {}
     for axes in grid.flat:
         handles.update({label: handle for handle, label in zip(*axes.get_legend_handles_labels())})
     figure.supxlabel("training sequences seen", fontsize=10.5)
-    figure.legend(handles.values(), handles, loc="outside upper center", ncols=4, fontsize=9.5)
+    figure.legend(list(handles.values()), list(handles), loc="outside upper center", ncols=4, fontsize=9.5)
     return closed(figure)
 
 
-def pareto(rows: Sequence[Mapping], reference: tuple[str, float] | None = None):
+def _trace(axes: Axes, found: Runs, curve: str, wiring: str) -> None:
+    for variant in LATENT_LOSSES:
+        for i, record in enumerate(found.get(loss_name(variant, wiring), [])):
+            values = record.curve(curve)
+            label = None if i else NAMES[variant]
+            shade, dash = colour(variant), DASHES.get(variant, "-")
+            axes.plot(record.curve("sequences")[: len(values)], values, color=shade, ls=dash, lw=1.2, label=label)
+
+
+# --- scores -----------------------------------------------------------------------------------------------------------
+
+
+def _score(cell: Cell, label: str) -> float:
+    spread = cell.scores.get(label)
+    return float("nan") if spread is None else spread.mean
+
+
+def pareto(cells: Sequence[Cell], reference: tuple[str, float] | None = None) -> Figure:
     """Diversity against accuracy, means over seeds: two panels, the paper's score and CRPS, against the samples' variance.
 
     Lower is better in both; a point further to the right spreads its samples more. `reference` is (label, MSE) of a model
@@ -119,15 +159,12 @@ def pareto(rows: Sequence[Mapping], reference: tuple[str, float] | None = None):
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     figure, grid = plt.subplots(1, 2, figsize=(8.8, 3.9), layout="constrained")
-    for axes, (score, label) in zip(
-        grid, (("average of samples", "MSE of a frame, average of samples"), ("CRPS", "CRPS of a frame"))
-    ):
-        for r in rows:
-            x, y = r["scores"]["sample variance"][0], r["scores"][score][0]
-            axes.plot(
-                max(x, 1e-6), y, _MARKERS[r["wiring"]], color=colour(r["variant"]), ms=7,
-                mfc=colour(r["variant"]) if r["wiring"] == "z_p" else "none", mew=1.6,
-            )  # fmt: skip
+    panels = (("average of samples", "MSE of a frame, average of samples"), ("CRPS", "CRPS of a frame"))
+    for axes, (score, label) in zip(grid, panels):
+        for cell in cells:
+            x, shade = max(_score(cell, "sample variance"), 1e-6), colour(cell.variant)
+            fill = shade if cell.wiring == "z_p" else "none"
+            axes.plot(x, _score(cell, score), _MARKERS[cell.wiring], color=shade, ms=7, mfc=fill, mew=1.6)
         axes.set(xscale="log", xlabel="variance between samples, summed over a frame", ylabel=label)
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
@@ -135,20 +172,20 @@ def pareto(rows: Sequence[Mapping], reference: tuple[str, float] | None = None):
     if reference:
         grid[0].axhline(reference[1], color=GREY, lw=1, ls=(0, (4, 3)))
         grid[0].annotate(reference[0], (0.01, reference[1]), xycoords=("axes fraction", "data"), va="bottom", fontsize=9)
+    shown = {cell.variant for cell in cells}
     handles = [
-        plt.Line2D([], [], color=colour(v), marker="o", ls="", ms=7, label=NAMES[v])
-        for v in LATENT_LOSSES
-        if any(r["variant"] == v for r in rows)
+        plt.Line2D([], [], color=colour(v), marker="o", ls="", ms=7, label=NAMES[v]) for v in LATENT_LOSSES if v in shown
     ]
-    handles += [
-        plt.Line2D([], [], color=GREY, marker=_MARKERS[w], mfc=GREY if w == "z_p" else "none", ls="", ms=7, label=WIRING_NAMES[w])
-        for w in WIRINGS
-    ]
+    for wiring in WIRINGS:
+        fill = GREY if wiring == "z_p" else "none"
+        handles.append(
+            plt.Line2D([], [], color=GREY, marker=_MARKERS[wiring], mfc=fill, ls="", ms=7, label=WIRING_NAMES[wiring])
+        )
     figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=9.5)
     return closed(figure)
 
 
-def sweeps(found: Runs, reference: tuple[str, float] | None = None, pool: str = "test"):
+def sweeps(found: Runs, reference: tuple[str, float] | None = None, pool: str = "test") -> Figure:
     """MSE against the weight of the latent loss (either wiring) and against the floor on its stds, for KL and eq. 13.
 
     Dots are seeds, lines their means; `reference` (label, MSE) is a rule for the network without a latent.
@@ -160,8 +197,8 @@ def sweeps(found: Runs, reference: tuple[str, float] | None = None, pool: str = 
     figure, grid = plt.subplots(1, 3, figsize=(9.2, 3.3), sharey=True, layout="constrained")
     for axes, (what, wiring) in zip(grid, panels):
         for variant in SWEPT_LOSSES:
-            points = sweep(found, variant, wiring, what, pool)
-            values = [[results.value(r, pool, "10->10", "mse") for r in records] for _, records in points]
+            points = sweep(found, variant, wiring, what)
+            values = [[record.score(pool, "10->10") for record in runs] for _, runs in points]
             shade, dash = colour(variant), DASHES.get(variant, "-")
             axes.plot([x for x, _ in points], [np.mean(v) for v in values], color=shade, ls=dash, label=NAMES[variant])
             for (x, _), seeds in zip(points, values):
@@ -175,50 +212,49 @@ def sweeps(found: Runs, reference: tuple[str, float] | None = None, pool: str = 
     return closed(figure)
 
 
-def ranks(rows: Sequence[Mapping]):
+def ranks(cells: Sequence[Cell]) -> Figure:
     """How each score ranks the losses: one line per variant and wiring from score to score, 1 is best."""
     import matplotlib.pyplot as plt
 
     scores = [label for label in SCORES if label != "sample variance"]
-    order = {
-        label: sorted(range(len(rows)), key=lambda i, label=label: rows[i]["scores"][label][0]) for label in scores
-    }
-    figure, axes = plt.subplots(figsize=(7.4, 0.32 * len(rows) + 1.0))
-    for i, r in enumerate(rows):
+    order = {label: sorted(range(len(cells)), key=lambda i, label=label: _score(cells[i], label)) for label in scores}  # type: ignore[misc]
+    figure, axes = plt.subplots(figsize=(7.4, 0.32 * len(cells) + 1.0))
+    for i, cell in enumerate(cells):
         places = [order[label].index(i) + 1 for label in scores]
-        shade = colour(r["variant"])
-        axes.plot(
-            range(len(scores)), places, color=shade, marker=_MARKERS[r["wiring"]], ms=6, lw=1.3, alpha=0.9,
-            mfc=shade if r["wiring"] == "z_p" else "none", ls="-" if r["wiring"] == "z_p" else (0, (4, 2)),
-        )  # fmt: skip
-        axes.annotate(
-            f"{NAMES[r['variant']]}, {r['wiring']}", (len(scores) - 1, places[-1]), xytext=(9, 0), textcoords="offset points",
-            va="center", fontsize=9,
-        )  # fmt: skip
+        shade, first = colour(cell.variant), cell.wiring == "z_p"
+        looks = {"mfc": shade, "ls": "-"} if first else {"mfc": "none", "ls": (0, (4, 2))}
+        axes.plot(range(len(scores)), places, color=shade, marker=_MARKERS[cell.wiring], ms=6, lw=1.3, alpha=0.9, **looks)
+        end = (len(scores) - 1, places[-1])
+        text = f"{NAMES[cell.variant]}, {cell.wiring}"
+        axes.annotate(text, end, xytext=(9, 0), textcoords="offset points", va="center", fontsize=9)
     axes.set_xticks(range(len(scores)), scores)
-    axes.set_yticks(range(1, len(rows) + 1))
-    axes.set(ylim=(len(rows) + 0.5, 0.5), xlim=(-0.15, len(scores) - 0.9), ylabel="rank")
+    axes.set_yticks(range(1, len(cells) + 1))
+    axes.set(ylim=(len(cells) + 0.5, 0.5), xlim=(-0.15, len(scores) - 0.9), ylabel="rank")
     axes.grid(axis="x", visible=False)
     return closed(figure)
 
 
-def score_table(rows: Sequence[Mapping], found: Runs, pool: str = "test"):
-    """All scores of the grid as a pandas DataFrame of text: means over seeds, ± the standard deviation over seeds."""
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+
+def score_table(cells: Sequence[Cell], found: Runs, pool: str = "test") -> pandas.DataFrame:
+    """All scores of the grid as text: means over seeds, ± the standard deviation over seeds."""
     import pandas
 
-    def cell(pair: tuple[float, float | None], digits: int = 2) -> str:
-        mean, std = pair
-        if math.isnan(mean):
-            return "not run"
-        return f"{mean:.{digits}f}" if std is None else f"{mean:.{digits}f} ± {std:.{digits}f}"
-
     table = []
-    for r in rows:
-        line = {"loss": NAMES[r["variant"]], "decodes": r["wiring"], "seeds": r["seeds"]}
-        for protocol in results.PROTOCOLS:
-            line[f"MSE {results.arrow(protocol)}"] = cell(mean_over_seeds(found, r["experiment"], "mse", "average", protocol, pool))
-        line["SSIM 10 → 10"] = cell(mean_over_seeds(found, r["experiment"], "ssim", pool=pool), 3)
+    for cell in cells:
+        runs = found[cell.experiment]
+        line: dict[str, Any] = {"loss": NAMES[cell.variant], "decodes": cell.wiring, "seeds": cell.seeds}
+        for protocol in paper.PROTOCOLS:
+            line[f"MSE {paper.arrow(protocol)}"] = text(seed_spread(runs, protocol, "mse", pool))
+        line["% of black 10 → 10"] = text(black_spread(runs, pool=pool), 1, missing="")
+        line["SSIM 10 → 10"] = text(seed_spread(runs, metric="ssim", pool=pool), 3)
         for label in ("best sample", "mean frame", "sample variance", "CRPS"):
-            line[label] = cell(r["scores"][label], 3 if label == "sample variance" else 2)
+            line[label] = text(cell.scores.get(label), 3 if label == "sample variance" else 2)
         table.append(line)
     return pandas.DataFrame(table).set_index("loss")
+
+
+def text(spread: Spread | None, digits: int = 2, missing: str = "not run") -> str:
+    """A spread as a table prints it."""
+    return missing if spread is None else spread.text(digits)

@@ -1,34 +1,39 @@
-"""What the KTH chapter works out from records: paired comparisons, the form of the decay, curves of learning by heart,
-predictions beside the truth, and the table that is still to be filled."""
+"""What the KTH chapter shows of its records: differences window by window, curves, predictions beside the truth, Table 2."""
 
 from __future__ import annotations
 
 import math
-from typing import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vrnn3d.study import results
-from vrnn3d.study.figures.style import DASHES, colour
+from vrnn3d.evaluation.metrics import METRICS
 from vrnn3d.show import GREY, closed
-from vrnn3d.study.figures.curves import METRIC_LABELS
+from vrnn3d.study import paper
+from vrnn3d.study.compare import BETTER, UNDECIDED, WORSE, Comparison, compare_runs, seed_spread
+from vrnn3d.study.figures.style import DASHES, colour
+from vrnn3d.study.profiles import PROFILES
+from vrnn3d.study.records import Record
+from vrnn3d.study.scales import SCALES, runs_at
 
-FULL = "KTH"  # what results on all clips are called
-PROTOCOLS = ("10->20", "10->40", "10->60")  # of Table 2
-TABLE2 = ("kth_convlstm2d", "kth_e3d_lstm", "kth_vrnn2d", "kth_vrnn3d_kl", "kth_vrnn3d_kl_ll", "kth_copy_last")
-TIME_CONSTANTS = np.geomspace(0.5, 6000, 250)  # that are tried for an exponential decay, in frames
-MOVES = 0.05  # a pixel moves where its grey value varies over time by more than this, of 1 (standard deviation)
-STRAIGHT = 600  # frames: with a time constant above this, an exponential over 60 frames is a line to the eye
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.figure import Figure
+
+FULL = "KTH"  #: what results on all clips are called
+MOVES = 0.05  #: a pixel moves where its grey value varies over time by more than this, of 1 (standard deviation)
 
 
-def title(record: Mapping) -> str:
+def title(record: Record) -> str:
     """A record's title without "KTH: ", which a chapter on KTH need not say in every line."""
-    return record["title"].removeprefix("KTH: ")
+    return record.title.removeprefix("KTH: ")
 
 
-def model_name(record: Mapping) -> str:
+def model_name(record: Record) -> str:
     """The experiment without its ``kth_``: the name under which the other chapters give this model its colour."""
-    return record["experiment"].removeprefix("kth_")
+    return record.experiment.removeprefix("kth_")
 
 
 def in_words(names: Sequence[str]) -> str:
@@ -39,41 +44,72 @@ def in_words(names: Sequence[str]) -> str:
 # --- comparison -------------------------------------------------------------------------------------------------------
 
 
-def measured(record: Mapping, pool: str, protocol: str, metric: str, digits: int) -> str:
+def measured(record: Record, pool: str, protocol: str, metric: str, digits: int) -> str:
     """A metric of a record with its 95% interval over the windows, as a table prints it."""
-    entry = record["evaluation"][pool][protocol][metric]
-    low, high = entry["interval"]
-    return f"{entry['average']:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    entry = record.measured(pool, protocol)
+    if entry is None:
+        return "not run"
+    score = entry.scores[metric]
+    low, high = score.interval
+    return f"{score.average:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+@dataclass(frozen=True)
+class Against:
+    """A record compared with a reference."""
+
+    record: Record
+    comparison: Comparison
+
+    @property
+    def label(self) -> str:
+        """The model's title."""
+        return title(self.record)
+
+    def row(self) -> dict:
+        """What ``curves.forest`` draws."""
+        c = self.comparison
+        return {"label": self.label, "name": model_name(self.record), "estimate": c.estimate, "interval": c.test_interval}
+
+    def text(self, digits: int = 2) -> str:
+        """The difference with its 95% interval over the windows."""
+        return difference_text(self.comparison, digits)
+
+
+def difference_text(comparison: Comparison, digits: int = 2, factor: float = 1.0) -> str:
+    """A difference with its 95% interval over the windows, as tables print it; `factor` changes its unit."""
+    numbers = [factor * x for x in (comparison.estimate, *(comparison.test_interval or ()))]
+    estimate, *ends = (f"{x:+.{digits}f}".replace("-", "\N{MINUS SIGN}") for x in numbers)
+    return f"{estimate} [{', '.join(ends)}]" if ends else estimate
 
 
 def against(
-    records: Iterable[Mapping],
-    reference: Mapping,
+    records: Iterable[Record],
+    reference: Record,
     protocol: str,
     metric: str,
     pool: str = "test",
     values: str = "per_sequence",
-) -> list[dict]:
-    """Each record minus `reference`, paired over the windows: rows for ``figures.forest``, largest difference first.
+) -> list[Against]:
+    """Each record minus `reference`, paired over the windows, the largest difference first.
 
-    `values` as in ``results.paired_difference``. The reference itself and what was not measured so are left out.
+    `values` as in ``compare.compare_runs``. The reference itself is left out, and so is what was not kept by window.
     """
-    rows = []
+    found = []
     for record in records:
-        if record["experiment"] == reference["experiment"]:
+        if record.experiment == reference.experiment:
             continue
-        difference = results.paired_difference([record], [reference], protocol, metric, pool, values=values)
-        if difference is not None:
-            rows.append({"label": title(record), "name": model_name(record)} | difference)
-    return sorted(rows, key=lambda row: -row["estimate"])
+        comparison = compare_runs([record], [reference], protocol, metric, pool, values)
+        if comparison is not None and comparison.test_interval is not None:
+            found.append(Against(record, comparison))
+    return sorted(found, key=lambda one: -one.comparison.estimate)
 
 
-def sides(rows: Iterable[Mapping]) -> dict[str, list[str]]:
-    """Labels by where the 95% interval lies: "above" zero, "below" zero, or "undecided" because it holds zero."""
-    found: dict[str, list[str]] = {"above": [], "undecided": [], "below": []}
+def by_outcome(rows: Iterable[Against]) -> dict[str, list[str]]:
+    """{"better": labels, "undecided": labels, "worse": labels}."""
+    found: dict[str, list[str]] = {BETTER: [], UNDECIDED: [], WORSE: []}
     for row in rows:
-        low, high = row["interval"]
-        found["above" if low > 0 else "below" if high < 0 else "undecided"].append(row["label"])
+        found[row.comparison.outcome].append(row.label)
     return found
 
 
@@ -81,15 +117,15 @@ def mean_by(values: Sequence[float], groups: Sequence[str]) -> dict[str, float]:
     """The mean of the values of each group, groups in order of the alphabet."""
     if len(values) != len(groups):
         raise ValueError(f"{len(values)} values cannot be sorted into groups named for {len(groups)}")
-    values, groups = np.asarray(values), np.asarray(groups)
-    return {str(group): float(values[groups == group].mean()) for group in np.unique(groups)}
+    numbers, names = np.asarray(values), np.asarray(groups)
+    return {str(name): float(numbers[names == name].mean()) for name in np.unique(names)}
 
 
-# --- decay ------------------------------------------------------------------------------------------------------------
+# --- curves -----------------------------------------------------------------------------------------------------------
 
 
-def curves(records: Iterable[Mapping], protocol: str = "10->60", metrics: Sequence[str] = ("psnr", "ssim")):
-    """Metrics against the frame number over the test windows, one panel each, with 95% bands; a matplotlib Figure.
+def curves(records: Iterable[Record], protocol: str = "10->60", metrics: Sequence[str] = ("psnr", "ssim")) -> Figure:
+    """Metrics against the frame number over the test windows, one panel each, with 95% bands.
 
     One legend under both panels: that many models beside the axes would leave no room for them.
     """
@@ -101,14 +137,17 @@ def curves(records: Iterable[Mapping], protocol: str = "10->60", metrics: Sequen
     figure, grid = plt.subplots(1, len(metrics), figsize=(4.3 * len(metrics), 3.6), squeeze=False, layout="constrained")
     for axes, metric in zip(grid.flat, metrics):
         for record in records:
-            entry, name = record["evaluation"]["test"][protocol][metric], model_name(record)
-            frames = range(first, first + len(entry["per_frame"]))
+            entry, name = record.measured("test", protocol), model_name(record)
+            if entry is None:
+                continue
+            score = entry.scores[metric]
+            frames = range(first, first + len(score.per_frame))
             shade = colour(name)
-            axes.plot(frames, entry["per_frame"], color=shade, ls=DASHES.get(name, "-"), lw=1.7, label=title(record))
-            low, high = zip(*entry["per_frame_interval"])
+            axes.plot(frames, score.per_frame, color=shade, ls=DASHES.get(name, "-"), lw=1.7, label=title(record))
+            low, high = zip(*score.per_frame_interval)
             axes.fill_between(frames, low, high, color=shade, alpha=0.13, lw=0)
-        axes.set_xlabel("frame")
-        axes.set_ylabel(METRIC_LABELS[metric])
+        better = "higher" if METRICS[metric].larger_is_better else "lower"
+        axes.set(xlabel="frame", ylabel=f"{METRICS[metric].label} ({better} is better)")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.margins(x=0.02)
     handles, labels = grid[0, 0].get_legend_handles_labels()
@@ -116,58 +155,18 @@ def curves(records: Iterable[Mapping], protocol: str = "10->60", metrics: Sequen
     return closed(figure)
 
 
-def decay_fit(values: Sequence[float], form: str, frames: int | None = None) -> tuple[np.ndarray, float | None]:
-    """Least-squares fit of a curve over time: (fitted values, time constant in frames).
-
-    form: "linear", a line (time constant None), or "exponential", a level plus a multiple of exp(-t / time constant),
-    the best of ``TIME_CONSTANTS``. Only the first `frames` values are fitted; the rest of the returned curve foretells.
-    """
-    values = np.asarray(values, np.float64)
-    if form not in ("linear", "exponential"):
-        raise ValueError(f"no form {form!r} of a decay; known are: linear, exponential")
-    time = np.arange(len(values))
-    shapes = {None: time} if form == "linear" else {float(tau): np.exp(-time / tau) for tau in TIME_CONSTANTS}
-    fits = []
-    for tau, shape in shapes.items():
-        basis = np.column_stack([np.ones_like(shape), shape])
-        fitted = basis @ np.linalg.lstsq(basis[:frames], values[:frames], rcond=None)[0]
-        fits.append((float(np.square(fitted - values)[:frames].sum()), tau, fitted))
-    _, tau, fitted = min(fits, key=lambda fit: fit[0])
-    return fitted, tau
+# --- memorisation -----------------------------------------------------------------------------------------------------
 
 
-def decay_form(values: Sequence[float], held_out: int = 20) -> dict:
-    """How well a line and an exponential describe a curve over time.
-
-    Returns {"linear", "exponential": {"residual", "foretold"}, "time_constant"}: root mean square distances in the unit
-    of the values, of a fit to all of them, and, on the last `held_out`, of a fit to the others. An exponential has one
-    number more to choose and so never fits much worse; what it foretells owes nothing to that.
-    """
-    values = np.asarray(values, np.float64)
-    found: dict = {}
-    for form in ("linear", "exponential"):
-        whole, found["time_constant"] = decay_fit(values, form)
-        ahead, _ = decay_fit(values, form, len(values) - held_out)
-        found[form] = {
-            "residual": float(np.sqrt(np.square(whole - values).mean())),
-            "foretold": float(np.sqrt(np.square(ahead - values)[-held_out:].mean())),
-        }
-    return found
-
-
-# --- learning by heart ------------------------------------------------------------------------------------------------
-
-
-def has_both(record: Mapping) -> bool:
+def has_both(record: Record) -> bool:
     """Whether a training was measured on windows it had seen as well as on those held out."""
-    kept = record["training"]["curves"]
-    return bool(kept.get("seen_mse")) and bool(kept.get("validation_mse"))
+    return bool(len(record.curve("seen_mse")) and len(record.curve("validation_mse")))
 
 
-def heart(records: Iterable[Mapping]):
+def memorisation(records: Iterable[Record]) -> Figure:
     """Free-running error on training windows and on held-out persons while training went on, one panel a model.
 
-    A matplotlib Figure; records that do not have both curves (:func:`has_both`) are left out.
+    Records that do not have both curves (:func:`has_both`) are left out; ``ValueError`` where none has.
     """
     import matplotlib.pyplot as plt
     from matplotlib.lines import Line2D
@@ -178,14 +177,13 @@ def heart(records: Iterable[Mapping]):
         raise ValueError("no record holds the error on windows seen and on windows held out")
     columns = min(len(records), 3)
     lines = -(-len(records) // columns)
-    figure, grid = plt.subplots(
-        lines, columns, figsize=(2.7 * columns, 2.1 * lines + 0.4), squeeze=False, sharex=True, sharey=True,
-        layout="constrained",
-    )  # fmt: skip
+    size = (2.7 * columns, 2.1 * lines + 0.4)
+    figure, grid = plt.subplots(lines, columns, figsize=size, squeeze=False, sharex=True, sharey=True, layout="constrained")
+    held_out = (0, (4, 1.5))
     for axes, record in zip(grid.flat, records):
-        kept, shade = record["training"]["curves"], colour(model_name(record))
-        axes.plot(kept["validation_sequences"], kept["seen_mse"], color=shade, ls="-", lw=1.6)
-        axes.plot(kept["validation_sequences"], kept["validation_mse"], color=shade, ls=(0, (4, 1.5)), lw=1.6)
+        x, shade = record.curve("validation_sequences"), colour(model_name(record))
+        axes.plot(x, record.curve("seen_mse"), color=shade, ls="-", lw=1.6)
+        axes.plot(x, record.curve("validation_mse"), color=shade, ls=held_out, lw=1.6)
         axes.set_title(title(record), fontsize=10)
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.tick_params(labelbottom=True)
@@ -193,10 +191,32 @@ def heart(records: Iterable[Mapping]):
         axes.remove()
     figure.supxlabel("sequences seen", fontsize=10.5)
     figure.supylabel("MSE per frame", fontsize=10.5)
-    keys = [Line2D([], [], color=GREY, lw=1.6, label="training windows"),
-            Line2D([], [], color=GREY, lw=1.6, ls=(0, (4, 1.5)), label="validation: persons held out")]  # fmt: skip
+    keys = [
+        Line2D([], [], color=GREY, lw=1.6, label="training windows"),
+        Line2D([], [], color=GREY, lw=1.6, ls=held_out, label="validation: persons held out"),
+    ]
     figure.legend(handles=keys, loc="outside upper center", ncols=2)
     return closed(figure)
+
+
+@dataclass(frozen=True)
+class Memorisation:
+    """How the error on persons held out compares with that on training windows, and where it was lowest."""
+
+    seen: float  #: free-running MSE of a frame on training windows, at the end
+    held_out: float
+    first_ratio: float  #: held out over seen at the first validation
+    last_ratio: float
+    lowest_at: float  #: sequences seen where the error on persons held out was lowest
+    sequences: float  #: seen in all
+
+
+def memorised(record: Record) -> Memorisation:
+    """The two curves of a record that :func:`has_both` of them, in numbers."""
+    seen, held_out, x = (record.curve(name) for name in ("seen_mse", "validation_mse", "validation_sequences"))
+    ratio = held_out / seen
+    lowest = float(x[held_out.argmin()])
+    return Memorisation(float(seen[-1]), float(held_out[-1]), float(ratio[0]), float(ratio[-1]), lowest, float(x[-1]))
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------------
@@ -208,10 +228,10 @@ def window_rows(
     truth: np.ndarray | None = None,
     frames: int | None = None,
 ) -> dict[str, np.ndarray]:
-    """Rows for ``figures.strip``: the truth, if there, then one drawn prediction of every model that kept this window.
+    """Rows for ``show.strip``: the truth, if there, then one drawn prediction of every model that kept this window.
 
     Args:
-        clips: {title: what ``results.read_clips`` returned}.
+        clips: {title: what ``records.read_clips`` returned}.
         window: number of the test window.
         truth: the frames that were to be predicted.
         frames: only so many, from the first predicted frame on.
@@ -224,46 +244,55 @@ def window_rows(
     return rows
 
 
-def error_by_motion(prediction: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """Squared error of a frame, summed over the pixels that hardly change in the truth and over the others.
+@dataclass(frozen=True)
+class MotionError:
+    """Squared error of a frame, summed over the pixels that hardly change in the truth and over the others."""
 
-    Two uint8 videos of one shape, time first. Returns {"still", "moving"}: averages over the frames, of grey values in
-    [0, 1], and "part": the fraction of the pixels that hardly change (:data:`MOVES`).
+    still: float
+    moving: float
+    part: float  #: fraction of the pixels that hardly change
+
+
+def error_by_motion(prediction: np.ndarray, truth: np.ndarray) -> MotionError:
+    """The error of a prediction by what moves (:data:`MOVES`): averages over the frames, of grey values in [0, 1].
+
+    Two uint8 videos of one shape, time first; ``ValueError`` where the shapes differ.
     """
     if prediction.shape != truth.shape:
         raise ValueError(f"a prediction {prediction.shape} cannot be measured against a truth {truth.shape}")
-    prediction, truth = prediction.astype(np.float64) / 255, truth.astype(np.float64) / 255
-    still = truth.std(axis=0) <= MOVES
-    squares = np.square(prediction - truth).mean(axis=0)
-    return {
-        "still": float(squares[still].sum()),
-        "moving": float(squares[~still].sum()),
-        "part": float(still.mean()),
-    }
+    predicted, true = prediction.astype(np.float64) / 255, truth.astype(np.float64) / 255
+    still = true.std(axis=0) <= MOVES
+    squares = np.square(predicted - true).mean(axis=0)
+    return MotionError(float(squares[still].sum()), float(squares[~still].sum()), float(still.mean()))
+
+
+def mean_motion_error(errors: Sequence[MotionError]) -> MotionError:
+    """The mean over several windows."""
+    still, moving, part = np.mean([(e.still, e.moving, e.part) for e in errors], axis=0)
+    return MotionError(float(still), float(moving), float(part))
 
 
 # --- Table 2 ----------------------------------------------------------------------------------------------------------
 
 
-def table2(records: Iterable[Mapping], titles: Mapping[str, str]):
-    """The paper's Table 2 as far as it was run on all clips at full size, a DataFrame for ``figures.table_html``.
+def table2(records: Iterable[Record], titles: Mapping[str, str]) -> pandas.DataFrame:
+    """The paper's Table 2 as far as it was run on all clips at full size, for ``tables.table_html``.
 
-    Means over seeds, of the `paper` profile, else of the `ablation` profile; NaN ("not run") where there is neither.
-    The paper's own numbers are missing because they are an image there. `titles`: {experiment: title} of the rows.
+    Means over seeds, at the largest profile that has the row; NaN ("not run") where there is none. The paper's own
+    numbers are missing because they are an image there. `titles`: {experiment: title} of the rows.
     """
     import pandas
 
-    usable = [r for r in records if r["status"] == "finished" and results.data_name(r) == FULL]
+    usable = [r for r in records if r.data_name == FULL]
+    large = [name for name in SCALES if name in PROFILES and PROFILES[name].comparable]
     rows = []
     for experiment in titles:
-        mine: list[Mapping] = []
-        for profile in ("paper", "ablation"):
-            mine = mine or [r for r in usable if r["experiment"] == experiment and r["profile"] == profile]
-        row: dict = {("", "", "profile"): mine[0]["profile"] if mine else "", ("", "", "seeds"): len(mine)}
-        for protocol in PROTOCOLS:
+        profile, runs = next(((p, found) for p in large if (found := runs_at(usable, experiment, p))), ("", []))
+        row: dict = {("", "", "profile"): profile, ("", "", "seeds"): len(runs)}
+        for protocol in paper.KTH_PROTOCOLS:
             for metric in ("psnr", "ssim"):
-                numbers = [results.value(r, "test", protocol, metric) for r in mine]
-                row[results.arrow(protocol), metric.upper(), "ours"] = float(np.mean(numbers)) if numbers else math.nan
+                spread = seed_spread(runs, protocol, metric)
+                row[paper.arrow(protocol), metric.upper(), "ours"] = math.nan if spread is None else spread.mean
         rows.append(row)
     frame = pandas.DataFrame(rows, index=pandas.Index(list(titles.values()), name="model"))
     frame.columns = pandas.MultiIndex.from_tuples(frame.columns)

@@ -7,16 +7,14 @@ import hashlib
 import io
 import os
 import tarfile
-import threading
 import warnings
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
 import torch
+from servers import FileServer
 
-from vrnn3d import data
-from vrnn3d.data import mnist
+from vrnn3d.data import folders, mnist, mnist_files
 
 COUNTS = {"train": 30, "test": 20}
 
@@ -29,9 +27,9 @@ def files(monkeypatch, tmp_path):
         count = COUNTS[split]
         contents[names[0]] = bytes(16) + rng.integers(0, 256, count * 784, np.uint8).tobytes()
         contents[names[1]] = bytes(8) + rng.integers(0, 10, count, np.uint8).tobytes()
-    known = {name: mnist._File(len(raw), hashlib.sha256(raw).hexdigest()) for name, raw in contents.items()}
-    monkeypatch.setattr(mnist, "FILES", known)
-    monkeypatch.setattr(mnist, "MIRRORS", ())
+    for name, raw in contents.items():
+        monkeypatch.setitem(mnist_files.FILES, name, mnist_files.File(len(raw), hashlib.sha256(raw).hexdigest()))
+    monkeypatch.setattr(mnist_files, "MIRRORS", ())
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setenv("VRNN3D_OFFLINE", "0")
@@ -81,13 +79,13 @@ def corrupt(data: bytes) -> bytes:
         (lambda raw: b"", "truncated"),
     ],
 )
-def test_a_broken_file_in_the_data_folder_is_an_error_with_its_cure(files, monkeypatch, tmp_path, damage, words):
+def test_a_broken_file_in_the_data_folder_is_an_error_that_says_what_to_do(files, monkeypatch, tmp_path, damage, words):
     put(tmp_path / "data" / "mnist", files)
     put(tmp_path / "cache" / "vrnn3d" / "mnist", files)  # a good cache must not hide it
     path = tmp_path / "data" / "mnist" / "train-images-idx3-ubyte.gz"
     path.write_bytes(damage(files["train-images-idx3-ubyte"]))
     monkeypatch.setenv("VRNN3D_DATA", str(tmp_path / "data"))
-    with pytest.raises(mnist.BrokenFileError, match=words) as error:
+    with pytest.raises(mnist_files.BrokenFileError, match=words) as error:
         mnist.load_mnist("train")
     assert str(path) in str(error.value) and "replace it by the original" in str(error.value)
     assert mnist.load_mnist("test").source == "VRNN3D_DATA"
@@ -109,8 +107,8 @@ def test_the_cache_serves_when_the_data_folder_has_no_mnist(files, monkeypatch, 
     monkeypatch.setenv("VRNN3D_DATA", str(tmp_path / "data"))
     put(tmp_path / "cache" / "vrnn3d" / "mnist", files, compressed=False)
     assert mnist.load_mnist("train").source == "cache"
-    assert data.folder() == tmp_path / "data"
-    assert data.cache_folder() == tmp_path / "cache" / "vrnn3d"
+    assert folders.folder() == tmp_path / "data"
+    assert folders.cache_folder() == tmp_path / "cache" / "vrnn3d"
 
 
 def test_an_unknown_split():
@@ -121,51 +119,20 @@ def test_an_unknown_split():
 # ---- the mirrors ----------------------------------------------------------------------------------------------------
 
 
-class Mirror:
-    """A web server on this machine that can break the line, refuse, and serve damaged files."""
-
-    def __init__(self, contents):
-        self.files = {f"/{name}.gz": gzip.compress(raw, mtime=0) for name, raw in contents.items()}
-        self.requests, self.break_after, self.status, self.ranges = [], None, None, True
-        mirror = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                first = 0
-                if mirror.ranges and "Range" in self.headers:
-                    first = int(self.headers["Range"].removeprefix("bytes=").rstrip("-"))
-                mirror.requests.append((self.path, first))
-                body = mirror.files.get(self.path, b"")
-                status = mirror.status or (404 if not body else 416 if first >= len(body) else 206 if first else 200)
-                body = body[first:] if status < 300 else b""
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body[: mirror.break_after])
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/"
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
-
-
 @pytest.fixture
 def mirrors(files, monkeypatch):
-    pytest.importorskip("pooch")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    made = [Mirror(files), Mirror(files)]
-    monkeypatch.setattr(mnist, "MIRRORS", tuple(mirror.url for mirror in made))
+    packed = {f"{name}.gz": gzip.compress(raw, mtime=0) for name, raw in files.items()}
+    made = [FileServer(dict(packed)), FileServer(dict(packed))]
+    monkeypatch.setattr(mnist_files, "MIRRORS", tuple(mirror.url for mirror in made))
     yield made
     for mirror in made:
-        mirror.server.shutdown()
-        mirror.server.server_close()
+        mirror.stop()
 
 
 def test_a_mirror_fills_the_cache(files, mirrors, tmp_path):
     assert mnist.fetch(progress=False) == ("mirror", tmp_path / "cache" / "vrnn3d" / "mnist")
-    assert len(mirrors[0].requests) == 4 and not mirrors[1].requests
+    assert len(mirrors[0].log) == 4 and not mirrors[1].log
     digits = mnist.load_mnist("train")
     assert digits.source == "cache" and np.array_equal(digits.images, digits_of(files, "train"))
     assert sorted(os.listdir(tmp_path / "cache" / "vrnn3d" / "mnist")) == sorted(files)  # nothing else is left behind
@@ -175,17 +142,17 @@ def test_an_interrupted_download_is_continued(files, mirrors, tmp_path):
     mirrors[0].break_after = 10_000
     digits = mnist.load_mnist("train")
     assert digits.source == "mirror" and np.array_equal(digits.images, digits_of(files, "train"))
-    starts = [first for path, first in mirrors[0].requests if "images" in path]
-    assert starts == [0, 8192, 16384]  # whole chunks of 4 KiB are kept
-    assert not mirrors[1].requests
+    starts = [first for path, first in mirrors[0].log if "images" in path]
+    assert starts == [0, 10_000, 20_000]  # nothing that came is lost
+    assert not mirrors[1].log
 
 
 def test_what_an_earlier_process_left_is_continued(files, mirrors, tmp_path):
     part = tmp_path / "cache" / "vrnn3d" / "mnist" / "train-images-idx3-ubyte.part"
     part.parent.mkdir(parents=True)
-    part.write_bytes(mirrors[0].files["/train-images-idx3-ubyte.gz"][:5000])
+    part.write_bytes(mirrors[0].files["train-images-idx3-ubyte.gz"][:5000])
     assert mnist.load_mnist("train").source == "mirror"
-    assert mirrors[0].requests[0] == ("/train-images-idx3-ubyte.gz", 5000)
+    assert mirrors[0].log[0] == ("train-images-idx3-ubyte.gz", 5000)
     assert not part.exists()
 
 
@@ -202,9 +169,9 @@ def test_a_server_without_ranges(files, mirrors, tmp_path):
     mirrors[0].ranges = False
     part = tmp_path / "cache" / "vrnn3d" / "mnist" / "train-images-idx3-ubyte.part"
     part.parent.mkdir(parents=True)
-    part.write_bytes(mirrors[0].files["/train-images-idx3-ubyte.gz"][:5000])
+    part.write_bytes(mirrors[0].files["train-images-idx3-ubyte.gz"][:5000])
     assert mnist.load_mnist("train").source == "mirror"
-    assert len(mirrors[0].requests) == 2
+    assert len(mirrors[0].log) == 2
 
 
 @pytest.mark.parametrize("fault", ["wrong hash", "refused", "dead line", "no server"])
@@ -216,10 +183,23 @@ def test_the_second_mirror_replaces_the_first(files, mirrors, monkeypatch, fault
     elif fault == "dead line":
         mirrors[0].break_after = 0
     else:
-        mirrors[0].server.shutdown()
-        mirrors[0].server.server_close()
+        mirrors[0].stop()
     assert mnist.load_mnist("train").source == "mirror"
-    assert len(mirrors[1].requests) == 2
+    assert len(mirrors[1].log) == 2
+
+
+def test_what_killed_writers_left_is_swept_by_the_next(files, mirrors, tmp_path):
+    cache = tmp_path / "cache" / "vrnn3d" / "mnist"
+    (cache / "tmpabcd1234").mkdir(parents=True)
+    (cache / "tmpabcd1234" / "half").write_bytes(b"x")
+    left = [cache / ".train-images-idx3-ubyte.k1ll3d_0", cache / "tmpabcd1234"]
+    stays = [cache / ".train-images-idx3-ubyte.al1ve_00", cache / "notes.txt", cache / ".hidden"]
+    for path in (left[0], *stays):
+        path.write_bytes(b"x")
+    for path in (*left, *stays[1:]):
+        os.utime(path, (0, 0))
+    assert mnist.load_mnist("train").source == "mirror"
+    assert not any(path.exists() for path in left) and all(path.exists() for path in stays)
 
 
 def test_a_broken_cache_is_fetched_again(files, mirrors, tmp_path):
@@ -235,7 +215,7 @@ def test_offline_asks_nobody(files, mirrors, monkeypatch):
     monkeypatch.setenv("VRNN3D_OFFLINE", "1")
     with pytest.warns(mnist.ExcerptWarning, match="VRNN3D_OFFLINE"):
         assert mnist.load_mnist("train").source == "excerpt"
-    assert not mirrors[0].requests
+    assert not mirrors[0].log
 
 
 # ---- npm ------------------------------------------------------------------------------------------------------------
@@ -284,7 +264,7 @@ def test_npm_that_fails(files, tmp_path, fault):
 # ---- the excerpt ----------------------------------------------------------------------------------------------------
 
 
-def test_the_excerpt_says_what_it_is_and_the_cure(files, tmp_path):
+def test_the_excerpt_says_what_it_is_and_what_to_do(files, tmp_path):
     with pytest.warns(mnist.ExcerptWarning) as caught:
         train, test = mnist.load_mnist("train"), mnist.load_mnist("test")
     message = str(caught[0].message)

@@ -1,0 +1,141 @@
+"""The ablation's arithmetic on records whose answers are known, and its pictures."""
+
+from __future__ import annotations
+
+import matplotlib
+import pytest
+from study.made import digits, record, seeds
+
+from vrnn3d.study import ablation, queue
+from vrnn3d.study.catalogue import SWEPT_BETAS, SWEPT_FLOORS, SWEPT_LOSSES, WIRINGS, names
+from vrnn3d.study.compare import compare_runs
+from vrnn3d.study.figures import ablation as pictures
+
+matplotlib.use("agg")
+
+
+def curves(validation=20.0, floor=0.9):
+    """Training curves as a run of the grid keeps them."""
+    return {
+        "sequences": (10.0, 20.0),
+        "log_std_posterior": (0.0, -1.0),
+        "floor_fraction": (0.0, floor),
+        "kl_per_frame": (1.0, 0.1),
+        "validation_mse": (20.0, validation),
+    }
+
+
+def three(name, values, **kept):
+    return seeds(name, values, profile="ablation", curves=curves(**kept))
+
+
+def test_runs_of_the_chapter_by_name():
+    runs = [*three("loss_kl_ll_z_p", [3.0, 4.0]), *three("predrnnpp", [1.0]), record("loss_kl_qp_z_p", profile="paper")]
+    found = ablation.runs(runs, "ablation")
+    # The row of Table 3 is the same computation as the point of the grid.
+    assert set(found) == {"loss_kl_ll_z_p", "vrnn3d_kl_ll"}
+    assert [r.seed for r in found["vrnn3d_kl_ll"]] == [0, 1]
+
+
+def test_the_largest_scale_that_holds_what_is_compared():
+    needed = [f"loss_{variant}_{wiring}" for variant in ("kl_pq", "kl_ll") for wiring in ("z_p", "z_q")]
+    full = [record(name, profile="ablation") for name in needed]
+    assert ablation.largest_scale(full) == "ablation"
+    assert ablation.largest_scale(full[:3]) == ablation.largest_scale([]) == "small"
+
+
+def test_the_grid_compares_with_kl_in_the_same_wiring():
+    runs = [*three("loss_kl_pq_z_p", [5.0] * 3), *three("loss_kl_ll_z_p", [4.0] * 3), *three("loss_kl_ll_z_q", [9.0] * 3)]
+    cells = {cell.experiment: cell for cell in ablation.grid(ablation.runs(runs, "ablation"))}
+    assert cells["loss_kl_ll_z_p"].against_reference.estimate == pytest.approx(-1, abs=0.02)
+    assert cells["loss_kl_pq_z_p"].against_reference is None  # itself
+    assert cells["loss_kl_ll_z_q"].against_reference is None  # KL was not run in that wiring
+    scores = cells["loss_kl_ll_z_p"].scores
+    assert scores["best sample"].mean == pytest.approx(scores["average of samples"].mean - 1)
+    assert scores["CRPS"].mean == pytest.approx(scores["average of samples"].mean / 2)
+    assert ablation.told_apart(cells.values(), "z_p") == {"better": ["kl_ll"]}
+    assert ablation.told_apart(cells.values(), "z_q") == {}
+
+
+def test_which_losses_end_at_the_floor():
+    runs = [*three("loss_kl_pq_z_p", [5.0] * 3, floor=0.1), *three("loss_kl_ll_z_p", [4.0] * 3, floor=0.9)]
+    found = ablation.runs(runs, "ablation")
+    assert [cell.variant for cell in ablation.at_floor(found, ablation.grid(found))] == ["kl_ll"]
+    assert ablation.mean_end(found["loss_kl_pq_z_p"], "kl_per_frame") == pytest.approx(0.1)
+
+
+def test_the_weight_is_chosen_on_the_validation_set():
+    """beta = 0.1 is best there; that beta = 0.01 is better on the test set must not matter."""
+    runs = three("loss_kl_ll_z_p", [3.0] * 3, validation=8.0)
+    runs += three("sweep_kl_ll_z_p_beta0.1", [2.0] * 3, validation=6.0)
+    runs += three("sweep_kl_ll_z_p_beta0.01", [1.0] * 3, validation=7.0)
+    points = ablation.sweep(ablation.runs(runs, "ablation"), "kl_ll", "z_p", "beta")
+    assert [beta for beta, _ in points] == [0.01, 0.1, 1.0]
+    assert ablation.best_on_validation(points)[0] == 0.1
+    assert ablation.best_weights(ablation.runs(runs, "ablation"), "z_p") is None  # KL was not swept
+    runs += three("loss_kl_pq_z_p", [3.0] * 3, validation=5.0)
+    runs += three("sweep_kl_pq_z_p_beta0.1", [9.0] * 3, validation=6.0)
+    runs += three("sweep_kl_pq_z_p_beta0.01", [9.0] * 3, validation=6.0)
+    best = ablation.best_weights(ablation.runs(runs, "ablation"), "z_p")
+    assert (best.weight, best.reference_weight) == (0.1, 1.0)
+    assert best.comparison.estimate == pytest.approx(-1, abs=0.02) and best.comparison.outcome == "better"
+
+
+def test_the_chapters_runs_are_in_the_queue():
+    queued = {run.name for run in queue.runs("full") if run.profile == "ablation"}
+    for variant in SWEPT_LOSSES:
+        for what, values, wirings in (("beta", SWEPT_BETAS, WIRINGS), ("floor", SWEPT_FLOORS, ("z_p",))):
+            for wiring in wirings:
+                assert {f"sweep_{variant}_{wiring}_{what}{v:g}" for v in values} <= queued
+                assert ablation.loss_name(variant, wiring) in queued
+    assert ablation.NO_LATENT in queued
+
+
+def test_steps_of_table_3():
+    runs = [r for name, mse in zip(ablation.TABLE3, (9, 7, 6, 5, 6), strict=True) for r in three(name, [mse] * 3)]
+    found = ablation.runs(runs, "ablation")
+    effects = {step.what: ablation.effect_in_words(comparison) for step, comparison in ablation.steps(found)}
+    assert effects == {
+        "a latent in 2D": "lowers the error",
+        "3D convolutions, without a latent": "lowers the error",
+        "3D convolutions, with a latent": "lowers the error",
+        "a latent in 3D": "lowers the error",
+        "the likelihood term": "raises the error",
+    }
+    missing = ablation.steps({name: found[name] for name in found if name != "vrnn2d"})
+    assert [ablation.effect_in_words(c) for _, c in missing].count("was not run") == 2
+
+
+def everything():
+    """Every run of the chapter; a few evaluations serve them all."""
+    runs = [
+        record(name, profile="ablation", seed=seed, curves=curves(), evaluation={"test": digits(3.0 + i % 4 + seed / 10)})
+        for i, name in enumerate([*names("losses", "sweeps"), "convlstm3d"])
+        for seed in range(3)
+    ]
+    return ablation.runs(runs, "ablation")
+
+
+def test_pictures_show_every_run():
+    found = everything()
+    cells = ablation.grid(found)
+    assert len(cells) == 14 and sum(cell.against_reference is None for cell in cells) == 2
+    assert [len(axes.get_yticks()) for axes in pictures.forest(cells).axes] == [6, 6]
+    assert all(len(axes.lines) == 21 for axes in pictures.traces(found).axes)
+    assert len(pictures.ranks(cells).axes[0].lines) == 14
+    assert [len(axes.lines) for axes in pictures.pareto(cells, ("no latent", 16.0)).axes] == [15, 14]
+    sweeps = pictures.sweeps(found)
+    assert [list(axes.lines[0].get_xdata()) for axes in sweeps.axes] == [[0.01, 0.1, 1.0]] * 3
+    table = pictures.score_table(cells, found)
+    assert len(table) == 14 and not (table == "not run").any(axis=None)
+    first = found[cells[0].experiment]
+    assert table["% of black 10 → 10"].iloc[0] == "", "these records hold no error of a black frame"
+    mean = sum(r.score("test", "10->10") for r in first) / 3
+    assert table["MSE 10 → 10"].iloc[0].startswith(f"{mean:.2f} ±")
+
+
+def test_a_difference_without_test_interval_is_drawn_too():
+    found = everything()
+    lines = [pictures.Line("CRPS", compare_runs(found["loss_kl_ll_z_p"], found["loss_kl_pq_z_p"], metric="crps"), "kl_ll")]
+    (axes,) = pictures.differences({"": lines}, "CRPS").axes
+    assert len(axes.lines) == 4  # zero, interval over seeds, seeds, estimate

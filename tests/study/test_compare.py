@@ -1,0 +1,197 @@
+"""Paired differences, spreads over seeds, and the tables, on records whose answers are known."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from study.made import digits, people, record, seeds
+
+from vrnn3d.evaluation import metrics
+from vrnn3d.study import compare, paper
+from vrnn3d.study.compare import Comparison, compare_curves, compare_runs, describe
+
+
+def test_a_difference_is_paired_by_seed_and_by_sequence():
+    found = compare_runs(
+        seeds("vrnn3d_kl_ll", [3.0, 5.0, 4.0]), [*seeds("vrnn3d_kl", [2.0, 4.0, 3.0]), record("vrnn3d_kl", 99.0, seed=7)]
+    )
+    assert found.estimate == pytest.approx(1, abs=0.02) and found.seeds == (0, 1, 2)
+    assert found.by_seed == pytest.approx((1, 1, 1), abs=0.03)
+    assert (found.ours, found.theirs) == pytest.approx((5.5, 4.5), abs=0.1)
+    # Seeds differ by 2 among themselves, and sequences by 3; pairs by nothing.
+    for low, high in (found.seed_interval, found.test_interval):
+        assert low < found.estimate < high and high - low < 0.1
+    assert found.outcome == "worse" and found.quantity == "MSE of a frame"
+    back = compare_runs(seeds("vrnn3d_kl", [2.0, 4.0, 3.0]), seeds("vrnn3d_kl_ll", [3.0, 5.0, 4.0]))
+    assert found.reversed().estimate == pytest.approx(back.estimate)
+    assert found.reversed().test_interval == pytest.approx(back.test_interval, abs=1e-3)
+    assert found.reversed().outcome == back.outcome == "better"
+
+
+def test_without_a_seed_in_common_all_are_averaged():
+    found = compare_runs(seeds("vrnn3d_kl_ll", [3.0, 5.0]), [record("vrnn3d_kl", 2.0, seed=5)])
+    assert found.estimate == pytest.approx(2, abs=0.02)
+    assert found.seeds == () and found.by_seed == () and found.seed_interval is None
+    assert "no seed in common" in describe(found)
+
+
+def test_what_was_not_measured_is_not_compared():
+    ours = [record()]
+    assert compare_runs(ours, []) is None and compare_runs([], ours) is None
+    assert compare_runs(ours, ours, protocol="10->30") is None and compare_runs(ours, ours, pool="file") is None
+    assert compare_runs(ours, ours, metric="crps").test_interval is None
+    with pytest.raises(ValueError, match="no per-sequence values 'per_frame'; there are: per_sequence, per_sequence_slope"):
+        compare_runs(ours, ours, values="per_frame")
+
+
+def test_other_test_sequences_are_refused():
+    with pytest.raises(ValueError, match="paper/vrnn3d_kl_ll/seed0 and paper/vrnn3d_kl/seed0 were measured on different"):
+        compare_runs([record()], [record("vrnn3d_kl", changes={"data.speed": "fixed"})])
+    short = dataclasses.replace(record("vrnn3d_kl"), evaluation={"test": digits(3.0)})
+    entry = short.evaluation["test"]["10->10"]
+    cut = {"mse": dataclasses.replace(entry.scores["mse"], per_sequence=entry.scores["mse"].per_sequence[:9])}
+    fewer = dataclasses.replace(entry, sequences=9, scores=cut)
+    with pytest.raises(ValueError, match="different numbers of test sequences"):
+        compare_runs([record()], [dataclasses.replace(short, evaluation={"test": {"10->10": fewer}})])
+
+
+def test_settings_of_the_training_data_change_no_test_set():
+    other = record("vrnn3d_kl", changes={"data.online": True, "data.length": 30, "data.test_pools": ("test",)})
+    assert compare_runs([record()], [other]) is not None
+    plain, augmented = people("kth_vrnn3d_kl"), people("kth_vrnn3d_kl_augmented", start=27.0)
+    assert compare_runs([augmented], [plain], "10->40", "psnr").estimate == pytest.approx(-1, abs=0.01)
+    with pytest.raises(ValueError, match="different test sequences"):
+        compare_runs([plain], [people("kth_e3d_lstm", clips="KTH, 30-clip subset")], "10->40", "psnr")
+
+
+def test_slopes_are_paired_over_the_test_windows():
+    ours, theirs = people(slope=-0.10), people("kth_e3d_lstm", slope=-0.105)
+    found = compare_runs([ours], [theirs], "10->60", "psnr", values="per_sequence_slope")
+    assert found.estimate == pytest.approx(0.005, abs=5e-4) and found.outcome == "better"
+    # Each side alone is uncertain by more than the difference: only the pairing tells them apart.
+    low, high = metrics.bootstrap(ours.measured("test", "10->60").scores["psnr"].per_sequence_slope)
+    assert high - low > 0.01 > 10 * (found.test_interval[1] - found.test_interval[0])
+    # A short protocol keeps no slope: that is "not measured", not an error.
+    assert compare_runs([ours], [theirs], "10->20", "psnr", values="per_sequence_slope") is None
+
+
+def outcome(test, seed, larger=False):
+    return Comparison("x", larger, 0.0, 0.0, (0,), (0.0,), test, seed).outcome
+
+
+@pytest.mark.parametrize(
+    ("test", "seed", "expected"),
+    [
+        ((-2, -1), (-3, -1), "better"),
+        ((1, 2), (0.5, 2), "worse"),
+        ((-2, -1), (-3, 1), "undecided"),  # seeds disagree
+        ((-2, 1), (-3, -1), "undecided"),  # the test set is too small
+        ((-2, -1), (1, 2), "undecided"),
+        ((-2, -1), None, "better"),  # one seed: the test set alone can decide
+        (None, (-3, -1), "better"),  # no value of each sequence: the seeds alone can
+        (None, None, "undecided"),
+        ((-1, 0), None, "undecided"),
+    ],
+)
+def test_every_interval_must_leave_out_zero_on_one_side(test, seed, expected):
+    assert outcome(test, seed) == expected
+    mirrored = {"better": "worse", "worse": "better"}.get(expected, expected)
+    assert outcome(test, seed, larger=True) == mirrored
+
+
+def test_the_direction_is_the_metrics():
+    ours, theirs = [record(mse=3.0)], [record("vrnn3d_kl", mse=4.0)]
+    assert [compare_runs(ours, theirs, metric=metric).outcome for metric in ("mse", "ssim")] == ["better", "better"]
+
+
+def test_a_hair_between_two_single_seeds_decides_nothing():
+    ours, theirs = record(variance=1.0001, log_std=-1.9999), record("vrnn3d_kl", variance=1.0, log_std=-2.0)
+    assert compare_runs([ours], [theirs], metric="sample_variance").outcome == "undecided"
+    found = compare_curves([ours], [theirs], "log_std_prior", "log std", larger_is_better=True)
+    assert found.estimate == pytest.approx(1e-4) and found.outcome == "undecided" and found.seeds == (0,)
+
+
+def test_the_ends_of_curves_are_compared_by_seed():
+    ours = [record(log_std=x, seed=s) for s, x in enumerate((-1.0, -1.1, -1.2))]
+    theirs = [record("vrnn3d_kl", log_std=x - 0.5, seed=s) for s, x in enumerate((-1.0, -1.1, -1.2))]
+    found = compare_curves(ours, theirs, "log_std_prior", "log std", larger_is_better=True)
+    assert found.by_seed == pytest.approx((0.5, 0.5, 0.5)) and found.outcome == "better"
+    assert compare_curves(ours, [record(log_std=None)], "log_std_prior", "log std", larger_is_better=True) is None
+    long = record(curves={"loss": tuple(float(i) for i in range(30))}, log_std=None)
+    assert compare.end_of(long, "loss") == 28 and math.isnan(compare.end_of(long, "latent"))
+
+
+def test_students_interval_of_three_seeds():
+    low, high = compare.seed_interval([1.0, 2.0, 3.0])
+    assert (low + high) / 2 == pytest.approx(2) and high - 2 == pytest.approx(4.302653 / math.sqrt(3), rel=1e-5)
+    assert compare.seed_interval([1.0]) is None
+
+
+def test_words_hold_both_intervals():
+    three = Comparison("x", False, 3.5, 4.0, (0, 1, 2), (-1.0, -0.5, 0.0), (-0.51, -0.4912), (-1.74, 0.742))
+    text = "-0.5 (95% over test sequences: -0.51 to -0.491; over 3 seeds: -1.74 to +0.742)"
+    assert describe(three) == text.replace("-", "\N{MINUS SIGN}")
+    one = Comparison("x", False, 1234.0, 4.0, (0,), (1230.0,), None, None)
+    assert describe(one) == "+1,230 (one seed)"
+
+
+def test_the_spread_over_seeds_is_apart_from_the_test_sets_interval():
+    runs = seeds("vrnn3d_kl_ll", [40.0, 44.0, 48.0])
+    numbers = [r.score("train", "10->10") for r in runs]
+    found = compare.seed_spread(runs, pool="train")
+    assert found.mean == pytest.approx(np.mean(numbers)) and found.std == pytest.approx(np.std(numbers, ddof=1))
+    assert found.seeds == (0, 1, 2) and found.text(0) == "46 ± 4"
+    one = compare.seed_spread(runs[:1], pool="train")
+    assert one.std is None and "±" not in one.text()
+    assert compare.seed_spread(runs, protocol="10->30") is None
+    assert compare.black_spread(runs).mean == pytest.approx(compare.seed_spread(runs).mean / 2)  # black scores 200
+    assert compare.black_spread([record(black=None)]) is None
+
+
+def test_table_1_puts_ours_beside_the_papers():
+    records = [*seeds("vrnn3d_kl_ll", [40.0, 50.0]), record("e3d_lstm", 45.0), record("convlstm2d", status="cut")]
+    table = compare.paper_table(records, counts={"predrnnpp": 15_375_000})
+    ours = np.mean([r.score("train", "10->10") for r in records[:2]])
+    row = table.loc["Variational 3D ConvLSTM + LL"]
+    assert row["10 → 10", "MSE", "paper"] == 39.4 and row["10 → 10", "MSE", "ours"] == pytest.approx(ours)
+    assert row["10 → 10", "MSE", "difference"] == pytest.approx(ours - 39.4)
+    assert row["10 → 10", "% of black", "paper"] == pytest.approx(paper.percent_of_black(39.4))
+    assert row["10 → 10", "% of black", "ours"] == pytest.approx(ours / 2)
+    assert row["", "", "seeds"] == 2 and row["parameters", "million", "ours"] == pytest.approx(12.942)
+    for title in ("PredRNN++", "2D ConvLSTM"):  # not run, and cut
+        assert math.isnan(table.loc[title]["5 → 15", "SSIM", "ours"]) and table.loc[title]["", "", "seeds"] == 0
+    assert table.loc["2D ConvLSTM"]["5 → 15", "SSIM", "paper"] == 0.482
+    assert table.loc["PredRNN++"]["parameters", "million", "ours"] == pytest.approx(15.375)
+
+
+def test_a_row_that_the_paper_lacks_has_ours_alone():
+    row = compare.paper_table([record("beyond", 20.0)], ("beyond",)).loc["3D VRNN, beyond the paper"]
+    assert math.isnan(row["10 → 10", "MSE", "paper"]) and not math.isnan(row["10 → 10", "MSE", "ours"])
+
+
+def test_small_runs_never_join_the_papers_numbers():
+    for profile in ("smoke", "small", "tune"):
+        with pytest.raises(ValueError, match=f"'{profile}' records cannot stand beside the paper's numbers"):
+            compare.paper_table([], profile=profile)
+    small = record(profile="small", changes={"data.size": 32})
+    table = compare.paper_table([small, record(source="excerpt"), record(profile="ablation")])
+    assert (table["", "", "seeds"] == 0).all()
+
+
+def test_systems_are_ranked_with_what_they_cost():
+    runs = [*seeds("convlstm2d", [30.0, 32.0], profile="small"), record("loss_kl_pq_z_p", 20.0, profile="small", parameters=7)]
+    runs[2] = dataclasses.replace(runs[2], gigaflops=2.0)
+    first, second = compare.systems(runs, ("convlstm2d", "vrnn2d", "vrnn3d_kl"), "small")
+    assert (first.name, first.title, first.parameters) == ("vrnn3d_kl", "Variational 3D ConvLSTM", 7)
+    assert second.mse.seeds == (0, 1) and second.mse.mean == pytest.approx(32.5, abs=0.1)
+    assert second.test_interval[0] < second.mse.mean < second.test_interval[1]
+    assert second.best == pytest.approx(second.mse.mean - 1) and second.percent_of_black.mean == pytest.approx(16.25, abs=0.1)
+    assert (second.minutes, second.updates, second.sequences) == (10.0, 9375, 600_000)
+    assert second.teraflops is None and first.teraflops == 1_200
+    table = compare.system_table([first, second])
+    assert list(table.index) == [first.title, second.title]
+    assert table.loc[second.title, "MSE"] == second.mse.text() and "±" in table.loc[second.title, "% of black"]
+    assert (table.loc[first.title, "TFLOP"], table.loc[second.title, "TFLOP"]) == ("1,200", "")

@@ -1,0 +1,75 @@
+"""Which runs an experiment has at which scale."""
+
+from __future__ import annotations
+
+import numpy as np
+from study.made import record
+
+from vrnn3d.study import records, scales
+
+
+def names(runs):
+    return [(r.experiment, r.seed) for r in runs]
+
+
+def test_runs_are_found_by_what_they_computed():
+    runs = [record("loss_kl_ll_z_p", profile="ablation", seed=1), record("vrnn3d_kl_ll", profile="ablation")]
+    for name in ("vrnn3d_kl_ll", "loss_kl_ll_z_p"):
+        assert names(scales.runs_at(runs, name, "ablation")) == [("vrnn3d_kl_ll", 0), ("loss_kl_ll_z_p", 1)]
+    assert scales.runs_at(runs, "vrnn3d_kl_ll", "paper") == []
+    overridden = record("vrnn3d_kl_ll", changes={"train.lr": 1e-2})
+    assert scales.runs_at([overridden], "vrnn3d_kl_ll", "paper") == []
+
+
+def test_a_former_profile_is_found_by_name():
+    """Its settings are in no profile any more, so that no hash of the catalogue is theirs."""
+    changed = {"train.lr": 4e-3}
+    runs = [record("loss_kl_pq_z_p", profile="small", seed=s, changes=changed) for s in (1, 0)]
+    assert names(scales.runs_at(runs, "vrnn3d_kl", "small")) == [("loss_kl_pq_z_p", 0), ("loss_kl_pq_z_p", 1)]
+    assert scales.runs_at(runs, "vrnn3d_kl_ll", "small") == []
+    assert scales.runs_at(runs, "of no catalogue", "small") == []
+
+
+def test_what_compares_with_nothing_is_left_out():
+    runs = [record(status="cut"), record(source="excerpt", seed=1), record(evaluation={}, seed=2), record(seed=3)]
+    assert names(scales.runs_at(runs, "vrnn3d_kl_ll", "paper")) == [("vrnn3d_kl_ll", 3)]
+
+
+def test_scales_have_words_and_an_order():
+    assert scales.SCALES == ("paper", "ablation", "half", "small")
+    assert [scales.words(profile) for profile in ("paper", "half", "small")] == ["full size", "half scale", "small scale"]
+    run = record("convlstm2d", profile="half")
+    assert scales.runs_at([run], "convlstm2d", "half") == [run]
+
+
+def test_a_name_that_a_profile_does_not_have_was_not_run_there():
+    assert scales.runs_at([record()], "tune_l2", "paper") == []
+
+
+def test_runs_are_shown_as_the_rows_that_they_are(tmp_path):
+    runs = [record("loss_kl_ll_z_p", profile="half", seed=seed) for seed in (0, 1)]
+    (shown,) = scales.shown_at(runs, ("vrnn3d_kl", "vrnn3d_kl_ll"), "half")
+    assert (shown.experiment, shown.title, shown.seed) == ("vrnn3d_kl_ll", "Variational 3D ConvLSTM + LL", 0)
+    assert shown.evaluation == runs[0].evaluation
+    assert scales.pictured_at(runs, ("vrnn3d_kl_ll",), "half", tmp_path) == []
+    records.write_arrays({"sample": np.arange(3)}, records.clips_path(runs[0], tmp_path))
+    ((row, clips),) = scales.pictured_at(runs, ("vrnn3d_kl_ll", "vrnn2d"), "half", tmp_path)
+    assert row == shown and list(clips["sample"]) == [0, 1, 2]
+
+
+def test_the_inventory_names_what_differs_between_seeds():
+    runs = [record(seed=0), record(seed=1, status="cut"), record("vrnn2d")]
+    first, second = scales.inventory(runs)
+    assert (first.run, first.seeds, first.status) == ("paper/vrnn3d_kl_ll", "0-1", "finished, cut")
+    assert (second.sequences, second.sequences_per_second, second.commit) == ("600,000", "1000.0", "a" * 10)
+
+
+def test_seeds_in_words():
+    assert scales.seeds_text([2, 0, 1, 0]) == "seeds 0-2"
+    assert scales.seeds_text([0, 2]) == "seeds 0, 2" and scales.seeds_text([3]) == "seed 3"
+
+
+def test_titles():
+    assert scales.title_of("vrnn3d_kl") == "Variational 3D ConvLSTM", "as in the paper"
+    assert scales.title_of("kth_vrnn3d_kl_ll") == "3D VRNN, KL-LL" and scales.title_of("beyond").startswith("3D VRNN, beyond")
+    assert scales.title_of("unknown") == "unknown"

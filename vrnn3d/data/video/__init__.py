@@ -1,0 +1,30 @@
+"""The user's own clips: reading one, a folder of them as a dataset, and writing small animations.
+
+Readable are gif, webp and apng files, folders of numbered pictures, npy and npz arrays, and the containers (mp4, avi,
+mov, ...) that PyAV opens.
+"""
+
+from vrnn3d.data.video.clips import Clip, find_clips, list_clips, split_clips
+from vrnn3d.data.video.dataset import VideoFolder
+from vrnn3d.data.video.read import FITS, probe, read_last, read_video
+from vrnn3d.data.video.sources import ANIMATIONS, ARRAYS, CONTAINERS, PICTURES, UnreadableError, VideoInfo
+from vrnn3d.data.video.write import write_webp
+
+__all__ = [
+    "ANIMATIONS",
+    "ARRAYS",
+    "CONTAINERS",
+    "FITS",
+    "PICTURES",
+    "Clip",
+    "UnreadableError",
+    "VideoFolder",
+    "VideoInfo",
+    "find_clips",
+    "list_clips",
+    "probe",
+    "read_last",
+    "read_video",
+    "split_clips",
+    "write_webp",
+]

@@ -1,0 +1,219 @@
+"""The user's own clips as a dataset of windows."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import islice
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from vrnn3d.data.sequences import SequenceDataset, pair, pixels
+from vrnn3d.data.settings import SPLITS, VideoData
+from vrnn3d.data.video.clips import WHOLE, Clip, find_clips
+from vrnn3d.data.video.errors import UnreadableError
+from vrnn3d.data.video.read import FITS, check_size, convert
+from vrnn3d.data.video.sources import DelayedFrame, count_frames, open_source, pictures
+
+_NAMED = 8  # clips that a warning lists
+_BAR_FROM = 5  # clips from which on a progress bar is shown
+_HASHED_WHOLE = 1 << 24  # bytes of a file up to which all of it goes into the identity
+_BLOCKS, _BLOCK = 16, 1 << 20  # of a longer one so many blocks of so many bytes, evenly spaced
+_FITTED = {"crop": "cropped to shape", "pad": "with black borders", "stretch": "stretched to shape"}
+
+
+class VideoFolder(SequenceDataset):
+    """Windows of `length` frames of the clips of one split, held in memory as uint8.
+
+    Training windows start at every frame; those of validation and test do not overlap. A frame or clip that cannot be
+    read, and a clip shorter than `length`, is named in a warning and left out; no window spans the gap.
+
+    Args:
+        path: a folder of clips, or one clip; see :mod:`vrnn3d.data.video.clips`.
+        split: "train", "validation" or "test".
+        length: frames of a window.
+        size: (height, width) of the frames, or one number for both.
+        channels: 1 for grey, 3 for colour.
+        fit: what is done about another aspect ratio; see :func:`~vrnn3d.data.video.read.read_video`.
+        seed: of the split.
+        device: where the frames are held.
+
+    Raises:
+        FileNotFoundError: when there is nothing at `path`.
+        ValueError: when there is no clip, none of the split has `length` frames, or an argument makes no sense.
+    """
+
+    recordable = False  # the user's own
+
+    def __init__(
+        self,
+        path: Path | str,
+        split: str,
+        *,
+        length: int = 20,
+        size: int | tuple[int, int] = 64,
+        channels: int = 1,
+        fit: str = "crop",
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+    ):
+        if split not in SPLITS:
+            raise ValueError(f"no split {split!r}; known are: {', '.join(SPLITS)}")
+        if length < 1 or min(pair(size)) < 1:
+            raise ValueError(f"length is {length} and size {pixels(pair(size))}; both must be at least 1")
+        if channels not in (1, 3) or fit not in FITS:
+            raise ValueError(f"channels is {channels} and fit {fit!r}; they must be 1 or 3, and one of: {', '.join(FITS)}")
+        if not str(path):
+            raise ValueError("data.path is empty: it must name a folder of clips, or a clip")
+        self.length, self.size, self.channels, self.fit = length, pair(size), channels, fit
+        self.split, self.device = split, torch.device(device)
+        self.source = Path(path).expanduser().absolute().name
+        self.clips: list[Clip] = []
+        digest = hashlib.sha256()
+        problems: list[str] = []
+        pieces: list[Tensor] = []
+        short: list[tuple[str, int]] = []
+        clips = find_clips(path, seed)[split]
+        for clip in tqdm(clips, desc=f"{split} clips", unit="clip", leave=False, disable=len(clips) < _BAR_FROM):
+            read = list(_read_pieces(clip, self.size, channels, fit, problems))
+            long_enough = [piece for piece in read if len(piece) >= length]
+            if read and not long_enough:
+                short.append((clip.name, max(map(len, read))))
+            if long_enough:
+                self.clips.append(clip)
+                pieces += long_enough
+                _hash_clip(digest, clip)
+        _warn(f"{len(problems)} frames or clips of {self.source} are skipped", problems)
+        if not pieces:
+            raise ValueError(_too_short(self.source, split, clips, length, short))
+        _warn(f"{len(short)} {split} clips are shorter than {length} frames and left out", [name for name, _ in short])
+        self.identity = digest.hexdigest()[:16]  #: of the contents of the clips, wherever they lie
+        self._frames = torch.cat(pieces).to(self.device)
+        self._starts = torch.tensor(_starts(pieces, length, 1 if split == "train" else length)).to(self.device)
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    @property
+    def description(self) -> str:
+        """One line for a reader."""
+        start, stop = self.clips[0].part
+        part = "" if self.clips[0].part == WHOLE else f" cut from {start}% to {stop}% of its frames"
+        plural = "" if len(self.clips) == 1 else "s"
+        return (
+            f"own clips from {self.source}: {len(self.clips)} {self.split} clip{plural}{part}, {len(self):,} windows of "
+            f"{self.length} frames, {'grey' if self.channels == 1 else 'colour'}, {_FITTED[self.fit]}, {pixels(self.size)}"
+        )
+
+    def batch(self, indices: Any, epoch: int = 0) -> Tensor:
+        """Frames uint8 (B, T, channels, H, W), values 0..255; indices: LongTensor (B,)."""
+        starts = self._starts[self._numbers(indices).to(self.device)]
+        return self._frames[starts[:, None] + torch.arange(self.length, device=self.device)]
+
+
+def _starts(pieces: list[Tensor], length: int, step: int) -> list[int]:
+    """Where windows of `length` frames begin in the pieces laid end to end, none across two of them."""
+    starts: list[int] = []
+    position = 0
+    for piece in pieces:
+        starts += range(position, position + len(piece) - length + 1, step)
+        position += len(piece)
+    return starts
+
+
+def _read_pieces(clip: Clip, size: tuple[int, int], channels: int, fit: str, problems: list[str]) -> Iterator[Tensor]:
+    """The runs of good frames of a clip, uint8 (T, channels, *size); what is bad is added to `problems`."""
+    run: list[Tensor] = []
+    shape, good = None, 0
+    try:
+        for number, delayed in _frames(clip):
+            try:
+                frame = delayed()
+                shape = shape or frame.shape[:2]
+                check_size(clip.path, number, frame, shape)
+            except UnreadableError as error:  # one frame; the next may be good again
+                problems.append(str(error))
+                if run:
+                    yield torch.stack(run)
+                run = []
+            else:
+                run.append((convert(frame, size, channels, fit) * 255).round().to(torch.uint8))
+                good += 1
+    except UnreadableError as error:  # nothing more comes out of the file
+        problems.append(f"{error}; {good} frames before that are used" if good else str(error))
+    if run:
+        yield torch.stack(run)
+
+
+def _frames(clip: Clip) -> Iterator[tuple[int, DelayedFrame]]:
+    """The frames of the part of a clip that is used, with their numbers, from 1."""
+    frames = open_source(clip.path, clip.number).frames()
+    if clip.part == WHOLE:
+        return enumerate(frames, 1)
+    count = count_frames(clip.path, clip.number)
+    start, stop = (round(count * percent / 100) for percent in clip.part)
+    return enumerate(islice(frames, start, stop), start + 1)
+
+
+def _warn(what: str, names: list[str]) -> None:
+    if names:
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        warnings.warn(f"{what}: {', '.join(names[:_NAMED])}{more}", stacklevel=3)
+
+
+def _too_short(source: str, split: str, clips: list[Clip], length: int, short: list[tuple[str, int]]) -> str:
+    """Why there is no window, and what to do."""
+    if not short:
+        return f"none of the {len(clips)} {split} clips in {source} could be read: put clips there that can"
+    name, most = max(short, key=lambda found: found[1])
+    start, stop = clips[0].part
+    if clips[0].part == WHOLE:
+        return (
+            f"none of the {len(clips)} {split} clips in {source} has {length} frames (the longest, {name}, has {most}): "
+            "put longer ones there, or ask for shorter windows"
+        )
+    return (
+        f"the {split} part of {name} has {most} frames, and windows of {length} are asked for: too few clips are there to "
+        f"share out, so each is cut in time, and one needs {ceil(100 * length / (stop - start))} frames at least"
+    )
+
+
+def _hash_clip(digest: Any, clip: Clip) -> None:
+    for path in pictures(clip.path) if clip.path.is_dir() else [clip.path]:
+        digest.update(_hash_file(path, path.stat().st_mtime))
+    digest.update(f"{clip.number} {clip.part}".encode())
+
+
+@lru_cache(maxsize=1)  # of an array, which holds many clips, once
+def _hash_file(path: Path, changed: float) -> bytes:
+    """A hash of a file's contents, or if it is long of its length and blocks of it."""
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as stream:
+        if size <= _HASHED_WHOLE:
+            digest.update(stream.read())
+        for block in range(_BLOCKS if size > _HASHED_WHOLE else 0):
+            stream.seek(block * (size - _BLOCK) // (_BLOCKS - 1))
+            digest.update(stream.read(_BLOCK))
+    return digest.digest()
+
+
+def build(settings: VideoData, split: str, pool: str | None, length: int, device: Any = "cpu") -> VideoFolder:
+    """The dataset of one split of the clips at ``settings.path``."""
+    return VideoFolder(
+        settings.path,
+        split,
+        length=length,
+        size=settings.size,
+        channels=settings.channels,
+        fit=settings.fit,
+        seed=settings.seed,
+        device=device,
+    )

@@ -1,0 +1,445 @@
+"""Is one system better than another? Paired differences with their uncertainties, spreads over seeds, and tables.
+
+Two uncertainties are kept apart. That of the *test set* is the bootstrap over test sequences, of the mean over seeds:
+would other test sequences say the same? That of the *training* is Student's interval over seeds: would another training
+say the same? With three seeds the second is wide, as it should be.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vrnn3d.evaluation.metrics import METRICS, bootstrap
+from vrnn3d.evaluation.scores import Score
+from vrnn3d.study import paper
+from vrnn3d.study.profiles import PROFILES
+from vrnn3d.study.records import Record
+from vrnn3d.study.scales import runs_at, title_of
+
+if TYPE_CHECKING:
+    import pandas
+
+BETTER, WORSE, UNDECIDED, NOT_RUN = "better", "worse", "undecided", "not run"
+#: What per-sequence values can be compared: those of the metric itself, or their decay per predicted frame.
+VALUES = ("per_sequence", "per_sequence_slope")
+
+Interval = tuple[float, float]
+
+
+# --- paired differences -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Ours minus theirs in one quantity. Both intervals are at 95%.
+
+    Seeds that both sides were trained with are paired, since they share the order of the data, the masks and the noise;
+    so are the test sequences.
+    """
+
+    quantity: str  #: what is compared, with its unit: "MSE of a frame"
+    larger_is_better: bool
+    ours: float  #: mean over the seeds compared
+    theirs: float
+    seeds: tuple[int, ...]  #: that both sides have; () where they share none, and then all of each are averaged
+    by_seed: tuple[float, ...]  #: the difference of each of them
+    test_interval: Interval | None  #: over test sequences; None where no value of each sequence was kept
+    seed_interval: Interval | None  #: over seeds; None below two shared seeds
+
+    @property
+    def estimate(self) -> float:
+        """Ours minus theirs, mean over the seeds."""
+        return self.ours - self.theirs
+
+    @property
+    def outcome(self) -> str:
+        """ "better" or "worse" where every interval that there is leaves out zero on that side, else "undecided"."""
+        intervals = [i for i in (self.test_interval, self.seed_interval) if i is not None]
+        above = bool(intervals) and all(low > 0 for low, _ in intervals)
+        below = bool(intervals) and all(high < 0 for _, high in intervals)
+        if not (above or below):
+            return UNDECIDED
+        return BETTER if above == self.larger_is_better else WORSE
+
+    def reversed(self) -> Comparison:
+        """Theirs minus ours."""
+        return dataclasses.replace(
+            self,
+            ours=self.theirs,
+            theirs=self.ours,
+            by_seed=tuple(-x for x in self.by_seed),
+            test_interval=_negated(self.test_interval),
+            seed_interval=_negated(self.seed_interval),
+        )
+
+
+def _negated(interval: Interval | None) -> Interval | None:
+    return None if interval is None else (-interval[1], -interval[0])
+
+
+def compare_runs(
+    ours: Sequence[Record],
+    theirs: Sequence[Record],
+    protocol: str = "10->10",
+    metric: str = "mse",
+    pool: str = "test",
+    values: str = "per_sequence",
+) -> Comparison | None:
+    """Compare the runs of one experiment with those of another on the same test sequences; None where not measured.
+
+    Args:
+        ours, theirs: the runs of one experiment each, one for every seed.
+        protocol: "10->10".
+        metric: a name in ``metrics.METRICS``, which says whether more of it is better.
+        pool: which test set, a key of the records' evaluation.
+        values: "per_sequence", or "per_sequence_slope", the decay per predicted frame, which long predictions keep.
+
+    Raises:
+        ValueError: when the two were measured on different test sequences, or for unknown `values`.
+    """
+    if values not in VALUES:
+        raise ValueError(f"no per-sequence values {values!r}; there are: {', '.join(VALUES)}")
+    slopes = values == "per_sequence_slope"
+    sides = [_measured(records, protocol, metric, pool, slopes) for records in (ours, theirs)]
+    if not all(sides):
+        return None
+    seeds = sorted(sides[0].keys() & sides[1].keys())
+    chosen = [[side[seed] for seed in seeds or sorted(side)] for side in sides]
+    _require_one_test_set([record for side in chosen for record, _ in side])
+    scores = [[score for _, score in side] for side in chosen]
+    label = METRICS[metric].label or metric
+    return _compared(
+        f"slope of {label} per frame" if slopes else label,
+        METRICS[metric].larger_is_better,
+        [[_level(score, slopes) for score in side] for side in scores],
+        seeds,
+        _test_interval(*([getattr(score, values) for score in side] for side in scores)),
+    )
+
+
+def compare_curves(
+    ours: Sequence[Record], theirs: Sequence[Record], curve: str, quantity: str, larger_is_better: bool
+) -> Comparison | None:
+    """Compare the ends of a training curve (:func:`end_of`) by seeds; None where a side has no such curve."""
+    sides = [{r.seed: end for r in records if not math.isnan(end := end_of(r, curve))} for records in (ours, theirs)]
+    if not all(sides):
+        return None
+    seeds = sorted(sides[0].keys() & sides[1].keys())
+    levels = [[side[seed] for seed in seeds or sorted(side)] for side in sides]
+    return _compared(quantity, larger_is_better, levels, seeds, None)
+
+
+def end_of(record: Record, curve: str) -> float:
+    """Mean of a training curve over its last tenth; NaN where it was not kept."""
+    values = record.curve(curve)
+    return float(values[-max(1, len(values) // 10) :].mean()) if len(values) else math.nan
+
+
+def _measured(
+    records: Sequence[Record], protocol: str, metric: str, pool: str, slopes: bool
+) -> dict[int, tuple[Record, Score]]:
+    """{seed: the run and its score} of the runs that were measured so."""
+    found = {}
+    for record in records:
+        entry = record.measured(pool, protocol)
+        score = entry.scores.get(metric) if entry else None
+        if score is not None and not (slopes and score.per_sequence_slope is None):
+            found[record.seed] = record, score
+    return found
+
+
+def _level(score: Score, slopes: bool) -> float:
+    return float(np.mean(score.per_sequence_slope or ())) if slopes else score.average
+
+
+def _test_interval(ours: list[tuple[float, ...] | None], theirs: list[tuple[float, ...] | None]) -> Interval | None:
+    """95% bootstrap over test sequences of the difference of the means over seeds; None where values are missing."""
+    kept = [[one for one in side if one is not None] for side in (ours, theirs)]
+    if not all(kept):
+        return None
+    if len({len(one) for side in kept for one in side}) > 1:
+        raise ValueError("the runs were measured on different numbers of test sequences, so they cannot be paired")
+    a, b = (np.mean(side, axis=0) for side in kept)
+    low, high = bootstrap(a - b)
+    return float(low), float(high)
+
+
+def _compared(
+    quantity: str,
+    larger_is_better: bool,
+    levels: Sequence[Sequence[float]],
+    seeds: Sequence[int],
+    test_interval: Interval | None,
+) -> Comparison:
+    by_seed = tuple(a - b for a, b in zip(*levels, strict=True)) if seeds else ()
+    ours, theirs = (float(np.mean(side)) for side in levels)
+    return Comparison(quantity, larger_is_better, ours, theirs, tuple(seeds), by_seed, test_interval, seed_interval(by_seed))
+
+
+def seed_interval(values: Iterable[float]) -> Interval | None:
+    """Student's 95% interval of the mean of a few seeds' values; None for fewer than two."""
+    from scipy.stats import t
+
+    values = np.asarray(list(values), float)
+    n = len(values)
+    if n < 2:
+        return None
+    half = t.ppf(0.975, n - 1) * values.std(ddof=1) / math.sqrt(n)
+    return float(values.mean() - half), float(values.mean() + half)
+
+
+#: Settings of a data set that decide its training sequences and not those of the test.
+_TRAINING_ONLY = ("train_pool", "test_pools", "online", "length", "sequences", "augment")
+
+
+def _test_set(record: Record) -> dict[str, Any]:
+    """What decides which test sequences a run was measured on."""
+    data = record.config.data
+    settings = {f.name: getattr(data, f.name) for f in dataclasses.fields(data) if f.name not in _TRAINING_ONLY}
+    # Which clips of KTH a machine holds is no setting, and decides the windows all the same.
+    clips = record.data_name if data.NAME == "kth" else ""
+    return settings | {"name": data.NAME, "clips": clips}
+
+
+def _require_one_test_set(records: Sequence[Record]) -> None:
+    for other in records[1:]:
+        if _test_set(other) != _test_set(records[0]):
+            raise ValueError(
+                f"{records[0].name} and {other.name} were measured on different test sequences, so their difference"
+                " cannot be paired"
+            )
+
+
+# --- in words ---------------------------------------------------------------------------------------------------------
+
+
+_MINUS = "\N{MINUS SIGN}"
+
+
+def number(value: float) -> str:
+    """A number to four digits, with a proper minus."""
+    return (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}").replace("-", _MINUS)
+
+
+def signed(value: float) -> str:
+    """A difference with its sign, to three digits, with a proper minus."""
+    return (f"{value:+,.0f}" if abs(value) >= 1000 else f"{value:+.3g}").replace("-", _MINUS)
+
+
+def describe(comparison: Comparison) -> str:
+    """The difference with both of its intervals, in words."""
+    parts = []
+    if comparison.test_interval is not None:
+        parts.append(f"95% over test sequences: {_span(comparison.test_interval)}")
+    if comparison.seed_interval is not None:
+        parts.append(f"over {len(comparison.seeds)} seeds: {_span(comparison.seed_interval)}")
+    else:
+        parts.append("one seed" if len(comparison.seeds) == 1 else "no seed in common")
+    return f"{signed(comparison.estimate)} ({'; '.join(parts)})"
+
+
+def _span(interval: Interval) -> str:
+    return f"{signed(interval[0])} to {signed(interval[1])}"
+
+
+# --- spread over seeds ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A number over training seeds: the uncertainty of the training, never mixed with that of the test set."""
+
+    mean: float
+    std: float | None  #: sample standard deviation; None for one seed
+    seeds: tuple[int, ...]
+
+    def text(self, digits: int = 2) -> str:
+        """ "12.34 ± 0.56", or the mean alone for one seed."""
+        return f"{self.mean:.{digits}f}" + ("" if self.std is None else f" ± {self.std:.{digits}f}")
+
+
+def spread(values: Mapping[int, float]) -> Spread | None:
+    """The spread of {seed: value}; what is NaN was not measured and is left out, and None is returned for nothing."""
+    known = {seed: value for seed, value in sorted(values.items()) if not math.isnan(value)}
+    if not known:
+        return None
+    numbers = list(known.values())
+    std = float(np.std(numbers, ddof=1)) if len(numbers) > 1 else None
+    return Spread(float(np.mean(numbers)), std, tuple(known))
+
+
+def seed_spread(
+    runs: Iterable[Record],
+    protocol: str = "10->10",
+    metric: str = "mse",
+    pool: str = "test",
+    statistic: str = "average",
+) -> Spread | None:
+    """The spread of a score over the runs of one experiment; None where it was not measured."""
+    return spread({r.seed: r.score(pool, protocol, metric, statistic) for r in runs})
+
+
+def black_spread(runs: Iterable[Record], protocol: str = "10->10", pool: str = "test") -> Spread | None:
+    """The spread of the MSE in percent of that of a black frame; None where the record does not hold the latter."""
+    return spread({r.seed: r.percent_of_black(pool, protocol) for r in runs})
+
+
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+
+def paper_table(
+    records: Iterable[Record],
+    experiments: Sequence[str] = paper.TABLE1,
+    profile: str = "paper",
+    pool: str = "train",
+    counts: Mapping[str, int] | None = None,
+) -> pandas.DataFrame:
+    """The paper's Table 1 (or, with ``paper.TABLE3``, its ablation) with ours beside it.
+
+    Rows are systems; columns have three levels: protocol, metric, and "paper" / "ours" / "difference" (ours minus the
+    paper's). First come the parameters in millions and the number of seeds that "ours" averages. "% of black" is the
+    MSE in percent of that of a black frame. What was not run is NaN, which the book's tables show as "not run".
+
+    Args:
+        records: any; the runs of `profile` are taken (:func:`scales.runs_at`).
+        experiments: the rows, by name.
+        profile: one whose numbers may stand beside the paper's.
+        pool: which digits the test sequences are made of: "train" as in the paper, or "test".
+        counts: {experiment: parameters} of the built models, shown also where nothing was run.
+
+    Raises:
+        ValueError: for a profile that is too short or too small to stand beside the paper's numbers.
+    """
+    import pandas
+
+    comparable = [name for name, known in PROFILES.items() if known.comparable]
+    if profile not in comparable:
+        raise ValueError(
+            f"{profile!r} records cannot stand beside the paper's numbers: the runs are too short or too small;"
+            f" use one of {', '.join(comparable)}"
+        )
+    records = list(records)
+    rows = [_paper_row(name, runs_at(records, name, profile), pool, dict(counts or {})) for name in experiments]
+    frame = pandas.DataFrame(rows, index=pandas.Index([title_of(name) for name in experiments], name="model"))
+    frame.columns = pandas.MultiIndex.from_tuples(frame.columns)
+    return frame
+
+
+def _paper_row(name: str, runs: list[Record], pool: str, counts: dict[str, int]) -> dict[tuple[str, str, str], float]:
+    printed = paper.ROWS.get(name)
+    counted = counts.get(name, runs[0].parameters["total"] if runs else math.nan)
+    row: dict[tuple[str, str, str], float] = {
+        ("parameters", "million", "paper"): printed.parameters / 1e6 if printed else math.nan,
+        ("parameters", "million", "ours"): counted / 1e6,
+        ("", "", "seeds"): len(runs),
+    }
+    for protocol in paper.PROTOCOLS:
+        head = paper.arrow(protocol)
+        theirs = printed.scores[protocol] if printed else paper.Published(math.nan, math.nan)
+        for metric in ("ssim", "mse"):
+            ours = _mean(seed_spread(runs, protocol, metric, pool))
+            row[head, metric.upper(), "paper"] = getattr(theirs, metric)
+            row[head, metric.upper(), "ours"] = ours
+            row[head, metric.upper(), "difference"] = ours - getattr(theirs, metric)
+        row[head, "% of black", "paper"] = paper.percent_of_black(theirs.mse)
+        row[head, "% of black", "ours"] = _mean(black_spread(runs, protocol, pool))
+    return row
+
+
+def _mean(found: Spread | None) -> float:
+    return math.nan if found is None else found.mean
+
+
+@dataclass(frozen=True)
+class System:
+    """One system at one scale under one protocol: its scores, means over seeds, and what its training cost.
+
+    A score that was not kept is NaN; `percent_of_black` is None where the records do not hold the error of a black frame.
+    """
+
+    name: str
+    title: str
+    parameters: int
+    mse: Spread
+    test_interval: Interval | None  #: 95% over test sequences of the MSE, averaged over seeds first
+    percent_of_black: Spread | None
+    best: float  #: MSE of the best sample
+    mean_frame: float  #: MSE of the mean of the samples
+    variance: float  #: between samples, summed over a frame
+    crps: float
+    ssim: float
+    updates: int
+    sequences: int  #: seen in training
+    minutes: float  #: of training, mean over seeds
+    teraflops: float | None  #: operations of the training; None where a record does not say what a sequence costs
+
+
+def systems(
+    records: Iterable[Record],
+    experiments: Iterable[str],
+    profile: str,
+    protocol: str = "10->10",
+    pool: str = "test",
+) -> list[System]:
+    """The systems that were run at a profile, the lowest MSE first."""
+    records = list(records)
+    found = [(name, runs_at(records, name, profile)) for name in experiments]
+    rows = [_system(name, runs, protocol, pool) for name, runs in found if seed_spread(runs, protocol, pool=pool)]
+    return sorted(rows, key=lambda row: row.mse.mean)
+
+
+def _system(name: str, runs: list[Record], protocol: str, pool: str) -> System:
+    first = runs[0]
+    mse = seed_spread(runs, protocol, "mse", pool)
+    assert mse is not None
+    entries = [entry for r in runs if (entry := r.measured(pool, protocol))]
+    kept = [each for entry in entries if (each := entry.scores["mse"].per_sequence) is not None]
+    interval = bootstrap(np.mean(kept, axis=0)) if kept else None
+    return System(
+        name=name,
+        title=title_of(name),
+        parameters=first.parameters["total"],
+        mse=mse,
+        test_interval=None if interval is None else (float(interval[0]), float(interval[1])),
+        percent_of_black=black_spread(runs, protocol, pool),
+        best=_mean(seed_spread(runs, protocol, "mse", pool, "best")),
+        mean_frame=_mean(seed_spread(runs, protocol, "mse", pool, "mean_frame")),
+        variance=_mean(seed_spread(runs, protocol, "sample_variance", pool)),
+        crps=_mean(seed_spread(runs, protocol, "crps", pool)),
+        ssim=_mean(seed_spread(runs, protocol, "ssim", pool)),
+        updates=first.training.updates,
+        sequences=first.training.sequences,
+        minutes=float(np.mean([r.training.seconds for r in runs])) / 60,
+        teraflops=None if first.gigaflops is None else first.gigaflops * first.training.sequences / 1e3,
+    )
+
+
+def system_table(rows: Sequence[System]) -> pandas.DataFrame:
+    """Systems as a table of the book; scores over seeds are text, with ± their standard deviation."""
+    import pandas
+
+    return pandas.DataFrame(
+        {
+            "model": row.title,
+            "parameters": row.parameters,
+            "seeds": len(row.mse.seeds),
+            "MSE": row.mse.text(),
+            "% of black": "" if row.percent_of_black is None else row.percent_of_black.text(0),
+            "95% over test sequences": "" if row.test_interval is None else "{:.2f} to {:.2f}".format(*row.test_interval),
+            "MSE, best sample": f"{row.best:.2f}",
+            "MSE, mean frame": f"{row.mean_frame:.2f}",
+            "sample variance": f"{row.variance:.3f}",
+            "SSIM": f"{row.ssim:.3f}",
+            "updates": row.updates,
+            "sequences": row.sequences,
+            "minutes": f"{row.minutes:.1f}",
+            "TFLOP": "" if row.teraflops is None else f"{row.teraflops:,.0f}",
+        }
+        for row in rows
+    ).set_index("model")
