@@ -11,9 +11,11 @@ import html
 import io
 import json
 import posixpath
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -22,7 +24,7 @@ from docutils.parsers.rst import directives
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
-from vrnn3d import checkpoint, show
+from vrnn3d import checkpoint, config, published, show
 from vrnn3d.config import Experiment
 from vrnn3d.data.mnist import EXCERPT, Digits
 from vrnn3d.data.moving_mnist import MovingMNIST
@@ -105,19 +107,27 @@ def loss_fragment() -> str:
 # ---- the models ------------------------------------------------------------------------------------------------------
 
 
-def offered(root: Path | None = None) -> list[tuple[str, Experiment, VRNN]]:
-    """(name, experiment, model) of the published models that the page can run: digits at half scale, one for each loss."""
-    frame = profiles.get("vrnn3d_kl", "half").data.height_width
-    root = Path(root or checkpoint.PUBLISHED)
+def offered(sources: Iterable[str | Path] | None = None) -> list[tuple[str, Experiment, VRNN]]:
+    """(name, experiment, model) of the published models that the page can run: digits at half scale, one for each loss.
+
+    `sources` are names or folders of published weights, by default all there are.
+    """
     found: dict[str, tuple[str, Experiment, VRNN]] = {}
-    for path in sorted(root.glob("*/model.json")):
-        name = path.parent.name
-        model, experiment = checkpoint.load_published(name, root=root)
-        fits = isinstance(experiment.data, MovingMNISTData) and experiment.data.height_width == frame
-        if fits and isinstance(model, VRNN) and model.stochastic:
-            found.setdefault(experiment.loss.variant, (name, experiment, model))
+    for source in published.names() if sources is None else sources:
+        folder = published.find(str(source))
+        experiment = config.from_dict(json.loads((folder / published.CONFIG).read_text(encoding="utf-8"))["config"])
+        if _fits(experiment) and experiment.loss.variant not in found:
+            model, _ = checkpoint.load_any(folder)
+            if isinstance(model, VRNN) and model.stochastic:
+                found[experiment.loss.variant] = (folder.name, experiment, model)
     order = [*VARIANTS, *(variant for variant in found if variant not in VARIANTS)]
     return [found[variant] for variant in order if variant in found][:MODELS]
+
+
+def _fits(experiment: Experiment) -> bool:
+    """Whether a model's frames are the page's: digits of half scale that bounce as a mirror has it."""
+    data, ours = experiment.data, profiles.get("vrnn3d_kl", "half").data
+    return isinstance(data, MovingMNISTData) and data.height_width == ours.height_width and data.bounce == "mirror"
 
 
 def _excerpt() -> Digits:
@@ -175,9 +185,11 @@ def _strip(experiment: Experiment, model: VRNN) -> str:
         drawn, _ = rollout(model, frames, context, data.length, samples=3)
     drawn = drawn[:, -(data.length - context) :, 0].clamp(0, 1)
     rows = {"what happens": frames[0, :, 0]} | {f"sample {k + 1}": sample for k, sample in enumerate(drawn)}
-    figure = show.strip({**rows, "mean": drawn.mean(0)}, context=context, every=2)
     out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=110, bbox_inches="tight", transparent=True, metadata={"Software": None})
+    grey: Any = dict.fromkeys(("text.color", "xtick.color", "ytick.color"), show.GREY)  # reads on both themes
+    with matplotlib.rc_context(grey):
+        figure = show.strip({**rows, "mean": drawn.mean(0)}, context=context, every=2)
+        figure.savefig(out, format="png", dpi=110, bbox_inches="tight", transparent=True, metadata={"Software": None})
     source = "data:image/png;base64," + base64.b64encode(out.getvalue()).decode()
     return (
         f"<p>With JavaScript you can throw digits here. Without, one sequence and what {html.escape(experiment.title)} makes of"
@@ -187,15 +199,16 @@ def _strip(experiment: Experiment, model: VRNN) -> str:
     )
 
 
-def try_fragment(place: Path, link: str, root: Path | None = None) -> str:
+def try_fragment(place: Path, link: str, sources: Iterable[str | Path] | None = None) -> str:
     """The playground of the models, whose weights go to the folder `place`, which the page reaches as `link`.
 
+    `sources` as for :func:`offered`.
     Where no weights are published it says so and holds the playground of the losses.
 
     Raises:
         ExtensionError: when page and models together weigh more than 4 MB.
     """
-    models = offered(root)
+    models = offered(sources)
     if not models:
         return (
             "<p><strong>No trained half-scale model is published in this repository yet.</strong> Until there is one, here is"

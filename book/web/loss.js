@@ -158,8 +158,8 @@ function vrnn3dLossPage(root, data) {
       for (let k = -100; k <= 100; k++) points.push(`${x(mean + (k / 25) * std).toFixed(1)},${y(density((k / 25) * std, 0, std)).toFixed(1)}`);
       parts[who].curve.setAttribute("d", `M${x(LEFT)},${floor}L${x(clamp(mean - 4 * std, LEFT, RIGHT))},${floor}L${points.join("L")}L${x(RIGHT)},${floor}`);
       const peak = density(0, 0, std);
-      parts[who].name.setAttribute("x", x(mean) + (who === "p" ? -16 : 16)); // apart, where both peaks are at one place
-      parts[who].name.setAttribute("y", y(peak) + 4);
+      parts[who].name.setAttribute("x", x(mean) + (who === "p" ? -14 : 14)); // apart, where both peaks are at one place
+      parts[who].name.setAttribute("y", y(peak) - 10);
       const sign = who === "p" ? 1 : -1;
       pushed(`m${who}`, x(mean), y(peak), -sign * slopes.delta);
       pushed(`s${who}`, x(mean + std), y(density(std, 0, std)), -slopes[who]);

@@ -14,9 +14,11 @@ import torch
 from browser import Browser, needs_chromium
 from lively import lively
 
-from vrnn3d import checkpoint
+from vrnn3d import checkpoint, published
+from vrnn3d.config import override
+from vrnn3d.data import motion
 from vrnn3d.data.moving_mnist import MovingMNIST
-from vrnn3d.layers.gaussian import Gaussian
+from vrnn3d.layers.gaussian import Gaussian, given_noise
 from vrnn3d.losses import VARIANTS, latent_loss
 from vrnn3d.rollout import rollout
 from vrnn3d.study import profiles
@@ -41,24 +43,33 @@ def playground():
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """A folder of published weights: two models at half scale, and three that the page cannot show."""
+    """Folders of published weights: two models at half scale, and others that the page cannot show."""
     root = tmp_path_factory.mktemp("weights")
-    for name, model in (("vrnn3d_kl", lively()), ("vrnn3d_kl_ll", lively(seed=1))):
-        checkpoint.publish(model, profiles.get(name, "half"), root / f"half_{name}", {})
-    for name, profile in (("convlstm2d", "half"), ("vrnn3d_kl", "smoke"), ("kth_vrnn3d_kl", "half")):
-        experiment = profiles.get(name, profile)
-        checkpoint.publish(checkpoint.model_of(experiment), experiment, root / f"other_{profile}_{name}", {})
-    return root
+
+    def publish(name, model, experiment):
+        published.publish(model.state_dict(), experiment, name, {}, "# A card\n", root)
+
+    for name, seed in (("vrnn3d_kl", 0), ("vrnn3d_kl_ll", 1)):
+        publish(f"half_{name}", lively(seed=seed), profiles.get(name, "half"))
+    bouncing = override(profiles.get("vrnn3d_kl", "half"), {"data.bounce": "random"})
+    others = {"kth": profiles.get("kth_vrnn3d_kl", "half"), "certain": profiles.get("convlstm2d", "half"), "bouncing": bouncing}
+    for name, experiment in others.items():
+        publish(name, checkpoint.model_of(experiment), experiment)
+    return sorted(root.iterdir())
+
+
+@pytest.fixture(scope="module")
+def kl(weights):
+    """The first of the two, as the book loads it."""
+    return checkpoint.load(next(folder for folder in weights if folder.name == "half_vrnn3d_kl"))
 
 
 @pytest.fixture(scope="module")
 def pages(playground, weights, tmp_path_factory):
     """Both playgrounds on bare pages, and their models beside them."""
     folder = tmp_path_factory.mktemp("pages")
-    for name, body in (
-        ("loss", playground.loss_fragment()),
-        ("try", playground.try_fragment(folder / "static", "static", weights)),
-    ):
+    bodies = {"loss": playground.loss_fragment(), "try": playground.try_fragment(folder / "static", "static", weights)}
+    for name, body in bodies.items():
         (folder / f"{name}.html").write_text(PAGE.format(body=body), encoding="utf-8")
     return folder
 
@@ -192,11 +203,9 @@ def fixed(model, seed=3):
     """A random sequence, noise for each step, and what PyTorch makes of them: ten frames (10, H * W)."""
     generator = torch.Generator().manual_seed(seed)
     frames = torch.rand(1, 10, 1, 32, 32, generator=generator)
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+    with torch.no_grad(), torch.random.fork_rng(devices=[]), given_noise() as noise:
         torch.manual_seed(seed)
-        prediction, latents = rollout(model, frames, 10, 20)
-        torch.manual_seed(seed)
-        noise = [torch.randn(latents[0][0][1].mean.shape) for _ in latents]
+        prediction, _ = rollout(model, frames, 10, 20)
     return frames[0].flatten(1).tolist(), [n.flatten().tolist() for n in noise], prediction[0, -10:].flatten(1).numpy()
 
 
@@ -213,10 +222,9 @@ def ten_frames(browser, name, frames, noise):
 
 
 @needs_chromium
-def test_ten_frames_are_those_of_pytorch(browser, pages, weights):
+def test_ten_frames_are_those_of_pytorch(browser, pages, kl):
     browser.open(pages / "try.html")
-    model, _ = checkpoint.load_published("half_vrnn3d_kl", root=weights)
-    frames, noise, expected = fixed(model)
+    frames, noise, expected = fixed(kl)
     ours = ten_frames(browser, "half_vrnn3d_kl", frames, noise)
     assert np.abs(expected).max() > 1, "the model does something"
     assert np.abs(ours - expected).mean() < 1e-3
@@ -247,7 +255,6 @@ def test_other_networks_too(browser, pages, tmp_path, options):
 
 @needs_chromium
 def test_digits_move_as_in_training(browser, pages, playground):
-    motion = pytest.importorskip("vrnn3d.data.motion")
     draw = np.random.default_rng(1)
     start, velocity = draw.uniform(0, 18, (50, 2)), draw.uniform(-3, 3, (50, 2))
     start[:4] = [[0, 0], [18, 18], [0, 18], [9, 0]]
@@ -397,13 +404,13 @@ def test_every_control_has_a_name(browser, pages, name):
     assert browser.evaluate(nameless) == 0
 
 
-def test_only_models_that_the_page_can_run_are_offered(playground, weights, tmp_path):
+def test_only_models_that_the_page_can_run_are_offered(playground, weights):
     assert [name for name, *_ in playground.offered(weights)] == ["half_vrnn3d_kl", "half_vrnn3d_kl_ll"]
-    assert playground.offered(tmp_path) == []
+    assert playground.offered([]) == []
 
 
 def test_without_published_weights_the_page_says_so(playground, tmp_path):
-    text = playground.try_fragment(tmp_path / "static", "static", tmp_path / "none")
+    text = playground.try_fragment(tmp_path / "static", "static", [])
     assert "published in this repository yet" in text and 'id="vrnn3d-loss"' in text and 'id="vrnn3d-try"' not in text
     assert not (tmp_path / "static").exists()
 
@@ -428,9 +435,8 @@ def test_models_that_are_too_heavy_stop_the_build(playground, weights, tmp_path,
 CONF = """
 import sys
 sys.path.insert(0, {ext!r})
-from vrnn3d import checkpoint
-from pathlib import Path
-checkpoint.PUBLISHED = Path({weights!r})
+from vrnn3d import published
+published.names = lambda: {weights!r}
 extensions = ["myst_nb", "playground"]
 html_theme = "sphinx_book_theme"
 nb_execution_mode = "off"
@@ -440,13 +446,13 @@ CELL = {"cell_type": "markdown", "id": "a", "metadata": {}, "source": "# Loss\n\
 
 @needs_chromium
 @pytest.mark.slow
-def test_the_built_book_has_both(browser, weights, tmp_path):
+def test_the_built_book_has_both(browser, weights, kl, tmp_path):
     """The page of this repository, and a notebook with the losses, built by Sphinx in the book's theme and opened from disk."""
     source, out = tmp_path / "source", tmp_path / "html"
     (source / "book").mkdir(parents=True)
     page = (ROOT / "book" / "try.md").read_text("utf-8")
     page = re.sub(r"\[\]\(executed/.*?\)", "the chapter on the model", page)  # which is not built here
-    (source / "conf.py").write_text(CONF.format(ext=str(ROOT / "book" / "_ext"), weights=str(weights)))
+    (source / "conf.py").write_text(CONF.format(ext=str(ROOT / "book" / "_ext"), weights=list(map(str, weights))))
     (source / "index.md").write_text("# A book\n\n```{toctree}\nbook/try\nbook/loss\n```\n")
     (source / "book" / "try.md").write_text(page, "utf-8")
     (source / "book" / "loss.ipynb").write_text(
@@ -455,8 +461,7 @@ def test_the_built_book_has_both(browser, weights, tmp_path):
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", str(source), str(out)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    model, _ = checkpoint.load_published("half_vrnn3d_kl", root=weights)
-    frames, noise, expected = fixed(model)
+    frames, noise, expected = fixed(kl)
     browser.open(out / "book" / "try.html", 390, 900)
     assert np.abs(ten_frames(browser, "half_vrnn3d_kl", frames, noise) - expected).mean() < 1e-3
     browser.wait(f"{TRY}.samples().every((sample) => sample.length === 10)")

@@ -10,8 +10,9 @@ import pytest
 import torch
 from lively import lively
 
-from vrnn3d import checkpoint
+from vrnn3d import checkpoint, published
 from vrnn3d.cli import main
+from vrnn3d.export import prepare
 from vrnn3d.layers import depth_folding
 from vrnn3d.models import build_model
 from vrnn3d.study import profiles
@@ -120,15 +121,40 @@ def test_a_model_that_computes_something_unknown_is_refused(tmp_path, monkeypatc
     assert not list(tmp_path.iterdir())
 
 
-def test_the_command(tmp_path, capsys, monkeypatch):
-    experiment = profiles.get("vrnn3d_kl", "smoke")
-    model = checkpoint.model_of(experiment).eval()
-    monkeypatch.setattr(checkpoint, "PUBLISHED", tmp_path / "weights")
-    checkpoint.publish(model, experiment, tmp_path / "weights" / "small", {})
-    assert main(["export", "small", "--web", str(tmp_path / "small.js")]) == 0
-    assert "MB, 3D VRNN, KL (smoke)" in capsys.readouterr().out
-    assert (tmp_path / "small.js").exists()
-    assert main(["export", "small", "--web", str(tmp_path / "small.json")]) == 1
-    assert "does not end in .js" in capsys.readouterr().err
-    assert main(["export", "none", "--web", str(tmp_path / "x.js")]) == 1
-    assert "no published weights 'none'" in capsys.readouterr().err
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A folder of published weights."""
+    experiment, root = profiles.get("vrnn3d_kl", "smoke"), tmp_path_factory.mktemp("weights")
+    published.publish(checkpoint.model_of(experiment).state_dict(), experiment, "small", {}, "# A card\n", root)
+    return str(root / "small")
+
+
+def test_the_command(small, tmp_path, capsys):
+    assert main(["export", small, "--web", str(tmp_path / "small.js")]) == 0
+    assert "3D VRNN, KL (smoke) in half precision" in capsys.readouterr().out
+    assert 'vrnn3dModels ??= {})["small"]' in (tmp_path / "small.js").read_text()
+
+
+@pytest.mark.parametrize(
+    "arguments, told",
+    [
+        (["SMALL", "--web", "small.json"], "does not end in .js"),
+        (["none", "--web", "x.js"], "'none' is neither a run nor published weights"),
+        (["SMALL"], "name a file with --web, --onnx or --torch"),
+    ],
+)
+def test_bad_arguments_are_told_in_a_sentence(small, arguments, told, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", *(word.replace("SMALL", small) for word in arguments)]) == 1
+    error = capsys.readouterr().err
+    assert told in error and len(error.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_the_command_writes_a_torch_program(small, tmp_path, capsys):
+    assert main(["export", small, "--torch", str(tmp_path / "step.pt2")]) == 0
+    assert "for torch.export.load" in capsys.readouterr().out
+    program = torch.export.load(str(tmp_path / "step.pt2")).module()
+    inputs = prepare(checkpoint.load(small), 32, 32).inputs
+    assert program(*inputs.values())[0].shape == (1, 2, 1, 32, 32)

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vrnn3d.layers.gaussian import given_noise
 from vrnn3d.models.base import VideoModel
 from vrnn3d.study.web.graph import Graph
 
@@ -86,13 +87,12 @@ def difference(graph: Graph, model: VideoModel, steps: int = 3, seed: int = 0) -
     size = [graph.facts[name] for name in ("window", "channels", "height", "width")]
     machine, state = Machine(graph), model.initial_state(1, *size[2:])
     pairs = []
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        for number in range(steps):
+    with torch.no_grad():
+        for _ in range(steps):
             clip = torch.rand(1, *size, generator=generator)
-            torch.manual_seed(seed + number)
-            theirs, state, _ = model.step(clip, state)
-            torch.manual_seed(seed + number)
-            noise = torch.randn(1, *graph.facts["noise"]) if graph.facts["noise"] else None
+            noise = torch.randn(1, *graph.facts["noise"], generator=generator) if graph.facts["noise"] else None
+            with given_noise([] if noise is None else [noise]):
+                theirs, state, _ = model.step(clip, state)
             pairs.append((machine.step(clip, noise), theirs))
     ours, theirs = map(torch.stack, zip(*pairs))
     apart, peak = (ours - theirs).abs(), max(1.0, float(theirs.abs().max()))
