@@ -139,6 +139,14 @@ markdown_table([
 ])
 
 # %% [markdown]
+# ### Drag them
+#
+# Two Gaussians to drag, the seven losses of that moment, and a button that lets gradient descent run.
+#
+# ```{playground} loss
+# ```
+
+# %% [markdown]
 # (loss-derivation)=
 # ## The derivation, line by line
 #

@@ -348,7 +348,7 @@ def build(root: Path = ROOT, force: bool = False) -> bool:
     """
     stamp, pages = root / "_build" / "stamp", root / "_build" / "html"
     # The API reference is made from the package's docstrings.
-    files = [*_files(root / "book", root / "vrnn3d"), root / "_config.yml", root / "_toc.yml"]
+    files = [*_files(root / "book", root / "vrnn3d", root / "weights"), root / "_config.yml", root / "_toc.yml"]
     now = digest(files, root, *versions())
     if not force and stamp.exists() and stamp.read_text() == now and (pages / "index.html").exists():
         return False

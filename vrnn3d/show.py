@@ -278,15 +278,46 @@ def save_animation(
     context: int | None = None,
     columns: int | None = None,
 ) -> Path:
-    """The moving picture of :func:`animation` as a WebP file, labels drawn into it; returns the path written.
+    """The moving picture of :func:`animation` as a WebP, GIF or MP4 file, labels drawn into it; returns the path written.
 
     `columns` is the number of videos in a line (default: up to six). The file appears whole or not at all.
+
+    Raises:
+        ValueError: for another suffix than those of `ANIMATIONS`, or a scale below 1.
     """
     path = Path(path)
-    if path.suffix.lower() != ".webp":
-        raise ValueError(f"{path.name} does not end in .webp; animations are written as WebP files only")
+    if path.suffix.lower() not in ANIMATIONS:
+        raise ValueError(f"{path.name} does not end in one of: {' '.join(ANIMATIONS)}")
     if scale < 1:
         raise ValueError(f"scale is {scale}; it must be a whole number of at least 1")
     columns = min(len(rows) or 1, columns or 6)
-    data = webp(_montage(rows, scale, context, columns, lettered=True)[0], fps)
+    data = ANIMATIONS[path.suffix.lower()](_montage(rows, scale, context, columns, lettered=True)[0], fps)
     return atomic_write(path, lambda temporary: temporary.write_bytes(data))
+
+
+def _gif(images: list, fps: float) -> bytes:
+    buffer = io.BytesIO()
+    first, *rest = [image.convert("RGB") for image in images]
+    first.save(buffer, "GIF", save_all=True, append_images=rest, duration=round(1000 / fps), loop=0)
+    return buffer.getvalue()
+
+
+def _mp4(images: list, fps: float) -> bytes:
+    from fractions import Fraction
+
+    import av
+
+    buffer = io.BytesIO()
+    width, height = (side + side % 2 for side in images[0].size)  # the format wants even sides
+    with av.open(buffer, "w", format="mp4") as container:
+        stream = container.add_stream("h264", rate=Fraction(fps).limit_denominator(1001))
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for image in images:
+            opaque = image.convert("RGB").crop((0, 0, width, height))
+            container.mux(stream.encode(av.VideoFrame.from_image(opaque)))
+        container.mux(stream.encode())
+    return buffer.getvalue()
+
+
+#: What writes a moving picture, by the suffix of the file.
+ANIMATIONS = {".webp": webp, ".gif": _gif, ".mp4": _mp4}

@@ -27,6 +27,7 @@ COMMANDS = {
     "evaluate": ("vrnn3d.cli.evaluate", "evaluate a run's checkpoint or published weights again"),
     "predict": ("vrnn3d.cli.predict", "continue a video of your own"),
     "publish": ("vrnn3d.cli.publish", "write a run's weights, and a card about them, under weights/"),
+    "export": ("vrnn3d.cli.export", "write a model for web pages, ONNX runtimes or as a PyTorch program"),
     "bench": ("vrnn3d.study.bench.command", "measure speed and memory"),
     "book": ("vrnn3d.book", "execute the notebooks and build the book"),
 }

@@ -443,3 +443,29 @@ def system_table(rows: Sequence[System]) -> pandas.DataFrame:
         }
         for row in rows
     ).set_index("model")
+
+
+def scaled_table(records: Iterable[Record], experiments: Sequence[str], profile: str, pool: str = "test") -> pandas.DataFrame:
+    """Table 1 of the paper at a reduced scale: MSE, and in percent of a black frame ours beside the paper's.
+
+    Rows are systems in the given order; columns have two levels: protocol, and "MSE", "% of black", "the paper's %". Scores
+    over several seeds are text, with ± their standard deviation. What was not run says so.
+    """
+    import pandas
+
+    records, rows = list(records), []
+    for name in experiments:
+        runs = runs_at(records, name, profile)
+        row: dict[tuple[str, str], str] = {}
+        for protocol in paper.PROTOCOLS:
+            mse, black = seed_spread(runs, protocol, "mse", pool), black_spread(runs, protocol, pool)
+            head = paper.arrow(protocol)
+            row[head, "MSE"] = mse.text() if mse else "not run"
+            row[head, "% of black"] = black.text(0) if black else ""
+            row[head, "paper's %"] = (
+                f"{paper.percent_of_black(paper.ROWS[name].scores[protocol].mse):.0f}" if name in paper.ROWS else ""
+            )
+        rows.append(row)
+    frame = pandas.DataFrame(rows, index=pandas.Index([title_of(name) for name in experiments], name="model"))
+    frame.columns = pandas.MultiIndex.from_tuples(frame.columns)
+    return frame

@@ -40,6 +40,7 @@ class Training:
     sequences_per_second: float = setting(..., low=0)
     precision: str = setting(..., choices=("float32", "bfloat16"))
     processes: int = setting(1, low=1)
+    cpu_seconds: float | None = setting(None, low=0)  #: of one process, all its threads together
     curves: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
 

@@ -9,6 +9,7 @@ from vrnn3d.config import Experiment, config_hash
 from vrnn3d.device import pick_device
 from vrnn3d.evaluation.evaluate import evaluate, examples
 from vrnn3d.study import records
+from vrnn3d.study.bench.counting import training_gigaflops
 from vrnn3d.study.folders import CLIPS, RECORD, local_record, run_folder
 from vrnn3d.study.provenance import provenance
 from vrnn3d.training.distributed import Team
@@ -65,6 +66,7 @@ def run(
         data=records.DataUsed(trained.data.description, trained.data.source, trained.data.identity),
         weights=experiment.train.weights,
         parent=trained.parent,
+        gigaflops=training_gigaflops(experiment) if trained.updates else None,
     )
     if not Team.current().leads:
         return record
@@ -90,5 +92,6 @@ def _training(trained: Trained) -> records.Training:
         sequences_per_second=trained.sequences / trained.seconds if trained.seconds else 0.0,
         precision=trained.precision,
         processes=trained.processes,
+        cpu_seconds=trained.cpu_seconds,
         curves={name: tuple(values) for name, values in trained.curves.items()},
     )

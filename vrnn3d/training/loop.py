@@ -39,6 +39,7 @@ class Trained:
     sequences: int  #: seen so far
     updates: int
     seconds: float
+    cpu_seconds: float
     precision: str  #: "float32" or "bfloat16"
     processes: int
     curves: dict[str, list[float]] = field(repr=False)
@@ -46,6 +47,21 @@ class Trained:
     signal: int | None  #: the number of the signal that stopped it
     parameters: dict[str, int] = field(repr=False)
     data: Dataset = field(repr=False)
+
+
+class Clock:
+    """Adds the time of this call, on the wall and of the processor, to that of the calls before it."""
+
+    def __init__(self, state: State):
+        self._state, self._before = state, (state.seconds, state.cpu_seconds)
+        self.started, self._cpu_started = time.monotonic(), time.process_time()
+
+    def tick(self) -> float:
+        """Bring the state's times up to date; the time now."""
+        now = time.monotonic()
+        self._state.seconds = self._before[0] + now - self.started
+        self._state.cpu_seconds = self._before[1] + time.process_time() - self._cpu_started
+        return now
 
 
 def train(
@@ -98,8 +114,8 @@ def train(
     look_every = 1 if place.type == "cpu" else _GPU_LOOKS
     point_every = math.ceil(max(1, updates // CURVE_POINTS) / look_every) * look_every
     validate_every = max(1, round(updates * settings.validate_every)) if settings.validate_every else 0
-    started, before, first = time.monotonic(), state.seconds, state.step
-    saved_at = started
+    clock, first = Clock(state), state.step
+    saved_at = clock.started
     bar = tqdm(
         total=updates * settings.batch,
         initial=state.step * settings.batch,
@@ -139,8 +155,7 @@ def train(
             last = state.step == updates
             if state.step % look_every and not last:
                 continue
-            now = time.monotonic()
-            state.seconds = before + now - started
+            now = clock.tick()
             means = _mean_terms(state, team)
             for name in ("loss", "gradient_norm"):
                 if not math.isfinite(means[name]):
@@ -156,10 +171,9 @@ def train(
                 live.update(state.curves)
             stop = team.any(rule.asks(state.step - first), place)
             if stop or last or now - saved_at > 60 * settings.checkpoint_minutes:
-                state.seconds = before + time.monotonic() - started
+                saved_at = clock.tick()
                 if team.leads:
                     state.save(folder, experiment, seed, data)
-                saved_at = time.monotonic()
             if stop:
                 break
     if rule.received and progress:
@@ -169,6 +183,7 @@ def train(
         sequences=state.step * settings.batch,
         updates=state.step,
         seconds=state.seconds,
+        cpu_seconds=state.cpu_seconds,
         precision="bfloat16" if uses_bfloat16(settings.precision, place) else "float32",
         processes=team.world,
         curves=state.curves,

@@ -42,6 +42,7 @@ class State:
     parent: str = ""  #: what the training started from
     step: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0  #: of this process, all its threads together
     curves: dict[str, list[float]] = field(default_factory=dict)
     sums: dict[str, Tensor] = field(default_factory=dict)
     summed: int = 0
@@ -144,6 +145,7 @@ class State:
                 "optimiser": self.optimiser.state_dict() if self.optimiser else {},
                 "step": self.step,
                 "seconds": self.seconds,
+                "cpu_seconds": self.cpu_seconds,
                 "curves": json.dumps(self.curves),
                 "sums": self.sums,
                 "summed": self.summed,
@@ -163,6 +165,7 @@ class State:
             self.optimiser.load_state_dict(saved["optimiser"])
         self.average, self.best, self.best_mse = saved["ema"], saved["best"], saved["best_mse"]
         self.step, self.seconds, self.curves = saved["step"], saved["seconds"], json.loads(saved["curves"])
+        self.cpu_seconds = saved["cpu_seconds"]
         self.sums, self.summed, self.parent = saved["sums"], saved["summed"], saved["parent"]
 
 

@@ -6,7 +6,7 @@ mov, ...) that PyAV opens.
 
 from vrnn3d.data.video.clips import Clip, find_clips, list_clips, split_clips
 from vrnn3d.data.video.dataset import VideoFolder
-from vrnn3d.data.video.read import FITS, probe, read_last, read_video
+from vrnn3d.data.video.read import FITS, count_frames, probe, read_last, read_video
 from vrnn3d.data.video.sources import ANIMATIONS, ARRAYS, CONTAINERS, PICTURES, UnreadableError, VideoInfo
 from vrnn3d.data.video.write import write_webp
 
@@ -20,6 +20,7 @@ __all__ = [
     "UnreadableError",
     "VideoFolder",
     "VideoInfo",
+    "count_frames",
     "find_clips",
     "list_clips",
     "probe",

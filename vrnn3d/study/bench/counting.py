@@ -12,9 +12,12 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from vrnn3d.checkpoint import model_of
+from vrnn3d.config import Experiment
 from vrnn3d.device import autocast, uses_bfloat16
 from vrnn3d.layers import depth_folding
 from vrnn3d.losses import sequence_loss
+from vrnn3d.models.base import VideoModel
 from vrnn3d.rollout import rollout, usable_length
 from vrnn3d.study.bench.jobs import Job, counted_part
 from vrnn3d.study.bench.workload import build, folding, forward_pass, random_frames
@@ -27,18 +30,30 @@ def gigaflops(job: Job) -> float:
 
     Counted in folded form, where products with padding along depth do not occur (up to depth 2).
     """
-    from torch.utils.flop_counter import FlopCounterMode
-
     with torch.device("meta"):
         model = build(job)
         length = usable_length(model, job.length)
-        frames = torch.empty(1, length, model.channels, job.size, job.size)
-        mode = "always" if getattr(model, "latent_depth", 1) <= 2 else "never"
-        with depth_folding.folding(mode), FlopCounterMode(display=False) as counter:
-            prediction, latents = rollout(model, frames, job.context, length, posterior=model.stochastic)
-            loss, _ = sequence_loss(prediction, frames[:, model.window :], latents)
-            if loss.requires_grad:
-                loss.mean().backward()
+        return _counted(model, torch.empty(1, length, model.channels, job.size, job.size), job.context)
+
+
+def training_gigaflops(experiment: Experiment) -> float:
+    """Useful GFLOP of one training sequence of an experiment, forward and backward, at its own width and size."""
+    with torch.device("meta"):
+        model = model_of(experiment)
+        length = usable_length(model, experiment.data.length)
+        frames = torch.empty(1, length, model.channels, *experiment.data.height_width)
+        return _counted(model, frames, min(experiment.train.context))
+
+
+def _counted(model: VideoModel, frames: Tensor, context: int) -> float:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    mode = "always" if getattr(model, "latent_depth", 1) <= 2 else "never"
+    with depth_folding.folding(mode), FlopCounterMode(display=False) as counter:
+        prediction, latents = rollout(model, frames, context, frames.shape[1], posterior=model.stochastic)
+        loss, _ = sequence_loss(prediction, frames[:, model.window :], latents)
+        if loss.requires_grad:
+            loss.mean().backward()
     return counter.get_total_flops() / 1e9
 
 

@@ -1,0 +1,41 @@
+"""Write a trained model in a form that other programs run. Takes seconds for web pages, half a minute for the others."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from vrnn3d.cli.options import filled
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("model", type=filled, help="run folder, checkpoint or published weights")
+    parser.add_argument("--web", type=filled, metavar="FILE", help="a .js file for a web page, in half precision")
+    parser.add_argument("--onnx", type=filled, metavar="FILE", help="one step in time as an ONNX model")
+    parser.add_argument("--torch", type=filled, metavar="FILE", help="one step in time as a PyTorch program (torch.export)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export, and print each file written with its size."""
+    if not (args.web or args.onnx or args.torch):
+        raise ValueError("nothing to write: name a file with --web, --onnx or --torch")
+    from vrnn3d import checkpoint, export
+    from vrnn3d.study import web
+
+    model, experiment = checkpoint.load_any(args.model)
+    size, what = experiment.data.height_width, f"{experiment.title} ({experiment.profile})"
+    if args.web:
+        rounding = web.write(model, experiment, args.web)
+        print(f"{_told(args.web)}: {what} in half precision, which moves a pixel by {rounding:.0e} on average")
+    if args.onnx:
+        export.export_onnx(model, args.onnx, *size)
+        print(f"{_told(args.onnx)}: one step of {what}, for ONNX runtimes")
+    if args.torch:
+        export.export_program(model, args.torch, *size)
+        print(f"{_told(args.torch)}: one step of {what}, for torch.export.load")
+    return 0
+
+
+def _told(file: str) -> str:
+    return f"{file} ({Path(file).stat().st_size / 1e6:.2f} MB)"

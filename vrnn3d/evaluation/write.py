@@ -1,0 +1,71 @@
+"""Write a continued video as what its name says: an animation, arrays, or a folder of pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from vrnn3d import show
+from vrnn3d.evaluation.predict import Continued
+from vrnn3d.files import atomic_write
+
+ARRAYS = (".npy", ".npz")
+
+
+def check_name(path: str | Path) -> Path:
+    """Refuse a name whose suffix says nothing that can be written, before anything is predicted.
+
+    Raises:
+        ValueError: naming what there is.
+    """
+    path = Path(path)
+    known = (*show.ANIMATIONS, *ARRAYS)
+    if path.suffix and path.suffix.lower() not in known:
+        raise ValueError(f"{path.name} ends in {path.suffix}; known are {' '.join(known)}, and a name without a suffix: a folder of pictures")
+    return path
+
+
+def write(continued: Continued, path: str | Path, apart: bool = False) -> list[Path]:
+    """Write what :func:`~vrnn3d.evaluation.predict.continue_video` returned; the files written.
+
+    Args:
+        path: ``.webp``, ``.gif`` and ``.mp4`` show truth, mean and samples side by side, at the source's rate; ``.npy`` holds
+            the samples, float32 (samples, time, channel, height, width); ``.npz`` also "given", "truth" and "rate"; without a
+            suffix a folder is made, with a folder of PNG pictures for each row.
+        apart: an animation of its own for each row, NAME-sample_1.webp for example.
+    """
+    path = check_name(path)
+    suffix, rows, context = path.suffix.lower(), continued.rows(), len(continued.given)
+    if suffix in ARRAYS:
+        return [atomic_write(path, lambda temporary: _arrays(continued, temporary, suffix))]
+    if not suffix:
+        return [file for name, video in rows.items() for file in _pictures(video, path / name.replace(" ", "_"))]
+    if apart:
+        names = {name: path.with_name(f"{path.stem}-{name.replace(' ', '_')}{suffix}") for name in rows}
+        return [show.save_animation({name: rows[name]}, names[name], continued.rate, context=context) for name in rows]
+    return [show.save_animation(rows, path, continued.rate, context=context)]
+
+
+def _arrays(continued: Continued, path: Path, suffix: str) -> None:
+    samples = continued.samples.numpy()
+    with path.open("wb") as file:
+        if suffix == ".npy":
+            np.save(file, samples)
+        else:
+            np.savez_compressed(
+                file, samples=samples, given=continued.given.numpy(), truth=continued.truth.numpy(), rate=np.array(continued.rate)
+            )
+
+
+def _pictures(video: Tensor, folder: Path) -> list[Path]:
+    """Frames (T, C, H, W) as numbered PNG files."""
+    frames = (video.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    written = []
+    for number, frame in enumerate(frames, 1):
+        picture = Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame)
+        written.append(atomic_write(folder / f"{number:04d}.png", lambda path, picture=picture: picture.save(path, "PNG")))
+    return written

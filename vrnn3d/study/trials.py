@@ -1,0 +1,71 @@
+"""What the short half-scale runs say: what the recipe of that study rests on, and what might go beyond the paper."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vrnn3d.study import profiles
+from vrnn3d.study.catalogue import trial_name
+from vrnn3d.study.records import Record, runs_of
+
+PROFILE = "half_short"
+_POOL, _PROTOCOL = "test", "10->10"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One change of the recipe and what came of it; numbers are NaN where it was not run."""
+
+    title: str
+    mse: float  #: of a frame on held-out digits, 10 -> 10, averaged over samples
+    percent: float  #: of a black frame
+    difference: float  #: from the recipe, in percent of the recipe's MSE
+    validation: float  #: validation MSE at the end, of one sample
+    clipped: float  #: percent of the updates of the last tenth whose gradient was bounded
+    norm: float  #: mean norm of the gradient over the last tenth
+    updates: int
+    seconds: float  #: of training
+
+
+def trials(records: Iterable[Record], changes: Mapping[str, Any], reference: str) -> list[Trial]:
+    """A row for each of the changes (catalogue.RECIPE or IDEAS), in their order, compared with the trial `reference`."""
+    records = list(records)
+    base = _score(_run(records, reference))
+    return [_trial(title, _run(records, title), base) for title in changes]
+
+
+def _run(records: list[Record], title: str) -> Record | None:
+    found = runs_of(records, profiles.get(trial_name(title), PROFILE))
+    return found[0] if found else None
+
+
+def _score(run: Record | None) -> float:
+    return math.nan if run is None else run.score(_POOL, _PROTOCOL)
+
+
+def _trial(title: str, run: Record | None, base: float) -> Trial:
+    if run is None:
+        return Trial(title, *(math.nan,) * 6, updates=0, seconds=math.nan)
+    mse = _score(run)
+    return Trial(
+        title,
+        mse,
+        run.percent_of_black(_POOL, _PROTOCOL),
+        100 * (mse / base - 1),
+        _end(run, "validation_mse", 1),
+        100 * _end(run, "clipped"),
+        _end(run, "gradient_norm"),
+        run.training.updates,
+        run.training.seconds,
+    )
+
+
+def _end(run: Record, curve: str, points: int | None = None) -> float:
+    """The mean of a curve's last points, a tenth of them by default; NaN where it was not kept."""
+    values = run.curve(curve)
+    if not len(values):
+        return math.nan
+    return float(values[-(points or max(1, len(values) // 10)) :].mean())
