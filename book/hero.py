@@ -1,7 +1,7 @@
 """Make book/_static/hero.webp, the picture of the README: ``python book/hero.py [--model RUN]``.
 
-Test sequences of Moving MNIST under the paper's speed law, digits of MNIST's test set, the first ones whatever they show. With a
-model (published weights, or a run's folder) what it predicts from the first ten frames stands beside each.
+Test sequences of Moving MNIST under the paper's speed law, digits of MNIST's test set, the first ones whatever they show. With
+a model (published weights, or a run's folder) what it predicts from the first ten frames stands beside each.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from pathlib import Path
 
 import torch
 
-from vrnn3d import checkpoint, config
-from vrnn3d import show
+from vrnn3d import checkpoint, config, show
 from vrnn3d.data import build
 from vrnn3d.evaluation.evaluate import predict
 
@@ -45,7 +44,9 @@ def main() -> None:
     args = parser.parse_args()
     context = 10 if args.model else None
     made = show.save_animation(rows(args.model), TARGET, context=context)
-    print(f"{made.relative_to(Path.cwd()) if made.is_relative_to(Path.cwd()) else made.name}: {made.stat().st_size // 1024} KiB")
+    print(
+        f"{made.relative_to(Path.cwd()) if made.is_relative_to(Path.cwd()) else made.name}: {made.stat().st_size // 1024} KiB"
+    )
 
 
 if __name__ == "__main__":

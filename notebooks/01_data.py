@@ -32,10 +32,10 @@ from IPython.display import Markdown, display
 from myst_nb import glue
 
 from vrnn3d import show
-from vrnn3d.study.figures import style
-from vrnn3d.evaluation import metrics
 from vrnn3d.data.mnist import EXCERPT_PER_CLASS, FILES, load_mnist
 from vrnn3d.data.moving_mnist import FIXED_STEP, MovingMNIST
+from vrnn3d.evaluation import metrics
+from vrnn3d.study.figures import style
 
 style.use_style()
 torch.set_num_threads(1)
@@ -50,17 +50,19 @@ torch.set_num_threads(1)
 
 # %%
 pools = {split: load_mnist(split) for split in ("train", "test")}
-for split, digits in pools.items():
+for digits in pools.values():
     print(f"{digits.description}; source: {digits.source}")
 
 # %% mystnb={"markdown_format": "myst"} tags=["hide-input"]
 if pools["train"].source == "excerpt":
     per_class = " and ".join(f"{count} {split}" for split, count in EXCERPT_PER_CLASS.items())
-    display(Markdown(
-        ":::{warning}\nThe whole of MNIST could not be had when this page was built. The packaged **excerpt**, "
-        f"{per_class} digits of each class, stands in for it. Connect to a network and run "
-        "`python -m vrnn3d data mnist`, then build the book again.\n:::"
-    ))
+    display(
+        Markdown(
+            ":::{warning}\nThe whole of MNIST could not be had when this page was built. The packaged **excerpt**, "
+            f"{per_class} digits of each class, stands in for it. Connect to a network and run "
+            "`python -m vrnn3d data mnist`, then build the book again.\n:::"
+        )
+    )
 else:
     display(Markdown(f"All {len(FILES)} files were checked against their SHA-256."))
 
@@ -133,6 +135,7 @@ show.strip({f"sequence {i + 1}": clip for i, clip in enumerate(clips["fixed"])},
 # frames in which the digit met no wall. They scatter around the fixed speed only because positions are whole pixels;
 # and fast digits, which meet a wall sooner, are counted less often than they fly.
 
+
 # %%
 def speeds(data, span=5):
     """Pixels a frame of every digit, over `span` frames without a wall."""
@@ -165,10 +168,23 @@ shades = {"uniform": "#d55e00", "fixed": "#0b6fb0"}
 words = {"uniform": "uniform over 3 to 5", "fixed": f"fixed, {FIXED_STEP * 36:.1f}"}
 hidden = {law: hidden_ink(data) for law, data in laws.items()}
 for law, data in laws.items():
-    left.hist(speeds(data), bins=np.arange(2.5, 5.55, 0.1), density=True, histtype="step", lw=1.9,
-              color=shades[law], label=words[law], ls="-" if law == "uniform" else "--")
-    right.plot(range(1, 21), 100 * (hidden[law] > 0).double().mean(0), color=shades[law], label=words[law],
-               ls="-" if law == "uniform" else "--")
+    left.hist(
+        speeds(data),
+        bins=np.arange(2.5, 5.55, 0.1),
+        density=True,
+        histtype="step",
+        lw=1.9,
+        color=shades[law],
+        label=words[law],
+        ls="-" if law == "uniform" else "--",
+    )
+    right.plot(
+        range(1, 21),
+        100 * (hidden[law] > 0).double().mean(0),
+        color=shades[law],
+        label=words[law],
+        ls="-" if law == "uniform" else "--",
+    )
 left.set(xlabel="speed, pixels a frame", ylabel="density", title="Speed")
 right.set(xlabel="frame", ylabel="% of sequences", title="Overlapping digits", ylim=(0, None))
 right.set_xticks(range(2, 21, 3))
@@ -199,9 +215,7 @@ figure
 # sequence by sequence:
 
 # %%
-sets = {
-    pool: MovingMNIST(digits, stream="test", count=1000) for pool, digits in pools.items()
-}
+sets = {pool: MovingMNIST(digits, stream="test", count=1000) for pool, digits in pools.items()}
 for data in sets.values():
     print(data.description)
 

@@ -80,6 +80,7 @@ def check(left, right, what):
     assert difference == 0, f"{what}: the sides differ by {difference}"
     print("holds:", what)
 
+
 # %% [markdown]
 # (loss-picture)=
 # ## Two Gaussians, seven losses
@@ -127,16 +128,18 @@ figure_html(
 # training uses:
 
 # %%
-markdown_table([
-    {
-        "name in the code": f"`{name}`",
-        "name here": loss.NAMES[name],
-        **{f"${letter}$": f"{value:g}" for letter, value in zip("abcw", k)},
-        "labels": "exchanged" if k.mirrored else "as printed",
-        "constant": f"{k.constant:.3g}",
-    }
-    for name, k in losses.VARIANTS.items()
-])
+markdown_table(
+    [
+        {
+            "name in the code": f"`{name}`",
+            "name here": loss.NAMES[name],
+            **{f"${letter}$": f"{value:g}" for letter, value in zip("abcw", k)},
+            "labels": "exchanged" if k.mirrored else "as printed",
+            "constant": f"{k.constant:.3g}",
+        }
+        for name, k in losses.VARIANTS.items()
+    ]
+)
 
 # %% [markdown]
 # ### Drag them
@@ -174,6 +177,7 @@ moments = [sp.integrate(eps**k * density, (eps, -sp.oo, sp.oo)) for k in range(3
 print("E[1], E[eps], E[eps^2] =", moments)
 assert moments == [1, 0, 1]
 
+
 # %%
 def log_normal(x, mean, std):
     return -sp.log(std) - (x - mean) ** 2 / (2 * std**2) - sp.log(2 * sp.pi) / 2
@@ -183,6 +187,7 @@ def expect(expression, mean, std):
     """E over z ~ N(mean, std^2) of an expression that is quadratic in z."""
     in_eps = sp.Poly(sp.expand(expression.subs(z, mean + std * eps)), eps)
     return sum(coefficient * moments[power] for (power,), coefficient in in_eps.terms())
+
 
 # %% [markdown]
 # Insert, take the expectation term by term, and equation 9 appears:
@@ -222,6 +227,7 @@ check(equation_11, narrower, "eq. 11 is the likelihood of N(mu_q, s_q^2 / 2), up
 # ### Equations 12 and 13: the sum
 #
 # From here on the paper's arithmetic is right:
+
 
 # %%
 def summed(weight):
@@ -413,6 +419,7 @@ def best_variances(k):
     """{s_p^2: its best value for a given q, s_q^2: its best value for a given p}."""
     expression = in_variances(k)
     return {free: sp.expand(sp.solve(sp.diff(expression, free), free)[0]) for free in (V_p, V_q)}
+
 
 # %%
 best = {name: best_variances(k) for name, k in losses.VARIANTS.items()}

@@ -102,7 +102,9 @@ glue("live_last", last, display=False)
 glue("live_parameters", f"{trained.parameters['total']:,}", display=False)
 figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 2.7))
 left.plot(trained.curves["sequences"], reconstruction, color="#0b6fb0", label="training, L2 of a frame")
-left.plot(trained.curves["validation_sequences"], trained.curves["validation_mse"], "o-", color="#d55e00", label="validation MSE")
+left.plot(
+    trained.curves["validation_sequences"], trained.curves["validation_mse"], "o-", color="#d55e00", label="validation MSE"
+)
 left.legend()
 right.plot(trained.curves["sequences"], trained.curves["latent"], color="#009e73")
 right.set_title("latent loss of a frame, nats")
@@ -181,10 +183,14 @@ display(picture)
 # %% tags=["hide-input"]
 found = departures(get("vrnn3d_kl_ll", "half"))
 table = pd.DataFrame(
-    {"section": d.section, "the paper": d.paper, "here": d.here, "": d.kind, "why": d.why} for d in found if d.kind != "as the paper"
+    {"section": d.section, "the paper": d.paper, "here": d.here, "": d.kind, "why": d.why}
+    for d in found
+    if d.kind != "as the paper"
 )
 glue("departures", len(table), display=False)
-display(table_html(table.set_index("section"), caption="Where this study departs from the paper, or the paper leaves a choice open"))
+display(
+    table_html(table.set_index("section"), caption="Where this study departs from the paper, or the paper leaves a choice open")
+)
 same = "; ".join(d.paper.rstrip(".") for d in found if d.kind == "as the paper")
 print(f"As the paper: {same}.")
 

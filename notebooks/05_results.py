@@ -99,10 +99,16 @@ if found:
 # differ in what a sequence costs them.
 
 # %% tags=["hide-input"]
-trained = [r for name in (*SYSTEMS, "beyond") for r in scales.shown_at(records, [name], SCALE) if len(r.curve("validation_mse"))]
+trained = [
+    r for name in (*SYSTEMS, "beyond") for r in scales.shown_at(records, [name], SCALE) if len(r.curve("validation_mse"))
+]
 for x, words in (("sequences", "training sequences seen"), ("cpu_hours", "CPU hours of training")) if trained else ():
     figure = learning.learning_curves(trained, x)
-    display(figure_html(figure, f"Validation error of {len(trained)} systems against {words}, with percent of a black frame on the right."))
+    display(
+        figure_html(
+            figure, f"Validation error of {len(trained)} systems against {words}, with percent of a black frame on the right."
+        )
+    )
 if not trained:
     display(Markdown("*Not run.*"))
 
@@ -111,6 +117,7 @@ if not trained:
 #
 # The form of the paper's Figure 5: test sequences 0, 1 and 2, whatever they show, and one sample of each model; of the
 # paper's model also the mean of its samples. Every second frame; the models saw what is left of the rule.
+
 
 # %% tags=["hide-input"]
 def show_predictions(pictured):
@@ -122,7 +129,9 @@ def show_predictions(pictured):
     for number in numbers:
         rows = curves.predictions(runs, clips, number, means=(FOCUS,))
         strip = show.strip(rows, context=context, every=2, title=f"Test sequence {number}")
-        display(figure_html(strip, f"Test sequence {number}: the truth, then one prediction each of {titles}, every second frame."))
+        display(
+            figure_html(strip, f"Test sequence {number}: the truth, then one prediction each of {titles}, every second frame.")
+        )
     moving = curves.predictions(runs, clips, numbers[0], means=(FOCUS,), given=True)
     alt = f"Test sequence {numbers[0]}, moving: the truth, then one prediction each of {titles}."
     display(show.animation(moving, alt=alt, context=context))
@@ -139,6 +148,7 @@ else:
 #
 # The test sequences with the largest error of the paper's model, chosen by that score and by nothing else.
 
+
 # %% tags=["hide-input"]
 def show_failures(run, clip):
     """The worst test sequences of a model, with their scores."""
@@ -151,7 +161,11 @@ def show_failures(run, clip):
         strip = show.strip(rows, context=context, every=2, title=title)
         display(figure_html(strip, f"{title}: truth, one sample and the mean of all samples, every second frame."))
     average = entry.scores["mse"].average
-    display(Markdown(f"*{run.title}, {scales.words(run.profile)}. The average over {entry.sequences:,} test sequences is {average:.1f}.*"))
+    display(
+        Markdown(
+            f"*{run.title}, {scales.words(run.profile)}. The average over {entry.sequences:,} test sequences is {average:.1f}.*"
+        )
+    )
 
 
 focus = [pair for pair in pictured if pair[0].experiment == FOCUS]
@@ -167,7 +181,11 @@ else:
 seed0 = scales.shown_at(records, (*SYSTEMS, "beyond", *BASELINES), SCALE)
 if seed0:
     figure = curves.per_frame(seed0, "mse", "10->20", pool="test")
-    display(figure_html(figure, f"Squared error of each predicted frame, 11 to 30, of {len(seed0)} systems: it grows with the distance."))
+    display(
+        figure_html(
+            figure, f"Squared error of each predicted frame, 11 to 30, of {len(seed0)} systems: it grows with the distance."
+        )
+    )
 else:
     display(Markdown("*Not run.*"))
 
@@ -178,7 +196,12 @@ else:
 
 # %% tags=["hide-input"]
 steps = ("convlstm2d", "vrnn2d", "convlstm3d", "vrnn3d_kl", "vrnn3d_kl_ll")
-display(table_html(compare.scaled_table(records, steps, SCALE), caption="Table 3 at half scale, held-out digits: mean over seeds ± standard deviation"))
+display(
+    table_html(
+        compare.scaled_table(records, steps, SCALE),
+        caption="Table 3 at half scale, held-out digits: mean over seeds ± standard deviation",
+    )
+)
 
 # %% tags=["hide-input"]
 told = []
@@ -186,7 +209,9 @@ for before, after in zip(steps, steps[1:]):
     pair = [scales.runs_at(records, name, SCALE) for name in (after, before)]
     outcome = compare.compare_runs(*pair, "10->10", "mse", "test") if all(pair) else None
     if outcome:
-        told.append(f"- {scales.title_of(after)} against {scales.title_of(before)}: {compare.describe(outcome)}, **{outcome.outcome}**.")
+        told.append(
+            f"- {scales.title_of(after)} against {scales.title_of(before)}: {compare.describe(outcome)}, **{outcome.outcome}**."
+        )
 display(Markdown("\n".join(told) or "*Not run.*"))
 
 # %% [markdown]
@@ -217,7 +242,11 @@ for pool, words in (("train", "test sequences of training digits, as in the pape
 frame = compare.paper_table(records, paper.TABLE3, counts=counts)
 folded.append(comparison_html(frame, caption="Table 3, test sequences of training digits").data)
 large = scales.shown_at(records, paper.ROWS, "paper")
-display(HTML(f"<details{' open' if large else ''}><summary>Tables 1 and 3 at full size: {len(large)} of {len(paper.ROWS)} systems run</summary>{''.join(folded)}</details>"))
+display(
+    HTML(
+        f"<details{' open' if large else ''}><summary>Tables 1 and 3 at full size: {len(large)} of {len(paper.ROWS)} systems run</summary>{''.join(folded)}</details>"
+    )
+)
 
 # %% [markdown]
 # ## Where a number is above the paper's

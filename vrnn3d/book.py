@@ -18,8 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Iterable
 
 ROOT = Path(__file__).resolve().parent.parent
 #: The notebooks that take longest, first to be started, so that none of them is waited for alone at the end.
@@ -359,8 +359,8 @@ def build(root: Path = ROOT, force: bool = False) -> bool:
 
     if not version("jupyter-book").startswith("1."):
         raise BookError(
-            f"jupyter-book {version('jupyter-book')} is installed, which does not read _config.yml; install what constraints.txt"
-            " pins: pip install -c constraints.txt 'jupyter-book<2'"
+            f"jupyter-book {version('jupyter-book')} is installed, which does not read _config.yml; install what"
+            " constraints.txt pins: pip install -c constraints.txt 'jupyter-book<2'"
         )
     start = (
         f"from vrnn3d.book import die_with; die_with({os.getpid()});"

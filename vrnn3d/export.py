@@ -63,7 +63,9 @@ def prepare(model: VideoModel, height: int, width: int, batch: int = 1) -> Prepa
     inputs = {"clip": clip}
     inputs |= {f"noise_{i}": tensor.contiguous() for i, tensor in enumerate(noise)}
     inputs |= {f"state_{i}": tensor.contiguous() for i, tensor in enumerate(leaves)}
-    return Prepared(Step(model, structure, len(noise)).eval(), inputs, ("prediction", *(f"next_{i}" for i in range(len(leaves)))))
+    return Prepared(
+        Step(model, structure, len(noise)).eval(), inputs, ("prediction", *(f"next_{i}" for i in range(len(leaves))))
+    )
 
 
 def export_program(model: VideoModel, path: str | Path, height: int, width: int, batch: int = 1) -> Path:

@@ -12,8 +12,9 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,7 +65,12 @@ def find(name: str) -> Path:
 
 
 def publish(
-    weights: Mapping[str, Tensor], experiment: config.Experiment, name: str, about: Mapping[str, Any], card: str, root: Path | None = None
+    weights: Mapping[str, Tensor],
+    experiment: config.Experiment,
+    name: str,
+    about: Mapping[str, Any],
+    card: str,
+    root: Path | None = None,
 ) -> list[Path]:
     """Write weights as bfloat16 safetensors with their configuration and card; whole or not at all.
 
@@ -106,7 +112,10 @@ def publish(
 
 def _rounded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {
-        name: (tensor.to(torch.bfloat16) if "running_" not in name and tensor.is_floating_point() else tensor).detach().cpu().contiguous()
+        name: (tensor.to(torch.bfloat16) if "running_" not in name and tensor.is_floating_point() else tensor)
+        .detach()
+        .cpu()
+        .contiguous()
         for name, tensor in weights.items()
     }
 
@@ -170,7 +179,9 @@ def read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         hashes: dict[str, str] = about["files"]
         config.from_dict(about["config"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Damaged(f"{folder / CONFIG} does not describe published weights ({type(error).__name__}); fetch it again") from None
+        raise Damaged(
+            f"{folder / CONFIG} does not describe published weights ({type(error).__name__}); fetch it again"
+        ) from None
     weights: dict[str, Tensor] = {}
     for name, expected in hashes.items():
         path = folder / name

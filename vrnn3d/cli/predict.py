@@ -14,15 +14,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("clip", type=filled, help="gif, webp, mp4, avi, npy, or a folder of frames")
     parser.add_argument(
-        "--out", type=filled, default="prediction.webp", help="what to write: webp, gif, mp4, npy, npz, or without a suffix a folder"
+        "--out",
+        type=filled,
+        default="prediction.webp",
+        help="what to write: webp, gif, mp4, npy, npz, or without a suffix a folder",
     )
     parser.add_argument("--apart", action="store_true", help="write an animation of its own for truth, mean and each sample")
-    parser.add_argument("--model", type=filled, help="run, checkpoint or published weights (default: published, else the newest run)")
+    parser.add_argument(
+        "--model", type=filled, help="run, checkpoint or published weights (default: published, else the newest run)"
+    )
     parser.add_argument("--context", type=whole_number(1), default=10, help="frames given")
     parser.add_argument("--frames", type=whole_number(1), default=10, help="frames predicted")
     parser.add_argument("--samples", type=whole_number(1), default=3, help="predictions drawn")
     place = parser.add_mutually_exclusive_group()
-    place.add_argument("--start", type=whole_number(0), help="first frame given, from 0 (default: continue the end of the clip)")
+    place.add_argument(
+        "--start", type=whole_number(0), help="first frame given, from 0 (default: continue the end of the clip)"
+    )
     place.add_argument("--last", action="store_true", help="predict the clip's own last frames, so that they can be scored")
     parser.add_argument("--size", type=whole_number(8), nargs="+", metavar="N", help="height and width (default: as trained)")
     parser.add_argument("--fit", choices=("crop", "pad", "stretch"), default="crop", help="for another aspect ratio")
@@ -45,7 +52,9 @@ def run(args: argparse.Namespace) -> int:
     if args.last:
         start = frames_of(args.clip) - args.frames - args.context
         if start < 0:
-            raise ValueError(f"{args.clip} is too short to give {args.context} frames and predict its last {args.frames}; lower them")
+            raise ValueError(
+                f"{args.clip} is too short to give {args.context} frames and predict its last {args.frames}; lower them"
+            )
     model, experiment = checkpoint.load_any(args.model or checkpoint.default_source(), pick_device(args.device))
     continued = continue_video(
         model,

@@ -96,7 +96,8 @@ def continue_video(
     size = usual if size is None else (size, size) if isinstance(size, int) else size
     if size != usual:
         warnings.warn(
-            f"the model was trained on frames of {usual[0]} x {usual[1]} and is given {size[0]} x {size[1]}; it was not measured there",
+            f"the model was trained on frames of {usual[0]} x {usual[1]} and is given {size[0]} x {size[1]};"
+            " it was not measured there",
             stacklevel=2,
         )
     if context < model.window:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,9 @@ def check_name(path: str | Path) -> Path:
     path = Path(path)
     known = (*show.ANIMATIONS, *ARRAYS)
     if path.suffix and path.suffix.lower() not in known:
-        raise ValueError(f"{path.name} ends in {path.suffix}; known are {' '.join(known)}, and a name without a suffix: a folder of pictures")
+        raise ValueError(
+            f"{path.name} ends in {path.suffix}; known are {' '.join(known)}, and a name without a suffix: a folder of pictures"
+        )
     return path
 
 
@@ -57,7 +60,11 @@ def _arrays(continued: Continued, path: Path, suffix: str) -> None:
             np.save(file, samples)
         else:
             np.savez_compressed(
-                file, samples=samples, given=continued.given.numpy(), truth=continued.truth.numpy(), rate=np.array(continued.rate)
+                file,
+                samples=samples,
+                given=continued.given.numpy(),
+                truth=continued.truth.numpy(),
+                rate=np.array(continued.rate),
             )
 
 
@@ -67,5 +74,5 @@ def _pictures(video: Tensor, folder: Path) -> list[Path]:
     written = []
     for number, frame in enumerate(frames, 1):
         picture = Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame)
-        written.append(atomic_write(folder / f"{number:04d}.png", lambda path, picture=picture: picture.save(path, "PNG")))
+        written.append(atomic_write(folder / f"{number:04d}.png", partial(picture.save, format="PNG")))
     return written

@@ -250,7 +250,21 @@ def _trials() -> Iterator[Experiment]:
 #: {name: experiment} at the paper's size, the rows of the tables first.
 EXPERIMENTS: dict[str, Experiment] = {
     row.name: row
-    for part in (TABLE3, BEYOND, TABLE1, BASELINES, _losses(), _sweeps(), WITH_L1, CHECKS, _windows(), LIVE, _kth(), _tune(), _trials())
+    for part in (
+        TABLE3,
+        BEYOND,
+        TABLE1,
+        BASELINES,
+        _losses(),
+        _sweeps(),
+        WITH_L1,
+        CHECKS,
+        _windows(),
+        LIVE,
+        _kth(),
+        _tune(),
+        _trials(),
+    )
     for row in part
 }
 

@@ -5,8 +5,8 @@ Sections 3.3 and 4.1. What can be read off a configuration is read off it, so th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 from vrnn3d.config import Experiment
 from vrnn3d.data.settings import MovingMNISTData
@@ -118,7 +118,9 @@ STATEMENTS: tuple[_Statement, ...] = (
     _Statement(
         "Fig. 3",
         "Each filter output but the decoder's is followed by a 3D batch norm and ReLU.",
-        lambda e: f"{_option(e, 'norm', 'batch')} norm; running statistics are updated once a training step from all time steps",
+        lambda e: (
+            f"{_option(e, 'norm', 'batch')} norm; running statistics are updated once a training step from all time steps"
+        ),
         lambda e: _option(e, "norm", "batch") == "batch",
         "Group norm is an option.",
     ),
@@ -159,18 +161,25 @@ STATEMENTS: tuple[_Statement, ...] = (
         lambda e: e.train.lr == 1e-3 and not e.train.lr_warmup and e.train.lr_decay == "none",
         "No schedule is named in the paper; a cosine decay is used for every system alike.",
     ),
-    _Statement("4.1", "A batch size of 6.", lambda e: f"{e.train.batch}", lambda e: e.train.batch == 6, "Cost on the hardware at hand."),
+    _Statement(
+        "4.1", "A batch size of 6.", lambda e: f"{e.train.batch}", lambda e: e.train.batch == 6, "Cost on the hardware at hand."
+    ),
     _Statement(
         "4.1",
         "L1 + L2 reconstruction loss.",
-        lambda e: f"L1 weight {e.loss.l1:g}, L2 weight {e.loss.l2:g}; summed over pixels, averaged over predicted frames, the known ones too",
+        lambda e: (
+            f"L1 weight {e.loss.l1:g}, L2 weight {e.loss.l2:g}; summed over pixels, averaged over predicted frames,"
+            " the known ones too"
+        ),
         lambda e: e.loss.l1 == e.loss.l2 == 1,
         "Under L1 the best single guess is the median of a pixel, which is black.",
     ),
     _Statement(
         "4.1",
         "Beta warm-up; the weights in equation 7 are not stated.",
-        lambda e: f"linear over the first {100 * e.loss.beta_warmup:g}% of the training, up to {e.loss.beta:g} per predicted frame",
+        lambda e: (
+            f"linear over the first {100 * e.loss.beta_warmup:g}% of the training, up to {e.loss.beta:g} per predicted frame"
+        ),
         _always(False),
         "Equation 7 leaves both weights open.",
     ),

@@ -31,9 +31,13 @@ def systems(records: Iterable[Record], profile: str) -> str:
     where = scales.words(profile)
     printed = paper.percent_of_black(paper.ROWS[_OURS].scores[_PROTOCOL].mse)
     if _OURS not in measured:
-        return f"The paper's model has not been trained at {where} yet; the paper's own number is {printed:.0f}% of a black frame."
+        return (
+            f"The paper's model has not been trained at {where} yet; the paper's own number is {printed:.0f}% of a black frame."
+        )
     best = min(measured, key=lambda name: measured[name])
-    text = f"At {where} the paper's model comes to {measured[_OURS]:.0f}% of the error of a black frame (the paper: {printed:.0f}%)"
+    ours = measured[_OURS]
+    text = f"At {where} the paper's model comes to {ours:.0f}% of the error of a black frame (the paper: {printed:.0f}%)"
     if best == _OURS:
         return f"{text}, the lowest of the {len(measured)} systems trained so far."
-    return f"{text}; the lowest of the {len(measured)} systems trained so far is {scales.title_of(best)} with {measured[best]:.0f}%."
+    lowest = f"{scales.title_of(best)} with {measured[best]:.0f}%"
+    return f"{text}; the lowest of the {len(measured)} systems trained so far is {lowest}."
