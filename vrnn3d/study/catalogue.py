@@ -218,7 +218,12 @@ RECIPE: dict[str, dict[str, Any]] = {
     "batch 16, learning rate 0.004": {"train.batch": 16, "train.lr": 4e-3},
     "PyTorch's initial weights": {"model.options.init": "pytorch"},
 }
-#: What might go beyond the paper, one change of the recipe at a time.
+_TOGETHER: dict[str, Any] = {
+    "train.optimiser": "muon",
+    "model.options.recurrent_kernel": (1, 5, 5),
+    "model.options.norm": "group",
+}
+#: What might go beyond the paper: one change of the recipe at a time, then those that helped together.
 IDEAS: dict[str, dict[str, Any]] = {
     "Muon": {"train.optimiser": "muon"},
     "recurrent kernels 1 x 5 x 5": {"model.options.recurrent_kernel": (1, 5, 5)},
@@ -232,6 +237,9 @@ IDEAS: dict[str, dict[str, Any]] = {
     "latent weight 0.1": {"loss.beta": 0.1},
     "z_q decoded": {"model.options.wiring": "z_q"},
     "no latent": {"model.options.latent": 0},
+    "Muon, kernels 1 x 5 x 5, group norm": _TOGETHER,
+    "Muon, kernels 1 x 5 x 5, group norm, z_q decoded": _TOGETHER | {"model.options.wiring": "z_q"},
+    "Muon, kernels 1 x 5 x 5, group norm, no latent": _TOGETHER | {"model.options.latent": 0},
 }
 
 
