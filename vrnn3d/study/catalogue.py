@@ -148,7 +148,7 @@ WITH_L1 = tuple(
 #: Does a latent learn what is left to chance? Digits that leave a wall in a random direction, whose true futures are known:
 #: (name, title, latent loss, options of the model). The paper's two losses with either wiring, the bounded one and the
 #: textbook's in the wiring that decodes the posterior, and the same network without a latent.
-_CHANCE = (
+_CHANCE: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     ("kl_pq_z_p", "KL, z_p decoded", "kl_pq", {}),
     ("kl_ll_z_p", "KL-LL, z_p decoded", "kl_ll", {}),
     ("kl_pq_z_q", "KL, z_q decoded", "kl_pq", {"wiring": "z_q"}),

@@ -59,6 +59,7 @@ _SMOKE = Profile(
         "improved_vrnn": {"model.options": dict(hidden=4, levels=5, latent=3, context=3)},
         "pixel_mean": {"train.lr": 1e-2},
     },
+    by_group={"chance": {"data.digits": 1}},
     by_experiment={
         # Long enough to show something, short enough for a page that waits for it
         "live": {
