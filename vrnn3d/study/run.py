@@ -10,6 +10,8 @@ from vrnn3d.device import pick_device
 from vrnn3d.evaluation.evaluate import evaluate, examples
 from vrnn3d.study import records
 from vrnn3d.study.bench.counting import training_gigaflops
+from vrnn3d.study.chance.command import GROUP as CHANCE_GROUP
+from vrnn3d.study.chance.command import analyse_run
 from vrnn3d.study.folders import CLIPS, RECORD, local_record, run_folder
 from vrnn3d.study.provenance import provenance
 from vrnn3d.training.distributed import Team
@@ -44,7 +46,8 @@ def run(
         Interrupted: when a signal stopped the training, after the checkpoint and the record of a cut run were written.
 
     Returns:
-        The record, as written to ``record.json`` in the run's folder; ``clips.npz`` beside it holds a few predictions.
+        The record, as written to ``record.json`` in the run's folder; ``clips.npz`` beside it holds a few predictions, and
+        for experiments of the group "chance" ``chance.json`` what :mod:`vrnn3d.study.chance` found.
     """
     folder = run_folder(out, experiment, seed)
     if (done := local_record(out, experiment, seed)) is not None and done.evaluation:
@@ -79,6 +82,8 @@ def run(
         if experiment.group not in _NO_PICTURES and not copied:
             records.write_arrays(examples(model, experiment, found, device=device), folder / CLIPS)
     records.write(record, folder / RECORD)
+    if trained.finished and experiment.group == CHANCE_GROUP:
+        analyse_run(folder, device=device)
     if trained.signal is not None:
         raise Interrupted(trained.signal)
     return record
