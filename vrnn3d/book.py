@@ -21,6 +21,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from vrnn3d.cli import exit_status, raise_when_terminated
+
 ROOT = Path(__file__).resolve().parent.parent
 #: The notebooks that take longest, first to be started, so that none of them is waited for alone at the end.
 LONGEST = ("04_training", "03_loss", "11_own_code")
@@ -456,9 +458,9 @@ def run(args: argparse.Namespace) -> int:
     except (BookError, OSError, ValueError) as error:  # the last two: data that are damaged
         print(error, file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("interrupted; the next make book goes on", file=sys.stderr)
-        return 130
+        return exit_status(stop)
     return 0
 
 
@@ -468,7 +470,9 @@ def main(argv: list[str] | None = None) -> int:
         "python -m vrnn3d.book", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     add_arguments(parser)
-    return run(parser.parse_args(argv))
+    args = parser.parse_args(argv)
+    raise_when_terminated()
+    return run(args)
 
 
 if __name__ == "__main__":
