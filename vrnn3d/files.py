@@ -71,7 +71,7 @@ def check_file(path: str | os.PathLike, needed: int = 0) -> None:
         _refuse_irregular(path)
     except OSError as error:
         raise told(path, error) from error
-    check_writable(path.parent, needed)
+    _check(path.parent, path, needed)
 
 
 def check_writable(folder: str | os.PathLike, needed: int = 0) -> None:
@@ -87,16 +87,20 @@ def check_writable(folder: str | os.PathLike, needed: int = 0) -> None:
     Raises:
         CannotWrite: in one sentence, when the disk is too full, a right is missing, or a file is in the way.
     """
-    folder = Path(folder)
+    _check(Path(folder), Path(folder), needed)
+
+
+def _check(folder: Path, target: Path, needed: int) -> None:
+    """`check_writable` of a folder, for the sake of a target in it, which messages name."""
     try:
         there = next(path for path in (folder, *folder.parents) if path.exists())
         with tempfile.TemporaryFile(dir=there) as probe:
             probe.write(b"\0" * 4096)
         free = shutil.disk_usage(there).free
     except OSError as error:
-        raise told(folder, error, needed or 4096) from error
+        raise told(target, error, needed or 4096) from error
     if free < needed:
-        raise told(folder, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), needed)
+        raise told(target, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), needed)
 
 
 def sweep(path: Path) -> None:
@@ -141,7 +145,7 @@ def told(path: Path, error: OSError, needed: int = 0) -> OSError:
         needed: bytes that are needed, as far as they are known.
     """
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        there = next((folder for folder in path.parents if folder.exists()), Path())
+        there = next((folder for folder in (path, *path.parents) if folder.exists()), Path())
         return CannotWrite(
             f"{path} cannot be written: the disk is full (at least {needed:,} bytes are needed,"
             f" {shutil.disk_usage(there).free:,} are free); make room, or choose another folder"

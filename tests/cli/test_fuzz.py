@@ -109,7 +109,8 @@ def check(kind: str, world: SimpleNamespace, words: list[str], *mine: str) -> No
     TRIED[kind, status] += 1
     lines = [line for line in err.split("\n") if line.strip() and "\r" not in line]
     touched = {name for name, state in tree(world.root).items() if before.get(name) != state}
-    elsewhere = sorted(name for name in touched if not name.startswith(tuple(f"cwd/{own}" for own in ("out", *mine))))
+    allowed = tuple(os.path.normpath(f"cwd/{own}") for own in ("out", *mine))
+    elsewhere = sorted(name for name in touched if not name.startswith(allowed) and "." not in allowed)
     try:
         assert status in (0, 1, 2), f"{words}: {err}"
         assert len(lines) <= 3 and "Traceback" not in err, f"{words}: {err}"
@@ -194,7 +195,7 @@ def command_lines(draw: Any) -> list[str]:
     words = [command]
     if command not in cli.COMMANDS:
         return words + draw(st.lists(st.sampled_from(ODD), max_size=3))
-    odd = st.sampled_from(ODD) | st.text(max_size=8)
+    odd = st.sampled_from(ODD) | st.text(max_size=8).filter(lambda text: not text.startswith("/"))
     for action in options_of(command):
         if action.option_strings and draw(st.integers(0, 3)):
             continue

@@ -46,7 +46,10 @@ def test_only_regular_files_are_replaced(tmp_path):
 @pytest.mark.parametrize(
     "number, told",
     [
-        (errno.ENOSPC, r"the disk is full \(at least 3 bytes are needed, [\d,]+ are free\); make room, or choose another folder"),
+        (
+            errno.ENOSPC,
+            r"the disk is full \(at least 3 bytes are needed, [\d,]+ are free\); make room, or choose another folder",
+        ),
         (errno.EDQUOT, "the disk is full"),
         (errno.EACCES, "choose a folder that you may write to"),
         (errno.EROFS, "choose a folder that you may write to"),
