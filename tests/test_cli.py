@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -329,3 +331,83 @@ def test_models_and_losses_are_looked_for_before_the_data(setting, tmp_path, cap
 
     monkeypatch.setattr(loop, "build", lambda *_, **__: pytest.fail("data are loaded"))
     said(capsys, "train", "vrnn3d_kl", "--out", str(tmp_path), "--set", setting, status=1)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "--out", "file/runs"],
+        ["evaluate", "nothing", "--out", "file/e.json"],
+        ["evaluate", "nothing", "--out", "/dev/null"],
+        ["predict", "clip.npy", "--out", "file/x.webp"],
+        ["predict", "clip.npy", "--out", "file/pictures"],
+        ["export", "nothing", "--web", "file/x.js"],
+        ["export", "nothing", "--onnx", "/dev/null"],
+        ["bench", "--out", "file/b.json"],
+    ],
+)
+def test_what_cannot_be_written_is_told_before_anything_long(arguments, capsys, tmp_path, monkeypatch):
+    from vrnn3d.study.bench import rounds
+    from vrnn3d.training import loop
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("in the way")
+    for module, long in ((loop, "build"), (checkpoint, "load_any"), (rounds, "run")):
+        monkeypatch.setattr(module, long, lambda *_, **__: pytest.fail("it begins"))
+    told = said(capsys, *arguments, status=1)
+    assert " cannot be written" in told and "choose another name" in told and (arguments[-1] in told)
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_records_that_could_not_be_written_are_found_at_the_start(capsys, tmp_path, monkeypatch, mini):
+    mini("black")
+    (tmp_path / "results").write_text("in the way")
+    monkeypatch.setattr(study, "run", lambda *_, **__: pytest.fail("it is trained"))
+    assert "results cannot be written" in said(capsys, "train", "--next", MINI, "--record", status=1)
+
+
+def test_a_damaged_committed_record_stops_no_list_and_no_queue(capsys, tmp_path, mini):
+    results = mini("black")
+    said(capsys, *next_of_queue(tmp_path, "--record"))
+    (path,) = results.rglob("seed0.json")
+    path.write_text("{}")
+    with pytest.warns(UserWarning, match=f"{path} has schema None.*; it is left out"):
+        assert "done   black" in said(capsys, "list", MINI, "--out", str(tmp_path / "runs"))
+    with pytest.warns(UserWarning, match="it is left out"):
+        said(capsys, *next_of_queue(tmp_path, "--record"))
+    assert records.read(path).finished, "it is written anew"
+
+
+@pytest.mark.parametrize("word, told", [("\udcff", "bytes that are not UTF-8"), ("a\0b", "holds a zero byte")])
+def test_names_that_nothing_could_hold_are_refused_at_once(word, told, capsys):
+    assert told in said(capsys, "predict", "clip.npy", "--out", word, status=1)
+
+
+def test_a_name_that_the_locale_cannot_print_costs_nothing(run, tmp_path):
+    folder, _ = run
+    command = [sys.executable, "-m", "vrnn3d", "export", str(folder), "--web", str(tmp_path / "\u00e4.js")]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0 and done.stderr == "" and "\\xe4.js" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: 99 bytes")])
+def test_too_little_memory_is_told_in_one_sentence(error, capsys, monkeypatch):
+    def refuse(*_, **__):
+        raise error
+
+    monkeypatch.setattr(checkpoint, "load_any", refuse)
+    assert "there is not enough memory for this" in said(capsys, "evaluate", "x", "--out", "y.json", status=1)
+
+
+def test_data_that_were_asked_for_and_not_had_are_no_success(capsys, monkeypatch):
+    from vrnn3d.data import mnist
+    from vrnn3d.data.kth import report
+
+    made = report.KTHReport(3, 9, (128, 128), {}, {}, {}, {}, (), (), "no network", "cache", Path(), Path())
+    monkeypatch.setattr(report, "prepare_kth", lambda **_: made)
+    assert main(["data", "kth"]) == 1
+    assert "not downloaded: no network" in capsys.readouterr().out
+    monkeypatch.setattr(mnist, "fetch", lambda progress, download: mnist.Fetched("excerpt" if download else "cache", Path()))
+    assert main(["data"]) == 1
+    assert "only the packaged excerpt of 1,000 digits" in capsys.readouterr().out
+    assert main(["data", "--no-download"]) == 0

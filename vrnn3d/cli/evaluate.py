@@ -7,6 +7,7 @@ import dataclasses
 from pathlib import Path
 
 from vrnn3d.cli.options import add_device, add_quiet, whole_number
+from vrnn3d.files import check_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,11 +31,12 @@ def run(args: argparse.Namespace) -> int:
     from vrnn3d.evaluation.evaluate import evaluate
     from vrnn3d.study import records
 
+    out = Path(args.out) if args.out else checkpoint.folder_of(args.run) / "evaluation.json"
+    check_file(out)
     model, experiment = checkpoint.load_any(args.run, pick_device(args.device))
     changed = {k: v for k, v in (("samples", args.samples), ("sequences", args.sequences)) if v is not None}
     experiment = dataclasses.replace(experiment, eval=dataclasses.replace(experiment.eval, **changed))
     found = evaluate(model, experiment, device=args.device, progress=not args.quiet, at_once=args.at_once)
-    out = Path(args.out) if args.out else checkpoint.folder_of(args.run) / "evaluation.json"
     records.write_json(records.plain({"experiment": experiment.name, "profile": experiment.profile, "evaluation": found}), out)
     print_scores(found)
     print(out)

@@ -52,7 +52,7 @@ def _overview(args: argparse.Namespace, groups: list[str]) -> None:
     for name, profile in profiles.PROFILES.items():
         print(f"  {name:12} {profile.summary}")
     print("\nqueues (vrnn3d list QUEUE)")
-    done = read_records()
+    done = read_records(skip_damaged=True)
     for name in queue.QUEUES:
         left, runs = _left(name, args.out, done), queue.runs(name)
         print(f"  {name:12} {len(runs) - len(left)} of {len(runs)} runs done: {queue.QUEUES[name].summary}")
@@ -69,7 +69,7 @@ def _queue(name: str, args: argparse.Namespace) -> None:
     from vrnn3d.study import queue
     from vrnn3d.study.records import read_records
 
-    left = set(_left(name, args.out, read_records()))
+    left = set(_left(name, args.out, read_records(skip_damaged=True)))
     for run in queue.runs(name):
         if run in left or not args.todo:
             state = "to do" if run in left else "done"

@@ -14,6 +14,7 @@ from contextlib import nullcontext
 
 from vrnn3d.cli.options import add_device, add_quiet, add_settings, filled, positive_number, settings, whole_number
 from vrnn3d.config import Experiment
+from vrnn3d.files import check_writable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train what was asked for."""
+    from vrnn3d.study import records
     from vrnn3d.study.profiles import customised, get
 
     changes = settings(args.set)
@@ -52,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("--record is for the study's own runs; with --set or --clips the record stays in --out")
     if args.clips:
         changes = {"data.name": "video", "data.path": args.clips, **changes}
+    if args.record:
+        check_writable(records.folder())
     started = time.monotonic()
     if not args.next:
         _one(customised(get(args.name, args.profile), changes), args.seed, args, started)
@@ -68,7 +72,7 @@ def _queue(args: argparse.Namespace, started: float) -> None:
     from vrnn3d.study.folders import claim, commit_record, local_record, run_folder
 
     alone = int(os.environ.get("WORLD_SIZE", 1)) == 1  # the processes of torchrun train one run together
-    left = queue.unfinished(args.next, records.read_records())
+    left = queue.unfinished(args.next, records.read_records(skip_damaged=True))
     if not left:
         print("the queue is done")
     for run in left:

@@ -36,7 +36,7 @@ def local_record(root: str | Path, experiment: Experiment, seed: int) -> records
         return None
     try:
         record = records.read(path)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         warnings.warn(f"{error}; the run is taken for unfinished, and will write its record anew", stacklevel=2)
         return None
     same = record.config_hash == config_hash(experiment) and record.seed == seed

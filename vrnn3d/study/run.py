@@ -73,6 +73,8 @@ def run(
     )
     if not Team.current().leads:
         return record
+    if trained.signal is not None and trained.finished and not evaluate_cut:
+        raise Interrupted(trained.signal)  # at its last update: the next call evaluates it, which may take long
     if trained.finished or evaluate_cut:
         model, _ = checkpoint.load_run(folder, pick_device(device))
         found = evaluate(model, experiment, device=device, progress=progress)

@@ -102,11 +102,11 @@ def axes_of(path: Path, shape: tuple[int, ...]) -> Axes:
     """
     several = len(shape) == 5 or (len(shape) == 4 and not {shape[1], shape[-1]} & set(_CHANNELS))
     clip = shape[1:] if several else shape
+    if len(clip) not in (3, 4):
+        raise UnreadableError(f"{path} has shape {shape}; {_AXES}")
     channels = "none" if len(clip) == 3 else "last" if clip[-1] in _CHANNELS else "first"
-    if (
-        len(clip) not in (3, 4)
-        or (channels == "first" and clip[1] not in _CHANNELS)
-        or 0 in (clip[1:] if channels == "none" else clip[1:3] if channels == "last" else clip[2:])
+    if (channels == "first" and clip[1] not in _CHANNELS) or 0 in (
+        clip[1:] if channels == "none" else clip[1:3] if channels == "last" else clip[2:]
     ):
         raise UnreadableError(f"{path} has shape {shape}; {_AXES}")
     return Axes(several, channels)

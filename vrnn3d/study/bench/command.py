@@ -12,6 +12,7 @@ import os
 import sys
 from pathlib import Path
 
+from vrnn3d.files import check_file
 from vrnn3d.study.bench.jobs import Plan
 
 LASTS = (
@@ -62,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure, write and print; 1 if no row could be measured. ``ValueError`` for settings that cannot be."""
     from vrnn3d.study.bench import record, report, rounds
 
+    check_file(args.out)
     bench = None
     for bench in rounds.run(plan_of(args), progress=not args.quiet):
         record.write(bench, Path(args.out))
