@@ -37,7 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--evaluate-cut", action="store_true", help="evaluate also a training that was stopped early")
     parser.add_argument("--record", action="store_true", help="also write the record into the repository's results/")
-    parser.add_argument("--clips", type=filled, metavar="FOLDER", help="train on your own videos: a folder of clips")
+    parser.add_argument(
+        "--clips",
+        type=filled,
+        metavar="FOLDER",
+        help="train on your own videos: a folder of clips, or one clip; grey, unless --set data.colour=true keeps colour",
+    )
     add_settings(parser)
     add_device(parser)
     add_quiet(parser)
@@ -54,12 +59,22 @@ def run(args: argparse.Namespace) -> int:
         changes = {"data.name": "video", "data.path": args.clips, **changes}
     started = time.monotonic()
     if not args.next:
-        _one(customised(get(args.name, args.profile), changes), args.seed, args, started)
+        experiment = customised(get(args.name, args.profile), changes)
+        if args.clips:
+            _announce(experiment)
+        _one(experiment, args.seed, args, started)
         return 0
     if changes:
         raise ValueError("--next takes runs of the study as they are; leave out --set and --clips, or name one experiment")
     _queue(args, started)
     return 0
+
+
+def _announce(experiment: Experiment) -> None:
+    """What is made of the user's own clips, and how it is changed."""
+    height, width = experiment.data.height_width
+    colour = "colour" if experiment.data.channels == 3 else "grey (in colour with --set data.colour=true)"
+    print(f"own clips: {colour}, {height} x {width} pixels (others with --set data.size=[HEIGHT,WIDTH])")
 
 
 def _queue(args: argparse.Namespace, started: float) -> None:

@@ -136,13 +136,14 @@ def examples(
     device: str | None = None,
     first: int = 3,
     worst: int = 2,
+    private: bool = False,
 ) -> dict[str, np.ndarray]:
     """Predictions to look at, of test sequences nobody picked: the first ones, and those with the worst MSE.
 
     `found` is what :func:`evaluate` returned. The longest protocol of the longest context is shown, on the last test set
     (for Moving MNIST the held-out digits). Returns the uint8 array "sample" (one draw), (N, T, C, H, W), predicted frames
-    only, with "indices" (N,), how many of them are "first", and "context"; where the data may be recorded also "mean" (of
-    all draws) and "truth" with the context in front. Of large frames fewer sequences are kept, at most `EXAMPLE_PIXELS`,
+    only, with "indices" (N,), how many of them are "first", and "context"; where the data may be recorded, or with `private`, also
+    "mean" (of all draws) and "truth" with the context in front. Of large frames fewer sequences are kept, at most `EXAMPLE_PIXELS`,
     one at least.
     """
     place, settings = pick_device(device), experiment.eval
@@ -170,6 +171,6 @@ def examples(
         "context": np.array(context),
         "sample": as_bytes(samples[:, 0]),
     }
-    if source.recordable:
+    if source.recordable or private:
         shown |= {"mean": as_bytes(samples.mean(1)), "truth": frames.cpu().numpy()}
     return shown

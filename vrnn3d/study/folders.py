@@ -15,6 +15,7 @@ from vrnn3d.study.queue import Run
 
 RECORD = "record.json"
 CLIPS = "clips.npz"
+OWN_PICTURES = "own_clips.webp"
 #: Predictions of this seed alone are carried around: pictures of one are enough to look at.
 _PICTURED_SEED = 0
 
