@@ -40,8 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Predict, write what the name says, and print scores where there is a truth."""
     from vrnn3d import checkpoint
+    from vrnn3d.data.video import count_frames
     from vrnn3d.device import pick_device
-    from vrnn3d.evaluation.predict import continue_video, frames_of
+    from vrnn3d.evaluation.predict import continue_video
     from vrnn3d.evaluation.write import check_name, write
 
     check_name(args.out)
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     size = None if args.size is None else (args.size[0], args.size[-1])
     start = args.start
     if args.last:
-        start = frames_of(args.clip) - args.frames - args.context
+        start = count_frames(args.clip) - args.frames - args.context
         if start < 0:
             raise ValueError(
                 f"{args.clip} is too short to give {args.context} frames and predict its last {args.frames}; lower them"

@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     if args.record and (changes or args.clips):
         raise ValueError("--record is for the study's own runs; with --set or --clips the record stays in --out")
     if args.clips:
-        changes = {"data.name": "video", "data.path": args.clips, **changes}
+        changes = {"data.name": "video", "data.path": os.path.abspath(os.path.expanduser(args.clips)), **changes}
     started = time.monotonic()
     if not args.next:
         experiment = customised(get(args.name, args.profile), changes)

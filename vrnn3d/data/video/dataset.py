@@ -20,7 +20,7 @@ from vrnn3d.data.video.clips import WHOLE, Clip, find_clips, list_clips
 from vrnn3d.data.video.errors import UnreadableError
 from vrnn3d.data.video.identity import add_clip
 from vrnn3d.data.video.read import FITS, check_size, convert
-from vrnn3d.data.video.sources import DelayedFrame, count_frames, open_source
+from vrnn3d.data.video.sources import DelayedFrame, open_source
 
 _NAMED = 8  # clips that a warning lists
 _BAR_FROM = 5  # clips from which on a progress bar is shown
@@ -83,7 +83,12 @@ class VideoFolder(SequenceDataset):
         pieces: list[Tensor] = []
         short: list[tuple[str, int]] = []
         clips = find_clips(path, seed)[split] if use == "shared" else list_clips(path)
-        for clip in tqdm(clips, desc=f"{split} clips", unit="clip", leave=False, disable=len(clips) < _BAR_FROM):
+        for clip in tqdm(
+            clips, desc=f"{split} clips", unit="clip", leave=False, disable=True if len(clips) < _BAR_FROM else None
+        ):
+            if (known := _length_in_array(clip)) is not None and known < length:
+                short.append((clip.name, known))
+                continue
             read = list(_read_pieces(clip, self.size, channels, fit, problems))
             long_enough = [piece for piece in read if len(piece) >= length]
             if read and not long_enough:
@@ -118,6 +123,11 @@ class VideoFolder(SequenceDataset):
         """Frames uint8 (B, T, channels, H, W), values 0..255; indices: LongTensor (B,)."""
         starts = self._starts[self._numbers(indices).to(self.device)]
         return self._frames[starts[:, None] + torch.arange(self.length, device=self.device)]
+
+
+def _length_in_array(clip: Clip) -> int | None:
+    """Frames of one of several clips in an array, of which there may be thousands: none need be read to know; else None."""
+    return None if clip.number is None or clip.part != WHOLE else open_source(clip.path, clip.number).count()
 
 
 def _starts(pieces: list[Tensor], length: int, step: int) -> list[int]:
@@ -156,12 +166,12 @@ def _read_pieces(clip: Clip, size: tuple[int, int], channels: int, fit: str, pro
 
 def _frames(clip: Clip) -> Iterator[tuple[int, DelayedFrame]]:
     """The frames of the part of a clip that is used, with their numbers, from 1."""
-    frames = open_source(clip.path, clip.number).frames()
+    source = open_source(clip.path, clip.number)
     if clip.part == WHOLE:
-        return enumerate(frames, 1)
-    count = count_frames(clip.path, clip.number)
+        return enumerate(source.frames(), 1)
+    count = source.count()
     start, stop = (round(count * percent / 100) for percent in clip.part)
-    return enumerate(islice(frames, start, stop), start + 1)
+    return enumerate(islice(source.frames(start), stop - start), start + 1)
 
 
 def _warn(what: str, names: list[str]) -> None:
