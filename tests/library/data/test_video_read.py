@@ -59,6 +59,120 @@ def test_a_folder_of_pictures_in_natural_order(tmp_path):
     close(read_video(deep), frames[:1, None] / 255)
 
 
+@pytest.mark.parametrize("name, codec", [("a.mp4", "mpeg4"), ("a.avi", "mpeg4"), ("a.mov", "mjpeg"), ("a.mkv", "mpeg4")])
+def test_containers(tmp_path, name, codec):
+    frames = clip(8, 48, 64)
+    path = save_container(tmp_path / name, frames, codec)
+    close(read_video(path), grey(frames), 0.06)
+    close(read_video(path, max_frames=3), grey(frames[:3]), 0.06)
+    assert read_video(path, 16).shape == (8, 1, 16, 16)
+
+
+def test_a_real_kth_clip():
+    clips = sorted((folder() / "kth").rglob("*boxing*.avi"))
+    if not clips:
+        pytest.skip("no KTH clip is here")
+    frames = read_video(clips[0], max_frames=5)
+    assert frames.shape == (5, 1, 120, 160) and 0.05 < frames.std() < 0.5
+    assert 0 < (frames[1:] - frames[:-1]).abs().mean() < 0.05
+
+
+def test_resizing_averages(tmp_path):
+    fine = np.indices((32, 32)).sum(0) % 2 * 255  # a chessboard of single pixels: without antialiasing it would alias
+    np.save(tmp_path / "chess.npy", np.stack([fine] * 2).astype(np.uint8))
+    small = read_video(tmp_path / "chess.npy", size=8)
+    assert small.shape == (2, 1, 8, 8) and (small[..., 1:-1, 1:-1] - 0.5).abs().max() < 0.02
+    assert read_video(tmp_path / "chess.npy", size=(16, 40)).shape == (2, 1, 16, 40)
+    assert torch.equal(read_video(tmp_path / "chess.npy", size=32), read_video(tmp_path / "chess.npy"))
+
+
+# ---- parts of a clip ------------------------------------------------------------------------------------------------
+
+KINDS = ("pictures", "npy", "npz", "webp", "apng", "mp4", "avi")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parts_of_a_clip_are_its_frames(tmp_path, kind):
+    path = save_any(kind, tmp_path, clip(12))
+    whole = read_video(path)
+    close(whole, grey(clip(12)), 0.06)
+    for start, count in ((0, 4), (3, None), (5, 2), (11, 1), (9, 100)):
+        part = read_video(path, start=start, max_frames=count)
+        assert torch.equal(part, whole[start : None if count is None else start + count])
+    assert torch.equal(read_video(path, 16, channels=3, start=10), read_video(path, 16, channels=3)[10:])
+    for count in (1, 5, 12):
+        assert torch.equal(read_last(path, count), whole[-count:])
+    assert torch.equal(read_last(path, 2, size=8, channels=3, fit="pad"), read_video(path, 8, channels=3, fit="pad")[-2:])
+    with pytest.raises(ValueError, match="has 0 frames from frame 13 on, and at least 1 are needed"):
+        read_video(path, start=12)
+    with pytest.raises(ValueError, match="has 12 frames, and the last 13 were asked for"):
+        read_last(path, 13)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_probe_says_what_the_clip_says(tmp_path, kind):
+    info = probe(save_any(kind, tmp_path, clip(12)))
+    assert (info.frames, info.height, info.width) == (12, 24, 32)
+    rates = {"mp4": 10, "avi": 10, "webp": 25, "apng": 25}
+    assert info.rate == (pytest.approx(rates[kind]) if kind in rates else None)
+
+
+def test_probe_of_a_container_that_does_not_say(tmp_path):
+    path = save_container(tmp_path / "a.mkv", clip(5), "mpeg4")
+    assert probe(path) == (None, 10.0, 24, 32)
+    assert sources.open_source(path).count() == 5
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.webp", "a.npy", "a.npz", "a.txt", "pictures"])
+def test_probe_of_what_is_no_clip(tmp_path, name):
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        probe(tmp_path / name)
+    if name == "pictures":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.png").write_bytes(b"nothing")
+    else:
+        (tmp_path / name).write_bytes(b"nothing")
+    with pytest.raises(UnreadableError, match="cannot be read|not read"):
+        probe(tmp_path / name)
+
+
+def frames_counted(count, converted, alive):
+    """A source of frames that notes which are converted, and how many are in memory at once."""
+
+    class Counted(np.ndarray):
+        pass
+
+    living = []
+
+    def frame(number):
+        made = np.full((40, 60, 3), number, np.uint8).view(Counted)
+        living.append(weakref.ref(made))
+        converted.append(number)
+        alive.append(sum(reference() is not None for reference in living))
+        return made
+
+    class Source:
+        def frames(self, first=0):
+            return (partial(frame, number) for number in range(first, count))
+
+        def count(self):
+            return count
+
+    return lambda path, number=None: Source()
+
+
+def test_no_more_is_converted_than_is_asked_for_and_no_more_is_held(monkeypatch):
+    converted, alive = [], []
+    monkeypatch.setattr(read, "open_source", frames_counted(200, converted, alive))
+    assert read_video("clip", 8, start=150, max_frames=20).shape == (20, 1, 8, 8)
+    assert converted == list(range(150, 170))
+    converted.clear()
+    assert read_last("clip", 30, 8).shape == (30, 1, 8, 8)
+    assert converted == list(range(170, 200))
+    read_video("clip", 8)
+    assert max(alive) <= 2
+
+
 CODECS = [("a.mp4", "h264"), ("a.mp4", "mpeg4"), ("a.mkv", "h264"), ("a.avi", "mjpeg"), ("a.avi", "mpeg4")]
 
 
