@@ -1,6 +1,7 @@
 """Continue a video of your own: the end of the clip, or any place in it. Takes seconds.
 
-Where the truth is in the clip, scores are printed beside those of repeating the last frame.
+Where the truth is in the clip, scores are printed beside those of repeating the last frame: ``--last`` predicts the frames
+at its end, which are known. What is written keeps the clip's frame rate.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from vrnn3d.cli.options import add_device, filled, whole_number
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("clip", type=filled, help="gif, webp, mp4, avi, npy, or a folder of frames")
+    parser.add_argument("clip", type=filled, help="gif, webp, mp4, avi, npy, npz, or a folder of frames")
     parser.add_argument(
         "--out",
         type=filled,
@@ -56,7 +57,8 @@ def run(args: argparse.Namespace) -> int:
             raise ValueError(
                 f"{args.clip} is too short to give {args.context} frames and predict its last {args.frames}; lower them"
             )
-    model, experiment = checkpoint.load_any(args.model or checkpoint.default_source(), pick_device(args.device))
+    source = args.model or checkpoint.default_source()
+    model, experiment = checkpoint.load_any(source, pick_device(args.device))
     continued = continue_video(
         model,
         experiment,
@@ -70,7 +72,9 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
     )
     written = write(continued, args.out, args.apart)
-    print(f"{args.context} frames given, {args.frames} predicted by {experiment.title} ({experiment.profile})")
+    height, width = continued.given.shape[-2:]
+    kind = "colour" if model.channels == 3 else "grey"
+    print(f"{args.context} frames given, {args.frames} predicted, {height} x {width}, {kind}; {source}: {experiment.title}")
     for name, values in continued.scores().items():
         told = "  ".join(f"{metric.upper()} {value:.4g}" for metric, value in values.items())
         print(f"  {name:20} {told}  ({len(continued.truth)} frames)")
