@@ -1,4 +1,4 @@
-"""List experiments, profiles, published weights and the state of the queues. Takes a second.
+"""List experiments, profiles and the state of the queues. Takes a second.
 
 ``vrnn3d list`` is an overview, ``vrnn3d list half`` the runs of a queue, done or to do, ``vrnn3d list --todo`` all that is
 left of every queue.

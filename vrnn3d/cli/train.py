@@ -1,7 +1,7 @@
 """Train one run, or continue it; then evaluate it and write its record.
 
-A run of the smoke profile takes seconds, of the half profile about an hour on a CPU core, of the paper profile from ten
-minutes to hours on a GPU. A run can be stopped at any time (Ctrl-C); the same command goes on where it stopped.
+A run of the smoke profile takes about a minute, of the half profile an hour or two on a CPU core, of the paper profile from
+ten minutes to hours on a GPU. A run can be stopped at any time (Ctrl-C); the same command goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", default="smoke", choices=list(PROFILES), help="how large and how long")
     parser.add_argument("--seed", type=whole_number(0), default=0, help="of weights, data order and noise")
     parser.add_argument("--out", type=filled, default="runs", help="root of the runs")
-    parser.add_argument("--max-minutes", type=positive_number, metavar="N", help="stop cleanly at a checkpoint after this long")
+    parser.add_argument(
+        "--max-minutes", type=positive_number, metavar="N", help="stop at a checkpoint after this long (default: never)"
+    )
     queues = "; ".join(f"{name}: {queue.summary}" for name, queue in QUEUES.items())
     parser.add_argument(
         "--next",
