@@ -17,6 +17,7 @@ RECORD = "record.json"
 CLIPS = "clips.npz"
 #: What ``study.chance`` found about a run of its group, and samples to look at.
 CHANCE, CHANCE_SAMPLES = "chance.json", "chance.npz"
+OWN_PICTURES = "own_clips.webp"
 #: Predictions of this seed alone are carried around: pictures of one are enough to look at.
 _PICTURED_SEED = 0
 

@@ -197,14 +197,21 @@ def customised(experiment: Experiment, changes: Changes) -> Experiment:
     """An experiment with settings of the user's own: where they change what is done, it gets a name of its own.
 
     The name ends in the hash of the configuration, so that neither the run's folder nor a queue takes it for the
-    experiment it was made of.
+    experiment it was made of; and where it uses clips of the user's own in a hash of these, so that the runs of two folders
+    of clips never share a folder, and a folder of clips may be moved.
+
+    Raises:
+        ValueError: for settings that make no sense, and where there are no such clips.
+        FileNotFoundError: where nothing has the name of the clips.
     """
     changed = override(experiment, changes)
     if config_hash(changed) == config_hash(experiment):
         return changed
     told = ", ".join(f"{name} = {value}" for name, value in changes.items() if name not in ("data.name", "data.path"))
     title = f"{experiment.title}, {told}" if told else experiment.title
-    return replace(changed, name=f"{experiment.name}+{config_hash(changed)[:8]}", title=title, group="own")
+    name = f"{experiment.name}+{config_hash(changed)[:8]}"
+    contents = changed.data.contents()[:8]
+    return replace(changed, name=f"{name}-{contents}" if contents else name, title=title, group="own")
 
 
 def names(profile: str = "paper") -> list[str]:
