@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 _MARKERS = {"z_p": "o", "z_q": "s"}
 #: Training curves of the Gaussians, with the labels of their axes.
 TRACES = {
-    "log_std_prior": r"mean $\log\,s_p$",
-    "log_std_posterior": r"mean $\log\,s_q$",
+    "log_std_prior": r"mean $\log\,\sigma_p$",
+    "log_std_posterior": r"mean $\log\,\sigma_q$",
     "floor_fraction": "fraction at the floor",
     "kl_per_frame": "KL(q‖p), nats a frame",
 }
@@ -193,7 +193,7 @@ def sweeps(found: Runs, reference: tuple[str, float] | None = None, pool: str = 
     import matplotlib.pyplot as plt
 
     panels = [("beta", "z_p"), ("beta", "z_q"), ("floor", "z_p")]
-    labels = {"beta": r"weight $\lambda_\mathrm{latent}$", "floor": r"floor $s_\mathrm{min}$"}
+    labels = {"beta": r"weight $\lambda_\mathrm{latent}$", "floor": r"floor $\sigma_\mathrm{min}$"}
     figure, grid = plt.subplots(1, 3, figsize=(9.2, 3.3), sharey=True, layout="constrained")
     for axes, (what, wiring) in zip(grid, panels):
         for variant in SWEPT_LOSSES:
