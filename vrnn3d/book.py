@@ -151,7 +151,8 @@ def declared(notebook) -> set[str]:
     """The names that a notebook's cell tagged "parameters" gives values to."""
     cells = [cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
     lines = [line for source in cells for line in ast.parse(source).body]
-    return {target.id for line in lines if isinstance(line, ast.Assign) for target in line.targets if isinstance(target, ast.Name)}
+    assigned = [target for line in lines if isinstance(line, ast.Assign) for target in line.targets]
+    return {target.id for target in assigned if isinstance(target, ast.Name)}
 
 
 def _tidied(notebook, key: str, parameters: dict, root: Path):
