@@ -293,8 +293,8 @@ axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
 plt.close(figure)
 figure_html(
     figure,
-    "Error per frame of three guesses, frames 11 to 20: black and the average picture are flat lines, the average below "
-    "black; repeating the last frame starts lower, rises within a few frames and ends far above both.",
+    "Error per frame of three guesses, frames 11 to 20: black and the average picture are flat lines, the average a little "
+    "below black; repeating the last frame lies above both from the first frame on and rises for a few frames.",
 )
 
 # %% [markdown]

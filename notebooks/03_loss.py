@@ -686,7 +686,7 @@ table_html(toy.wins(live, "kl_ll", "kl_qp"), caption=caption)
 # %% [markdown]
 # ### The longer recorded run
 #
-# Two minutes are short. The same experiment has been run longer, with more seeds and test sequences, and with a
+# A few minutes of training are short. The same experiment has been run longer, with more seeds and test sequences, and with a
 # floor under the standard deviations as a second arm: $\sigma \ge$ {glue:text}`floor:.1f`, this book's default for video.
 # `python -m vrnn3d.study.toy --out results/toy/ball.json` repeats it.
 

@@ -183,7 +183,7 @@ display(picture)
 # %% tags=["hide-input"]
 found = departures(get("vrnn3d_kl_ll", "half"))
 table = pd.DataFrame(
-    {"section": d.section, "the paper": d.paper, "here": d.here, "": d.kind, "why": d.why}
+    {"section": d.section, "the paper": d.paper, "here": d.here, "kind": d.kind, "why": d.why}
     for d in found
     if d.kind != "as the paper"
 )

@@ -67,7 +67,9 @@ text = (
     f"where nothing else is said. Predictions of more than {scales.longest_trained(one)} frames go beyond what was trained."
 )
 head = ":::{admonition} What these runs are\n:class: warning\n"
-small = " These MSEs compare losses with each other; they do not stand beside the paper's." if scale in ("half", "small") else ""
+small = (
+    " These MSEs compare losses with each other; they do not stand beside the paper's." if scale in ("half", "small") else ""
+)
 display(Markdown(f"{head}{text}{small} At full size {len(waiting)} runs of this page are still to be done.\n:::"))
 
 # %% [markdown]
@@ -97,7 +99,9 @@ for wiring in WIRINGS:
     caption = f"MSE of a frame where the network {WIRING_NAMES[wiring]}: mean ± standard deviation over seeds, against KL(p‖q)"
     display(table_html(pictures.protocol_table(found, wiring), caption=caption))
 inside = table_html(pictures.score_table(cells, found), caption="The other scores at 10 → 10").data
-display(HTML(f"<details><summary>The other scores at 10 → 10: best sample, mean frame, variance, CRPS</summary>{inside}</details>"))
+display(
+    HTML(f"<details><summary>The other scores at 10 → 10: best sample, mean frame, variance, CRPS</summary>{inside}</details>")
+)
 
 # %% [markdown]
 # ## Watch them predict
@@ -121,7 +125,9 @@ if clips:
     strip = {}
     for i in range(2):
         strip |= {f"truth {i}": truth[i]} | {f"{label}, {i}": c["sample"][i] for label, c in clips.items()}
-    alt = "Two test sequences: the truth and one prediction under each loss, every second frame. All predictions blur with time."
+    alt = (
+        "Two test sequences: the truth and one prediction under each loss, every second frame. All predictions blur with time."
+    )
     display(figure_html(show.strip(strip, context=context, every=2), alt))
     given = {label: np.concatenate([truth[2][:context], c["sample"][2]]) for label, c in clips.items()}
     alt = (

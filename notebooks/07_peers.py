@@ -117,11 +117,11 @@ picture("vrnn3d")
 #
 # $$
 # \begin{aligned}
-# f, i, g &= \sigma, \sigma, \tanh\,(W_1 * [X_t, H^k_{t-1}, C^k_{t-1}]) &
+# f, i, g &= \sigma, \sigma, \tanh\,(W_1 * [X_t, H^k_{t-1}, C^k_{t-1}]) \\
 # C^k_t &= f \circ C^k_{t-1} + i \circ g \\
-# f', i', g' &= \sigma, \sigma, \tanh\,(W_2 * [X_t, C^k_t, M^{k-1}_t]) &
+# f', i', g' &= \sigma, \sigma, \tanh\,(W_2 * [X_t, C^k_t, M^{k-1}_t]) \\
 # M^k_t &= f' \circ \tanh(W_3 * M^{k-1}_t) + i' \circ g' \\
-# o &= \tanh(W_4 * [X_t, C^k_t, M^k_t]) &
+# o &= \tanh(W_4 * [X_t, C^k_t, M^k_t]) \\
 # H^k_t &= o \circ \tanh(W_5 * [C^k_t, M^k_t])
 # \end{aligned}
 # $$ (peers-causal)

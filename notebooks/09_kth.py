@@ -217,7 +217,9 @@ def show_window(window, why=""):
     action = "" if test is None else f", {test.actions[window]}"
     rows = kth.window_rows(clips, window, truth(window), frames=40)
     strip = show.strip(rows, start=11, every=2, title=f"test window {window}{action}{why}")
-    display(figure_html(strip, f"Test window {window}{action}: frames 11 to 50, every second one, of {kth.in_words(list(rows))}."))
+    display(
+        figure_html(strip, f"Test window {window}{action}: frames 11 to 50, every second one, of {kth.in_words(list(rows))}.")
+    )
 
 
 for window in (0, 1) if clips else ():

@@ -238,9 +238,7 @@ def answers(found: Runs, wiring_names: Mapping[str, str]) -> list[str]:
     for variant, label in ((REFERENCE, "KL"), ("kl_ll", "KL-LL")):
         comparison = compare_runs(found.get(loss_name(variant, "z_p"), []), found.get(NO_LATENT, []))
         if comparison is not None:
-            told.append(
-                f"{label} at weight 1 minus no latent at all is {describe(comparison)}, **{comparison.outcome}**."
-            )
+            told.append(f"{label} at weight 1 minus no latent at all is {describe(comparison)}, **{comparison.outcome}**.")
     floors = {f: spread for f, runs_of_it in sweep(found, "kl_ll", "z_p", "floor") if (spread := seed_spread(runs_of_it))}
     if len(floors) > 1:
         values = ", ".join(f"{spread.mean:.2f} at {floor:g}" for floor, spread in floors.items())

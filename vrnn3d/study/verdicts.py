@@ -162,7 +162,7 @@ def judge_claim(asked: Sequence[Asked], records: Sequence[Record]) -> tuple[str,
 
 
 def tally(judged: Sequence[Judged]) -> str:
-    """How comparisons came out: "better in all 8 comparisons", or "better in 3, worse in 1, undecided in 4 of 8 comparisons"."""
+    """How comparisons came out: "better in all 8 comparisons", "better in 3, worse in 1, undecided in 4 of 8 comparisons"."""
     counts = {o: sum(each.outcome == o for each in judged) for o in (BETTER, WORSE, UNDECIDED, NOT_RUN)}
     for outcome, count in counts.items():
         if count == len(judged):
