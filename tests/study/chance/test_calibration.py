@@ -24,19 +24,19 @@ def test_the_truth_among_its_like_has_any_rank():
     found = positions(1.0)
     assert found.samples == 9 and found.ranked == 400 * 3 * 2
     assert found.outside == pytest.approx(found.expected_outside, abs=0.03) and found.expected_outside == 0.2
-    assert found.index < 0.12 and found.interval[0] <= found.index <= found.interval[1]
+    assert found.calibrated and found.index <= found.noise < 0.15
 
 
 def test_samples_too_alike_leave_the_truth_outside_and_too_wide_ones_do_not():
     narrow, wide = positions(3.0), positions(0.3)
-    assert narrow.outside > 0.5 and narrow.interval[0] > positions(1.0).interval[1]
-    assert wide.outside < 0.05 and wide.index > 0.3
+    assert narrow.outside > 0.5 and not narrow.calibrated
+    assert wide.outside < 0.05 and not wide.calibrated
 
 
 def test_coverage_is_the_diagonal_for_calibrated_samples_and_below_it_for_narrow_ones():
-    nominal, observed = cal.Calibration((0.25,) * 4, 0.0, (0.0, 0.0), 4).coverage()
+    nominal, observed = cal.Calibration((0.25,) * 4, 0.0, 0.0, 4).coverage()
     assert nominal == (0.5, 1.0) == observed
-    nominal, observed = cal.Calibration((0.4, 0.05, 0.1, 0.05, 0.4), 0.9, (0.9, 0.9), 4).coverage()
+    nominal, observed = cal.Calibration((0.4, 0.05, 0.1, 0.05, 0.4), 0.9, 0.1, 4).coverage()
     assert nominal == pytest.approx((0.2, 0.6, 1.0)) and observed == pytest.approx((0.1, 0.2, 1.0))
 
 
@@ -72,6 +72,14 @@ def test_the_centre_of_mass_of_a_spot_is_the_spot_and_haze_hardly_moves_it():
     hazy = cal.centre_of_mass((frame + 0.05).clamp(0, 1))
     assert (hazy - torch.tensor([5.0, 21.0])).abs().max() < 3
     assert cal.centre_of_mass(torch.zeros(1, 32, 32)).tolist() == [15.5, 15.5]
+
+
+def test_values_of_one_sequence_that_hang_together_make_more_noise():
+    counts = torch.zeros(200, 5).scatter_(1, torch.randint(5, (200, 1), generator=drawn()), 1.0)
+    few = cal.calibration(10 * counts)
+    many = cal.calibration(torch.cat([counts] * 10))
+    assert few.ranked == many.ranked and few.index == pytest.approx(many.index)
+    assert few.noise > 2 * many.noise
 
 
 def test_nothing_to_rank_is_told():

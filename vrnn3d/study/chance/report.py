@@ -11,7 +11,7 @@ import numpy as np
 from vrnn3d.evaluation.metrics import METRICS
 from vrnn3d.evaluation.scores import Evaluation
 from vrnn3d.study.catalogue import names
-from vrnn3d.study.chance.calibration import Calibration
+from vrnn3d.study.chance.calibration import Calibration, index_of
 from vrnn3d.study.chance.record import ORACLE, ORACLE_MEAN, ORACLE_SINGLE, TITLES, Analysis, read_runs
 from vrnn3d.study.compare import Spread, spread
 from vrnn3d.study.records import Record
@@ -150,11 +150,11 @@ def analyses(records: Iterable[Record], profile: str) -> dict[str, list[Analysis
 
 
 def pooled(each: Sequence[Analysis], quantity: str) -> Calibration:
-    """The rank histogram over all seeds; its interval is that of the first seed."""
+    """The rank histogram over all seeds; its noise is that of the first seed."""
     parts = [analysis.calibration[quantity] for analysis in each]
     frequencies = np.mean([part.frequencies for part in parts], 0)
-    index = float(np.abs(frequencies - 1 / len(frequencies)).sum())
-    return replace(parts[0], frequencies=tuple(frequencies.tolist()), index=index, ranked=sum(p.ranked for p in parts))
+    ranked = sum(part.ranked for part in parts)
+    return replace(parts[0], frequencies=tuple(frequencies.tolist()), index=index_of(frequencies), ranked=ranked)
 
 
 def calibration_spread(each: Sequence[Analysis], quantity: str) -> Spread | None:
