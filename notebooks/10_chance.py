@@ -152,9 +152,11 @@ display(table_html(placing_table(placed), caption=f"One digit, {paper.arrow(PROT
 # %% [markdown]
 # The arithmetic behind the first line: for a forecaster that draws from the right distribution, the squared error of a sample is
 # the variance of the world twice over, once for the truth and once for the sample; the mean frame pays once. Whoever is ranked by
-# the average MSE is paid for predicting the cloud. The average SSIM prefers a sharp picture in any place, but cannot tell the
-# oracle from one sample that is repeated: an average over samples does not see whether they differ. The best of several samples
-# does, and so does the CRPS.
+# the average MSE is paid for predicting the cloud. The average SSIM prefers a sharp picture in any place, but no average over
+# samples sees whether they differ, so that it cannot tell the oracle from one sample that is repeated. The best of several
+# samples sees it, but its squared error must fall by half before it is below that of the mean frame, which few samples over many
+# frames do not reach. And the mean of a few samples is a little worse than that of a hundred, which says nothing of the
+# distribution. The CRPS is made for the question: in expectation nothing is ahead of the right distribution.
 
 # %% tags=["hide-input"]
 OTHERS = [
@@ -205,34 +207,35 @@ for quantity, words in (("position", "position of the digit"), ("pixel", "grey l
     display(figure_html(figure, alt))
 
 # %% tags=["hide-input"]
+QUANTITIES = ("position", "pixel")
 lines = [
     {
         "forecaster": "oracle",
-        **{f"index, {q}": f"{oracle.calibration[q].index:.3f}" for q in ("position", "pixel")},
+        **{f"index, {q}": f"{oracle.calibration[q].index:.3f}" for q in QUANTITIES},
         "truth outside of all samples": f"{oracle.calibration['position'].outside:.0%}",
     }
 ]
 for name, each in found.items():
-    cells = {f"index, {q}": report.calibration_spread(each, q).text(3) for q in ("position", "pixel")}
+    cells = {f"index, {q}": report.calibration_spread(each, q).text(3) for q in QUANTITIES}
     outside = f"{report.pooled(each, 'position').outside:.0%}"
     lines.append({"forecaster": scales.title_of(name), **cells, "truth outside of all samples": outside})
 table = pd.DataFrame(lines).set_index("forecaster")
 for title in missing:
     table.loc[title] = ["not run"] * 3
 known = oracle.calibration["known position"]
+limits = " and ".join(f"{oracle.calibration[q].noise:.3f} ({q})" for q in QUANTITIES)
 caption = (
-    "Calibration index: summed distance of the rank histogram from a flat one, 0 being calibrated; and how often the true "
-    f"position lies outside of all {samples} samples, {known.expected_outside:.0%} being calibrated"
+    "Calibration index: summed distance of the rank histogram from a flat one; a calibrated forecaster stays below "
+    f"{limits} in 95% of test sets like this one. And how often the true position lies outside of all {samples} samples, "
+    f"{known.expected_outside:.0%} for a calibrated forecaster"
 )
 display(table_html(table, caption=caption))
 glue("chance_known_index", known.index, display=False)
-glue("chance_known_low", known.interval[0], display=False)
-glue("chance_known_high", known.interval[1], display=False)
+glue("chance_known_noise", known.noise, display=False)
 
 # %% [markdown]
-# What is left of the oracle's index is the finite test set: the positions of one sequence hang together. By known positions it is
-# {glue:text}`chance_known_index:.3f` (95% over test sequences: {glue:text}`chance_known_low:.3f` to
-# {glue:text}`chance_known_high:.3f`).
+# What is left of the oracle's index is the finite test set. By its known positions it is {glue:text}`chance_known_index:.3f`, where
+# a calibrated forecaster stays below {glue:text}`chance_known_noise:.3f`: the centre of brightness is as good.
 #
 # ## Do samples spread only where bounces are ahead?
 #
@@ -333,6 +336,6 @@ glue(
 # :::{admonition} What to take away
 # :class: note
 # A score says what it pays for. The average squared error pays for the mean of all futures, which is a picture of none; a claim
-# about diversity needs a world in which diversity is right, and a score that notices it: the best of several samples, the CRPS, or
-# the rank of the truth among the samples.
+# about diversity needs a world in which diversity is right, and a score that notices it: the CRPS, the best SSIM of several samples,
+# or the rank of the truth among the samples.
 # :::

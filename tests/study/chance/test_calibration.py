@@ -14,7 +14,7 @@ def drawn(seed: int = 0) -> torch.Generator:
 
 def positions(truth_scale: float, sequences: int = 400, samples: int = 9):
     """Calibration of standard normal samples against a truth of another width, (B, S, T, 2)."""
-    generator = drawn()
+    generator = drawn(3)
     samples_ = torch.randn(sequences, samples, 3, 2, generator=generator)
     truth = truth_scale * torch.randn(sequences, 3, 2, generator=generator)
     return cal.calibration(cal.position_counts(samples_, truth, torch.ones(sequences, 3, dtype=torch.bool), drawn(1)))
