@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from vrnn3d.cli.options import filled
+
 if TYPE_CHECKING:
     from vrnn3d.study.queue import Run
     from vrnn3d.study.records import Record
@@ -14,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("what", nargs="?", help="a profile, a queue or a group of experiments; without it, an overview")
     parser.add_argument("--todo", action="store_true", help="only runs that are still to be done")
-    parser.add_argument("--out", default="runs", help="root of the runs")
+    parser.add_argument("--out", type=filled, default="runs", help="root of the runs")
 
 
 def run(args: argparse.Namespace) -> int:
