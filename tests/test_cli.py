@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -118,7 +119,7 @@ def test_predicting_and_publishing(run, clip, tmp_path, capsys, monkeypatch):
     with Image.open(out) as image:
         assert image.n_frames == 10
     told = said(capsys, "predict", clip, "--out", str(out), "--model", str(folder), "--start", "0", "--context", "6")
-    assert "last frame repeated: MSE" in told
+    assert re.search(r"prediction +MSE .* \(6 frames\)\n.*last frame repeated +MSE", told, re.DOTALL)
 
     files = said(capsys, "publish", str(folder), "--name", "mine").split()
     assert {path.rpartition("/")[2] for path in files} == {"README.md", "config.json", "model.safetensors"}

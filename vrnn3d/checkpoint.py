@@ -169,9 +169,16 @@ def load_any(source: str | os.PathLike, device: Any = "cpu") -> tuple[VideoModel
 
 
 def default_source(runs: str | os.PathLike = "runs") -> str:
-    """What is loaded where nothing is named: the published weights, else the newest run below `runs`."""
-    if published.DEFAULT in published.names():
-        return published.DEFAULT
+    """What is loaded where nothing is named: the published weights, else the newest run below `runs`.
+
+    Raises:
+        ValueError: when several are published and none has the name that is taken by default.
+    """
+    there = published.names()
+    if published.DEFAULT in there or len(there) == 1:
+        return published.DEFAULT if published.DEFAULT in there else there[0]
+    if there:
+        raise ValueError(f"several models are published: {', '.join(there)}; name one of them with --model")
     newest = sorted(Path(runs).rglob(CHECKPOINT), key=lambda path: path.stat().st_mtime)
     return str(newest[-1]) if newest else published.DEFAULT
 

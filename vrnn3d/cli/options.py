@@ -52,10 +52,10 @@ def add_quiet(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
-def add_settings(parser: argparse.ArgumentParser) -> None:
+def add_settings(parser: argparse.ArgumentParser, example: str = "train.lr=3e-4") -> None:
     """``--set NAME=VALUE ...``."""
     parser.add_argument(
-        "--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help="change settings, as train.lr=3e-4"
+        "--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help=f"change settings, as {example}"
     )
 
 

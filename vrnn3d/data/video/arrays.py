@@ -1,7 +1,8 @@
 """Clips in .npy and .npz files: which axes they have, and their frames one after another.
 
 A clip is (T, H, W), (T, H, W, C) or (T, C, H, W) with C = 1, 3 or 4; several clips are (N, T, H, W), (N, T, H, W, C) or
-(N, T, C, H, W). Of four axes the second or the last is taken for channels where it has 1, 3 or 4 entries.
+(N, T, C, H, W). Of four axes the second or the last is taken for channels where it has 1, 3 or 4 entries. The public test file
+of Moving MNIST, whose first axis is time, is known by its name or its shape.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from vrnn3d.data.video.errors import UnreadableError, unreadable
 
 _CHANNELS = (1, 3, 4)
+_PUBLIC_TEST_FILE, _PUBLIC_TEST_SHAPE = "mnist_test_seq.npy", (20, 10_000, 64, 64)  # (T, N, H, W)
 _AXES = "a clip is (T, H, W), (T, H, W, C) or (T, C, H, W) with C = 1, 3 or 4"
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
@@ -42,6 +44,8 @@ def open_array(path: Path) -> Stored:
         if path.suffix.lower() == ".npz":
             return _open_npz(path)
         array = np.load(path, allow_pickle=False, mmap_mode="r")
+        if array.shape == _PUBLIC_TEST_SHAPE or (path.name == _PUBLIC_TEST_FILE and array.ndim == 4):
+            array = array.swapaxes(0, 1)
         return Stored(array.shape, array.dtype, lambda number: iter(array if number is None else array[number]))
     except UnreadableError:
         raise

@@ -25,13 +25,12 @@ LASTS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the arguments of the command."""
-    from vrnn3d.models import REGISTRY
+    from vrnn3d.models import REGISTRY, networks
 
-    trained = [name for name, (module, *_) in REGISTRY.items() if module != "baselines"]
     help_of = Plan.help
     defaults = {field.name: field.default for field in dataclasses.fields(Plan)}
     parser.epilog = LASTS
-    parser.add_argument("--models", nargs="*", default=trained, choices=list(REGISTRY), help="models of the registry")
+    parser.add_argument("--models", nargs="*", default=networks(), choices=list(REGISTRY), help="models of the registry")
     parser.add_argument("--against", nargs="*", default=[], metavar="MODULE:FACTORY", help="outside models with our contract")
     for name in ("batch", "size", "length", "context", "samples", "repeats", "rounds"):
         parser.add_argument(f"--{name}", type=int, default=defaults[name], help=help_of(name))
