@@ -494,7 +494,11 @@ def test_a_signal_at_any_moment_ends_a_command_in_one_line(tmp_path, number):
     settings = ["train.sequences=100000", "train.batch=4", "data.size=16", "data.digit_size=8", "data.length=12"]
     settings += ["train.context=[5]"]
     # From the first line of the command on: before it Python's own start is interrupted, which no program can tell in a line.
-    code = "import sys; from vrnn3d.cli import main; print('on', flush=True); sys.exit(main(sys.argv[1:]))"
+    code = (
+        "import signal, sys; from vrnn3d.cli import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs begin with it ignored
+        "print('on', flush=True); sys.exit(main(sys.argv[1:]))"
+    )
     command = [sys.executable, "-c", code, "train", "convlstm2d", "--quiet", "--out", str(tmp_path), "--set", *settings]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stdout.readline() == "on\n"
