@@ -15,12 +15,19 @@
 #
 # Two handwritten digits fly through a small black frame, bounce off its walls and pass over each other. A model sees
 # the first ten frames (or five) and has to draw the next ones. This is Moving MNIST
-# {cite:p}`srivastava2015unsupervised`. Everything in it but the choice of the digits is physics that a model can
-# learn, and the future is fixed once the past is known: there is nothing random to predict. That is worth remembering
-# when a *stochastic* model is measured on it.
-
-# %% tags=["parameters"]
-profile = "smoke"
+# {cite:p}`srivastava2015unsupervised`.
+#
+# :::{admonition} In short
+# :class: tip
+# - Once a few frames are known the future is fixed: nothing that happens later is random. Keep this in mind when a
+#   *stochastic* model is measured on Moving MNIST.
+# - Two versions of the data are in use, with one speed for all digits or a range of speeds. Results on one do not stand
+#   beside results on the other.
+# - Predicting black costs {glue:text}`data_mse_black:.0f` per frame, repeating the last frame
+#   {glue:text}`data_mse_frame:.0f`. A model has to be judged against these two numbers.
+# :::
+#
+# All numbers of this page are measured on the data at full size, 64 × 64 pixels and 20 frames. No network is involved.
 
 # %% tags=["hide-input"]
 import time
@@ -35,9 +42,9 @@ from vrnn3d import show
 from vrnn3d.data.mnist import EXCERPT_PER_CLASS, FILES, load_mnist
 from vrnn3d.data.moving_mnist import FIXED_STEP, MovingMNIST
 from vrnn3d.evaluation import metrics
-from vrnn3d.study.figures import style
+from vrnn3d.study.figures.style import figure_html, use_style
 
-style.use_style()
+use_style()
 torch.set_num_threads(1)
 
 # %% [markdown]
@@ -71,10 +78,10 @@ rows = {}
 for split, digits in pools.items():
     first = [int((digits.labels == label).nonzero()[0]) for label in range(10)]
     rows[f"{split} digits"] = digits.images[first]
-show.strip(rows, start=0)
+figure_html(show.strip(rows, start=0), "Two rows of ten handwritten digits, 0 to 9, one from either set.")
 
 # %% [markdown]
-# *The first digit of each class in either set.*
+# *The first digit of each class in either set; the numbers are the classes.*
 #
 # ## How they move
 #
@@ -89,8 +96,8 @@ show.strip(rows, start=0)
 # separately across and down. Positions are truncated to whole pixels, and where two digits overlap the brighter pixel
 # wins.
 #
-# How fast they move is where published results differ. There are two laws, and a number that was measured under one
-# cannot stand beside a number measured under the other without a word.
+# Published results differ in how fast the digits move. There are two rules, and a number that was measured under one of
+# them cannot simply be compared with a number measured under the other.
 
 # %%
 laws = {
@@ -100,8 +107,8 @@ laws = {
 clips = {law: data.batch(torch.arange(3)) for law, data in laws.items()}
 
 # %% [markdown]
-# **Speed uniform over a range**, as the paper describes it: every digit has a speed of its own, drawn once. The paper
-# does not print the range. We take 3 to 5 pixels a frame.
+# **Speed uniform over a range**, as section 4.1 of the paper describes it: every digit has a speed of its own, drawn
+# once. The paper does not print the range. Ours, 3 to 5 pixels a frame, is a choice.
 
 # %% tags=["hide-input"]
 show.animation(
@@ -111,11 +118,14 @@ show.animation(
 )
 
 # %% tags=["hide-input"]
-show.strip({f"sequence {i + 1}": clip for i, clip in enumerate(clips["uniform"])}, every=2)
+rows = {f"sequence {i + 1}": clip for i, clip in enumerate(clips["uniform"])}
+figure_html(show.strip(rows, every=2), "The three sequences as stills, every second frame.")
 
 # %% [markdown]
-# **Fixed speed**, as the public generator has it that most published numbers rest on: a tenth of the free range, 3.6
-# pixels a frame, for every digit.
+# **Fixed speed**: a tenth of the free range, 3.6 pixels a frame, for every digit. The public generator has it so; see
+# `step_length_` in OpenSTL's
+# [`dataloader_moving_mnist.py`](https://github.com/chengtan9907/OpenSTL/blob/9da43f4bda7f736347406e4630bc0235a946d0e3/openstl/datasets/dataloader_moving_mnist.py)
+# {cite:p}`tan2023openstl`.
 
 # %% tags=["hide-input"]
 show.animation(
@@ -124,16 +134,17 @@ show.animation(
 )
 
 # %% tags=["hide-input"]
-show.strip({f"sequence {i + 1}": clip for i, clip in enumerate(clips["fixed"])}, every=2)
+rows = {f"sequence {i + 1}": clip for i, clip in enumerate(clips["fixed"])}
+figure_html(show.strip(rows, every=2), "The three sequences at fixed speed as stills, every second frame.")
 
 # %% [markdown]
-# Digits, starts and directions are those of the sequences above: only the law differs.
+# Digits, starts and directions are those of the sequences above: only the speeds differ.
 #
-# ## Counted
+# ## What the rules do
 #
-# What the two laws do, measured on 1,000 test sequences of either. Speeds are read off the positions, over five
-# frames in which the digit met no wall. They scatter around the fixed speed only because positions are whole pixels;
-# and fast digits, which meet a wall sooner, are counted less often than they fly.
+# Measured on 1,000 test sequences under either rule. Speeds are read off the positions over five frames in which the
+# digit met no wall. They scatter around the fixed speed only because positions are whole pixels. Fast digits reach a
+# wall sooner, so they are counted a little less often than they occur.
 
 
 # %%
@@ -195,24 +206,29 @@ for law, data in laws.items():
     glue(f"data_hidden_{law}", 100 * hidden[law][hidden[law] > 0].mean().item(), display=False)
     glue(f"data_sequences_{law}", 100 * (hidden[law] > 0).any(1).double().mean().item(), display=False)
     glue(f"data_walls_{law}", walls(data).mean().item(), display=False)
-figure
+figure_html(
+    figure,
+    "Left: histograms of the measured speeds, spread over 3 to 5 pixels a frame under the first rule and in a narrow peak "
+    "at 3.6 under the second. Right: the percentage of sequences in which the digits overlap, frame by frame, about the "
+    "same under both.",
+)
 
 # %% [markdown]
-# | | uniform speed | fixed speed |
+# | 1,000 test sequences | uniform speed | fixed speed |
 # |---|---|---|
-# | frames in which bright pixels of both coincide | {glue:text}`data_touching_uniform:.0f`% | {glue:text}`data_touching_fixed:.0f`% |
-# | share of their ink then hidden | {glue:text}`data_hidden_uniform:.1f`% | {glue:text}`data_hidden_fixed:.1f`% |
-# | bounces in 20 frames, both digits | {glue:text}`data_walls_uniform:.1f` | {glue:text}`data_walls_fixed:.1f` |
+# | frames in which bright pixels of both digits coincide | {glue:text}`data_touching_uniform:.0f`% | {glue:text}`data_touching_fixed:.0f`% |
+# | share of their bright pixels that is then hidden | {glue:text}`data_hidden_uniform:.1f`% | {glue:text}`data_hidden_fixed:.1f`% |
+# | bounces of both digits together in 20 frames | {glue:text}`data_walls_uniform:.1f` | {glue:text}`data_walls_fixed:.1f` |
 #
-# Somewhere in {glue:text}`data_sequences_uniform:.0f`% of the sequences they do, but little is hidden at a time.
-# What a model has to keep apart are two shapes and two velocities.
+# In {glue:text}`data_sequences_uniform:.0f`% of the sequences the digits overlap at some time, but little is hidden at
+# a time. What a model has to keep apart are two shapes and two velocities.
 #
 # ## Which digits
 #
-# The paper makes its test sequences from the *training* digits. A model may then have seen every test digit before,
-# on another path. Testing on held-out digits is the stricter question. Both are asked in this book, and every number
-# says which: pool `train` or pool `test`. The paths do not depend on the pool, so the two test sets can be compared
-# sequence by sequence:
+# The paper takes its digits from MNIST's training set (section 4.1) and says nothing of other ones for the test. A model
+# may then have seen every test digit before, on another path. Testing on held-out digits is the stricter question. Both
+# are asked in this book, and every number says which: pool `train` or pool `test`. The paths do not depend on the pool,
+# so the two test sets can be compared sequence by sequence:
 
 # %%
 sets = {pool: MovingMNIST(digits, stream="test", count=1000) for pool, digits in pools.items()}
@@ -220,20 +236,21 @@ for data in sets.values():
     print(data.description)
 
 # %% tags=["hide-input"]
-show.strip({f"pool {pool}": data.batch(torch.tensor([7]))[0] for pool, data in sets.items()}, every=2)
+rows = {f"pool {pool}": data.batch(torch.tensor([7]))[0] for pool, data in sets.items()}
+figure_html(show.strip(rows, every=2), "Two rows with the same paths: one with training digits, one with held-out digits.")
 
 # %% [markdown]
-# *One path, two pools.*
+# *The same paths with digits from either pool.*
 #
-# A third test set is the public file `mnist_test_seq.npy` (10,000 sequences under the fixed law). Where a user has
-# put it into the data folder, it is pool `file`.
+# A third test set is the public file `mnist_test_seq.npy`, 10,000 sequences at fixed speed. Where a user has put it into
+# the data folder, it is pool `file`.
 #
 # ## One sequence is one number
 #
 # A sequence is a function of the seed, its stream and its index, and of nothing else: not of the batch it comes in,
 # not of the device, not of the length asked for. So the fixed split of the paper (10,000 for training, 1,000 for
-# validation, 1,000 for the test) need not be stored, an endless stream of fresh sequences costs nothing more, and the
-# streams cannot run into each other.
+# validation, 1,000 for the test) need not be stored, an endless stream of fresh sequences costs nothing more, and no
+# sequence of one stream appears in another.
 
 # %%
 data = laws["uniform"]
@@ -252,8 +269,8 @@ print(f"{rate:,.0f} sequences a second on one core of the machine that built thi
 # ## How hard is it?
 #
 # Two predictions that need no learning set the scale: draw the last frame seen again and again, or draw the average
-# picture. The squared error is summed over the 64 × 64 pixels of a frame with values in [0, 1], as in the paper. A
-# model worth the name lies far below both.
+# picture. The squared error is summed over the 64 × 64 pixels of a frame with values in [0, 1], as in the paper; ten
+# frames are given and ten predicted, on 500 test sequences of held-out digits at uniform speed.
 
 # %%
 frames = sets["test"].batch(torch.arange(500)).float() / 255
@@ -274,9 +291,53 @@ axis.set(xlabel="frame", ylabel="MSE per frame", ylim=(0, None))
 axis.set_xticks(range(11, 21, 3))
 axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
 plt.close(figure)
-figure
+figure_html(
+    figure,
+    "Error per frame of three guesses, frames 11 to 20: black and the average picture are flat lines, the average a little "
+    "below black; repeating the last frame lies above both from the first frame on and rises for a few frames.",
+)
 
 # %% [markdown]
 # Repeating the last frame is worse, at {glue:text}`data_mse_frame:.0f`, than drawing nothing at all, at
 # {glue:text}`data_mse_black:.0f`: a digit in the wrong place is paid for twice. This is why squared error teaches
 # models to fade out when they are unsure.
+#
+# ## Exercises
+#
+# **1. Paid for twice.** Let $a$ be the frame that is repeated and $b$ the true one. When is repeating $a$ worse than
+# black?
+#
+# :::{admonition} Solution
+# :class: dropdown
+# $\lVert a - b \rVert^2 = \lVert a \rVert^2 + \lVert b \rVert^2 - 2\, a \cdot b$, and black costs
+# $\lVert b \rVert^2$. Repeating is worse as soon as $a \cdot b < \lVert a \rVert^2 / 2$: when the two frames share less
+# than half of the repeated one's squared brightness. Without any overlap it costs twice as much as black, since both
+# frames hold the same digits.
+# :::
+#
+# **2. Hedging.** A digit with squared brightness $E$ will be at one of two places that do not overlap, each with
+# probability ½. What do you pay on average for drawing it at one of them, for black, and for the best single picture?
+#
+# :::{admonition} Solution
+# :class: dropdown
+# At one of them: $\frac12 \cdot 0 + \frac12 \cdot 2E = E$. Black: $E$. The best picture is the mean, half of the digit at
+# both places: $\frac14 E$ at the true place and $\frac14 E$ at the other, together $E/2$. A pale double costs half as much
+# as a sharp guess that is right every second time.
+# :::
+#
+# **3. How often do they bounce?** Estimate the bounces of two digits in 20 frames at the fixed speed, from the mean of
+# $|\cos\varphi|$ over all directions, $2/\pi$. Compare with the table.
+#
+# :::{admonition} Solution
+# :class: dropdown
+# On each axis a digit moves $3.6 \cdot 2/\pi \approx 2.3$ pixels a frame on average, about 44 in 19 steps. The range is 36
+# pixels, so it meets a wall about $44/36 \approx 1.2$ times on each axis; two axes and two digits make 4.8. Measured:
+# {glue:text}`data_walls_fixed:.1f`. A digit that is stopped at a wall loses part of that step, and the last bounces may
+# come after the last frame.
+# :::
+#
+# ## What to take away
+#
+# - A number on Moving MNIST means something only with its speeds, its pool of digits and its protocol.
+# - Black and the last frame are rivals: say what they score on the same test set.
+# - Generate data from a seed and an index, and every split can be checked by anyone.

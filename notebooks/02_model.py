@@ -19,15 +19,14 @@
 #
 # :::{admonition} In short
 # :class: tip
-# - The network has {glue:text}`model_total_m:.1f` million parameters, as the paper says, in the one reading we found
-#   that fits all of its sentences.
-# - With clips of two frames the latent clip is one frame deep. Then {glue:text}`model_dead_percent_2:.0f`% of the
-#   weights in its 3D kernels can never matter, and the 3D ConvLSTM is a 2D one.
-# - A 3D convolution over few frames can be computed as a 2D one, exactly and much faster.
+# - The network has {glue:text}`model_total_m:.1f` million parameters, as the paper says, in the reading that fits most of
+#   its sentences. One sentence fits no reading that we found.
+# - With clips of two frames ($M = 2$) the latent clip is one frame deep. Then {glue:text}`model_dead_percent_2:.0f`% of the
+#   weights in kernels of depth 3 can never matter, and the 3D ConvLSTM is a 2D one.
+# - A 3D convolution over few frames can be computed as a 2D one, exactly and faster.
 # :::
-
-# %% tags=["parameters"]
-profile = "smoke"
+#
+# This page is about the network at full size, with 64 × 64 pixels. Nothing is trained here.
 
 # %% tags=["hide-input"]
 import torch
@@ -51,33 +50,35 @@ picture("vrnn3d")
 # %% [markdown]
 # *One step of the model. Dashed lines exist in training only.*
 #
-# The equations are the paper's 1 to 6, written for one step. $x_t$ is a clip of $M$ frames and $\hat x_{t+1}$ the clip
-# $H$ frames later:
+# The equations are the paper's 1 to 6 in the order of its section 3.3 and Figure 2, where the ConvLSTM comes first and the
+# prior is computed from its new state; equations 1 to 6 themselves write $h_{t-1}$ where $h_t$ stands here. $x_t$ is a clip
+# of $M$ frames and $x_{t+1}$ the clip $H$ frames later; $f'_\mathrm{enc}$ is the posterior's own encoder:
 #
 # $$
 # \begin{aligned}
 # h_t &= \mathrm{ConvLSTM}\big([\,f_\mathrm{enc}(x_t),\, z_{t-1}],\; h_{t-1}\big) && \text{(eq. 6)}\\
-# \mu_{p},\sigma_{p} &= f_p(h_t), \qquad z_{p} \sim N(\mu_p, \sigma_p^2) && \text{(eqs. 1, 3)}\\
-# \mu_{q},\sigma_{q} &= f_q\big(h_t,\, f'_\mathrm{enc}(x_{t+1})\big), \qquad z_{q} \sim N(\mu_q, \sigma_q^2)
+# \mu_{p},\sigma_{p} &= f_p(h_t), \qquad z_{p,t} \sim N(\mu_p, \sigma_p^2) && \text{(eqs. 1, 3)}\\
+# \mu_{q},\sigma_{q} &= f_q\big(h_t,\, f'_\mathrm{enc}(x_{t+1})\big), \qquad z_{q,t} \sim N(\mu_q, \sigma_q^2)
 #   && \text{(eqs. 2, 4; training only)}\\
 # \hat x_{t+1} &= f_\mathrm{dec}(z_t, h_t) && \text{(eq. 5)}
 # \end{aligned}
 # $$
 #
-# Equations 5 and 6 use $z_p$, the prior's sample, also in training. What that does to the posterior is the subject of
-# [the loss chapter](03_loss). Both wirings, `z_p` and `z_q`, are options of the model.
+# In equations 5 and 6 the latent $z_t$ is $z_{p,t}$, the prior's sample, also in training. What that does to the posterior is
+# the subject of [the loss chapter](03_loss). Both wirings, `z_p` and `z_q`, are options of the model. [](../background)
+# explains all symbols.
 
 # %% [markdown]
 # ## Shapes
 #
 # The table is read off a forward pass of the full-size network with $M = 4$, so that the depth of the latent clip can be
-# seen. The paper's Figure 2 gives the same shapes, [M/2, H/4, W/4, channels].
+# seen. Section 3.3 of the paper gives the same sizes, [M/2, H/4, W/4], for the encoder's output, the states and the latent.
 
 # %%
 shapes = inspection.step_shapes(window=4, size=64)
 columns = ("channels", "depth", "height", "width")
 rows = [{"part": part, **dict(zip(columns, shape))} for part, shape in shapes.items()]
-table_html(rows, caption="What the parts of one step put out: 64 x 64 frames, M = 4")
+table_html(rows, caption="What the parts of one step put out: 64 × 64 frames, M = 4")
 
 # %% [markdown]
 # ## Where the 12.9 million parameters are
@@ -109,12 +110,13 @@ for key, count in {
     glue(f"model_{key}_m", count / 1e6, display=False)
 
 # %% [markdown]
-# The total, {glue:text}`model_total_m:.3f` million, is the paper's 12.9M. It rests on one reading of the text: the two
-# ConvLSTM levels together have {glue:text}`model_levels_m:.2f` million parameters where the paper says "7m parameters per
-# level", and the posterior's own encoder is left out. With that encoder the total is
-# {glue:text}`model_with_posterior_m:.2f` million; the parts that run at test time have
-# {glue:text}`model_test_time_m:.2f` million. The total alone proves little, because many other variants round to 12.9M
-# too.
+# The total, {glue:text}`model_total_m:.3f` million, is the paper's 12.9M. It leaves out the posterior's own encoder; with it
+# the total is {glue:text}`model_with_posterior_m:.2f` million, and the parts that run at test time have
+# {glue:text}`model_test_time_m:.2f` million.
+#
+# One sentence of the paper does not fit. It gives the ConvLSTM "7m parameters per level"; two such levels alone would
+# exceed the total. Our two levels *together* have {glue:text}`model_levels_m:.2f` million, and we take that to be what is
+# meant. The total alone identifies no network, because many other combinations of parts round to 12.9M too.
 #
 # ## Windows: how a clip walks through a sequence
 #
@@ -155,20 +157,49 @@ print("largest difference by depth:", {d: f"{v:.1e}" for d, v in difference.item
 assert max(difference.values()) < 1e-5
 
 # %% [markdown]
-# It is also a finding about the model. `inspection.unused_kernel_share` asks autograd which weights ever get a gradient,
-# and so counts those that can never matter.
+# The same count says something about the model. `inspection.unused_kernel_share` asks autograd which weights ever get a
+# gradient; those that never get one cannot matter.
 
 # %%
 unused = {window: inspection.unused_kernel_share(window) for window in (1, 2, 4)}
 column = "weights of 3D kernels that never matter"
-display(table_html([{"M = H": str(m), column: f"{share:.0%}"} for m, share in unused.items()]))
+caption = "Full-size network in training, the posterior's encoder included: weights in kernels of depth 3"
+display(table_html([{"M = H": str(m), column: f"{share:.0%}"} for m, share in unused.items()], caption=caption))
 glue("model_dead_percent_2", 100 * unused[2], display=False)
 glue("model_dead_percent_4", 100 * unused[4], display=False)
 
 # %% [markdown]
-# With $M = 2$, {glue:text}`model_dead_percent_2:.0f`% of the weights in kernels of depth 3 do nothing: the "3D" ConvLSTM
-# is a 2D one, and its 12.9M parameters do the work of far fewer. With $M = 4$ it is
-# {glue:text}`model_dead_percent_4:.0f`%. (Counted on the full-size network in training, with the posterior's encoder.)
+# With $M = 2$, {glue:text}`model_dead_percent_2:.0f`% of the weights in kernels of depth 3 do nothing, and the "3D" ConvLSTM
+# computes what a 2D one would. With $M = 4$ it is {glue:text}`model_dead_percent_4:.0f`%. The first layers, which still see
+# $M$ frames, are three-dimensional either way.
+#
+# ## Exercises
+#
+# **1. Count a level.** A ConvLSTM level takes the features of the encoder (128 channels), the latent (16) and its own state
+# (128), and computes four gates of 128 channels with one $3 \times 3 \times 3$ convolution. How many parameters has it? And
+# the second level, which takes the state of the first and its own?
+#
+# :::{admonition} Solution
+# :class: dropdown
+# $(128 + 16 + 128) \cdot 4 \cdot 128 \cdot 27 + 4 \cdot 128 = 3{,}760{,}640$, and
+# $(128 + 128) \cdot 4 \cdot 128 \cdot 27 + 4 \cdot 128 = 3{,}539{,}456$. The table above counts the same.
+# :::
+#
+# **2. Depth 2.** At $M = 4$ the latent clip is two frames deep. Which of the three slices of a kernel multiply something
+# other than padding? What share of all multiplications is still by zero?
+#
+# :::{admonition} Solution
+# :class: dropdown
+# The first output frame uses the middle and the last slice, the second one the first and the middle: all three slices work,
+# so no weight is idle. But each output frame uses two slices of three, and a third of the multiplications is by zero.
+# :::
+#
+# **3. How many steps?** How many times is the network applied for 10 → 10 at $M = H = 2$, and at $M = 2$, $H = 1$?
+#
+# :::{admonition} Solution
+# :class: dropdown
+# The first clip is frames 1 and 2, and every step moves on by $H$ until frame 20 is predicted: $(20 - M)/H = 9$ steps, and 18.
+# :::
 #
 # ## What to take away
 #

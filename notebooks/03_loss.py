@@ -42,7 +42,6 @@
 # | exercises | [](#loss-exercises) |
 
 # %% tags=["parameters"]
-profile = "smoke"
 toy_steps = 600
 
 # %% tags=["hide-input"]
@@ -87,7 +86,7 @@ def check(left, right, what):
 #
 # At every time step a variational recurrent network has two distributions of a latent variable $z$. The **prior** $p$
 # is computed from the past alone. The **posterior** $q$ may also look at the frame that is to be predicted. Both are
-# Gaussian: $p = N(\mu_p, s_p^2)$ and $q = N(\mu_q, s_q^2)$, dimension by dimension. The latent loss makes them agree, so
+# Gaussian: $p = N(\mu_p, \sigma_p^2)$ and $q = N(\mu_q, \sigma_q^2)$, dimension by dimension. The latent loss makes them agree, so
 # that at test time, when there is no frame to look at, the prior can stand in for the posterior.
 #
 # Leave the network aside for a moment. Put two Gaussians on a line, one too narrow and one too wide, and let both follow
@@ -121,7 +120,7 @@ figure_html(
 # All seven losses belong to one family. With $\delta = \mu_p - \mu_q$,
 #
 # $$
-# L \;=\; a \log s_q - b \log s_p + \frac{c\, s_p^2 + w\, \delta^2}{2 s_q^2} - \frac12 + \text{const},
+# L \;=\; a \log \sigma_q - b \log \sigma_p + \frac{c\, \sigma_p^2 + w\, \delta^2}{2 \sigma_q^2} - \frac12 + \text{const},
 # $$ (loss-family)
 #
 # or the same with the labels $p$ and $q$ exchanged. The coefficients are in `vrnn3d.losses.VARIANTS`, the table that
@@ -156,11 +155,11 @@ markdown_table(
 # ### Equation 9: a KL divergence
 #
 # By definition $\mathrm{KL}(p \,\|\, q) = E_{z \sim p}\left[\log p(z) - \log q(z)\right]$. Write a draw of $p$ as
-# $z = \mu_p + s_p\,\varepsilon$ with $\varepsilon \sim N(0, 1)$. Then
+# $z = \mu_p + \sigma_p\,\varepsilon$ with $\varepsilon \sim N(0, 1)$. Then
 #
 # $$
-# \log p(z) = -\log s_p - \tfrac{\varepsilon^2}{2} - \tfrac12\log 2\pi, \qquad
-# \log q(z) = -\log s_q - \frac{(\delta + s_p \varepsilon)^2}{2 s_q^2} - \tfrac12\log 2\pi .
+# \log p(z) = -\log \sigma_p - \tfrac{\varepsilon^2}{2} - \tfrac12\log 2\pi, \qquad
+# \log q(z) = -\log \sigma_q - \frac{(\delta + \sigma_p \varepsilon)^2}{2 \sigma_q^2} - \tfrac12\log 2\pi .
 # $$
 #
 # Only two facts about $\varepsilon$ are needed, $E\,\varepsilon = 0$ and $E\,\varepsilon^2 = 1$. Sympy integrates
@@ -168,7 +167,7 @@ markdown_table(
 
 # %%
 mu_p, mu_q, eps, z = sp.symbols("mu_p mu_q varepsilon z", real=True)
-s_p, s_q, lam = sp.symbols("s_p s_q lambda", positive=True)
+sigma_p, sigma_q, lam = sp.symbols("sigma_p sigma_q lambda", positive=True)
 delta = mu_p - mu_q
 half = sp.Rational(1, 2)
 
@@ -193,12 +192,12 @@ def expect(expression, mean, std):
 # Insert, take the expectation term by term, and equation 9 appears:
 
 # %%
-kl_pq = expect(log_normal(z, mu_p, s_p) - log_normal(z, mu_q, s_q), mu_p, s_p)
-equation_9 = sp.log(s_q) - sp.log(s_p) + (s_p**2 + delta**2) / (2 * s_q**2) - half
+kl_pq = expect(log_normal(z, mu_p, sigma_p) - log_normal(z, mu_q, sigma_q), mu_p, sigma_p)
+equation_9 = sp.log(sigma_q) - sp.log(sigma_p) + (sigma_p**2 + delta**2) / (2 * sigma_q**2) - half
 check(kl_pq, equation_9, "eq. 9 = E_p[log p - log q] = KL(p || q)")
 
-kl_qp = expect(log_normal(z, mu_q, s_q) - log_normal(z, mu_p, s_p), mu_q, s_q)
-swap = {mu_p: mu_q, mu_q: mu_p, s_p: s_q, s_q: s_p}
+kl_qp = expect(log_normal(z, mu_q, sigma_q) - log_normal(z, mu_p, sigma_p), mu_q, sigma_q)
+swap = {mu_p: mu_q, mu_q: mu_p, sigma_p: sigma_q, sigma_q: sigma_p}
 exchanged = equation_9.subs(swap, simultaneous=True)
 check(kl_qp, exchanged, "KL(q || p) = eq. 9 with the labels exchanged")
 assert sp.simplify(kl_qp - equation_9) != 0
@@ -208,20 +207,20 @@ print("differs: KL(q || p), which eq. 8 names, and eq. 9, which is written under
 # ### Equation 11: a likelihood
 #
 # Equation 10 takes the prior's mean as an observation and the posterior as its distribution:
-# $-\log N(\mu_p;\, \mu_q, s_q^2)$. Written out,
+# $-\log N(\mu_p;\, \mu_q, \sigma_q^2)$. Written out,
 #
-# $$ -\log N(\mu_p;\, \mu_q, s_q^2) = \log s_q + \frac{\delta^2}{2 s_q^2} + \tfrac12 \log 2\pi . $$
+# $$ -\log N(\mu_p;\, \mu_q, \sigma_q^2) = \log \sigma_q + \frac{\delta^2}{2 \sigma_q^2} + \tfrac12 \log 2\pi . $$
 #
-# Equation 11 has $\log s_q + \delta^2 / s_q^2$ instead:
+# Equation 11 has $\log \sigma_q + \delta^2 / \sigma_q^2$ instead:
 
 # %%
-likelihood = -log_normal(mu_p, mu_q, s_q)
-equation_11 = sp.log(s_q) + (delta / s_q) ** 2
-missing = sp.log(2 * sp.pi) / 2 - delta**2 / (2 * s_q**2)
+likelihood = -log_normal(mu_p, mu_q, sigma_q)
+equation_11 = sp.log(sigma_q) + (delta / sigma_q) ** 2
+missing = sp.log(2 * sp.pi) / 2 - delta**2 / (2 * sigma_q**2)
 check(likelihood - equation_11, missing, "eq. 11 lacks the 1/2 on the square, and log(2 pi)/2")
 
-narrower = -log_normal(mu_p, mu_q, s_q / sp.sqrt(2)) - sp.log(sp.pi) / 2
-check(equation_11, narrower, "eq. 11 is the likelihood of N(mu_q, s_q^2 / 2), up to a constant")
+narrower = -log_normal(mu_p, mu_q, sigma_q / sp.sqrt(2)) - sp.log(sp.pi) / 2
+check(equation_11, narrower, "eq. 11 is the likelihood of N(mu_q, sigma_q^2 / 2), up to a constant")
 
 # %% [markdown]
 # ### Equations 12 and 13: the sum
@@ -231,7 +230,7 @@ check(equation_11, narrower, "eq. 11 is the likelihood of N(mu_q, s_q^2 / 2), up
 
 # %%
 def summed(weight):
-    return 2 * sp.log(s_q) - sp.log(s_p) + (s_p**2 + weight * delta**2) / (2 * s_q**2) - half
+    return 2 * sp.log(sigma_q) - sp.log(sigma_p) + (sigma_p**2 + weight * delta**2) / (2 * sigma_q**2) - half
 
 
 equation_13 = summed(3)
@@ -246,9 +245,9 @@ check(true_sum, summed(2) + sp.log(2 * sp.pi) / 2, "with the true likelihood the
 # give the closed forms, and `vrnn3d.losses.latent_loss` must agree with both, and with the symbols above.
 
 # %%
-values = {mu_q: -0.3, s_q: 0.8, mu_p: 0.5, s_p: 1.4}
-q64 = Gaussian(*torch.tensor([values[mu_q], values[s_q]], dtype=torch.float64))
-p64 = Gaussian(*torch.tensor([values[mu_p], values[s_p]], dtype=torch.float64))
+values = {mu_q: -0.3, sigma_q: 0.8, mu_p: 0.5, sigma_p: 1.4}
+q64 = Gaussian(*torch.tensor([values[mu_q], values[sigma_q]], dtype=torch.float64))
+p64 = Gaussian(*torch.tensor([values[mu_p], values[sigma_p]], dtype=torch.float64))
 P, Q = Normal(*p64), Normal(*q64)
 noise = torch.randn(1_000_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 from_p, from_q = p64.sample(noise), q64.sample(noise)
@@ -304,7 +303,7 @@ markdown_table(rows)
 # of 3. $\square$
 #
 # **Why it matters.** Little. The constant changes nothing that is learned, and equation 11 is the exact likelihood
-# of another Gaussian, $N(\mu_q, s_q^2/2)$. "The weights can be customized", says the paper, and this is a weight.
+# of another Gaussian, $N(\mu_q, \sigma_q^2/2)$. "The weights can be customized", says the paper, and this is a weight.
 # Everything below holds with 2 as with 3; we train both.
 # :::
 #
@@ -317,7 +316,7 @@ markdown_table(rows)
 # %% tags=["hide-input"]
 figure_html(
     loss.surfaces(0.5),
-    "Seven coloured landscapes over log s_p and log s_q for means half a unit apart. In those of equation 13, of "
+    "Seven coloured landscapes over log sigma_p and log sigma_q for means half a unit apart. In those of equation 13, of "
     "its corrected form and of its mirror image the two curves cross, at a marked minimum. In the other four the "
     "loss falls along a valley towards wide Gaussians, where the curves approach each other or run side by side.",
 )
@@ -342,40 +341,40 @@ figure_html(
 #
 # :::{admonition} L is bounded below if and only if a = b. Equation 13 has a = 2, b = 1: it falls without limit
 # :class: important
-# **Proof.** Change the unit in which $z$ is measured: $\mu \to \lambda\mu$ and $s \to \lambda s$ for both
+# **Proof.** Change the unit in which $z$ is measured: $\mu \to \lambda\mu$ and $\sigma \to \lambda\sigma$ for both
 # Gaussians. The fraction in {eq}`loss-family` stays the same. The logarithms change:
 #
 # $$ L(\lambda) = L(1) + (a - b) \log\lambda . $$
 #
 # If $a \ne b$, let $\lambda \to 0$ (for $a > b$) or $\lambda \to \infty$ (for $a < b$): $L \to -\infty$. If
-# $a = b$, only $r = s_p / s_q$ and $\delta / s_q$ count, the second is best at zero, and $-b \log r + c r^2/2$ has
+# $a = b$, only $r = \sigma_p / \sigma_q$ and $\delta / \sigma_q$ count, the second is best at zero, and $-b \log r + c r^2/2$ has
 # its minimum at $r^2 = b/c$. $\square$
 #
 # **Why it matters.** The unit of $z$ means nothing: the first layer of the decoder can undo any $\lambda$. Under
 # equation 13 a network can therefore lower its loss for ever *without changing a single prediction*. For
-# $\delta = 0$ and $s_p = s_q = s$ the loss is just $\log s$.
+# $\delta = 0$ and $\sigma_p = \sigma_q = \sigma$ the loss is just $\log \sigma$.
 #
-# **What is right.** For a fixed $\delta \ne 0$ there is a minimum, at $s_p = s_q = \sqrt3\,|\delta|$. A training
-# that ends before the means have met need not diverge, and a floor under $s$ makes the loss bounded.
+# **What is right.** For a fixed $\delta \ne 0$ there is a minimum, at $\sigma_p = \sigma_q = \sqrt3\,|\delta|$. A training
+# that ends before the means have met need not diverge, and a floor under $\sigma$ makes the loss bounded.
 # :::
 
 # %%
 a, b, c, w = sp.symbols("a b c w", positive=True)
-L = a * sp.log(s_q) - b * sp.log(s_p) + (c * s_p**2 + w * delta**2) / (2 * s_q**2) - half
-unit = {symbol: lam * symbol for symbol in (mu_p, mu_q, s_p, s_q)}
+L = a * sp.log(sigma_q) - b * sp.log(sigma_p) + (c * sigma_p**2 + w * delta**2) / (2 * sigma_q**2) - half
+unit = {symbol: lam * symbol for symbol in (mu_p, mu_q, sigma_p, sigma_q)}
 change = L.subs(unit, simultaneous=True) - L
 check(change, (a - b) * sp.log(lam), "a change of unit adds (a - b) log(lambda)")
 
-s, d = sp.symbols("s d", positive=True)
-equal = equation_13.subs(mu_p, mu_q).subs({s_p: s, s_q: s})
-check(equal, sp.log(s), "eq. 13 for delta = 0, s_p = s_q = s is log s")
+sigma, d = sp.symbols("sigma d", positive=True)
+equal = equation_13.subs(mu_p, mu_q).subs({sigma_p: sigma, sigma_q: sigma})
+check(equal, sp.log(sigma), "eq. 13 for delta = 0, sigma_p = sigma_q = sigma is log sigma")
 
 # %%
 L13 = equation_13.subs(mu_p, mu_q + d)
-stationary = sp.solve([sp.diff(L13, s_p), sp.diff(L13, s_q)], [s_p, s_q], dict=True)
+stationary = sp.solve([sp.diff(L13, sigma_p), sp.diff(L13, sigma_q)], [sigma_p, sigma_q], dict=True)
 print("stationary points for fixed delta = d > 0:", stationary)
-assert stationary == [{s_p: sp.sqrt(3) * d, s_q: sp.sqrt(3) * d}]
-assert sp.hessian(L13, (s_p, s_q)).subs(stationary[0]).is_positive_definite
+assert stationary == [{sigma_p: sp.sqrt(3) * d, sigma_q: sp.sqrt(3) * d}]
+assert sp.hessian(L13, (sigma_p, sigma_q)).subs(stationary[0]).is_positive_definite
 print("and it is a minimum, with value", sp.simplify(L13.subs(stationary[0])))
 
 # %% [markdown]
@@ -386,7 +385,7 @@ print("and it is a minimum, with value", sp.simplify(L13.subs(stationary[0])))
 # %% tags=["hide-input"]
 figure_html(
     loss.minima(),
-    "Three panels against the distance of the means on a logarithmic axis. Left and middle: with s_p held at one "
+    "Three panels against the distance of the means on a logarithmic axis. Left and middle: with sigma_p held at one "
     "half, the lowest loss and the posterior's width grow with the distance. Right, with both widths free: the KL "
     "divergences and the mean-pull variant lie at zero, the balanced loss a little below it, and equation 13 with "
     "its two relatives falls without limit as the distance shrinks.",
@@ -405,7 +404,7 @@ figure_html(
 # variant; the last column is the infimum over everything.
 
 # %%
-V_p, V_q, D = sp.symbols("s_p^2 s_q^2 delta^2", positive=True)  # variances, squared distance
+V_p, V_q, D = sp.symbols("sigma_p^2 sigma_q^2 delta^2", positive=True)  # variances, squared distance
 
 
 def in_variances(k):
@@ -416,7 +415,7 @@ def in_variances(k):
 
 
 def best_variances(k):
-    """{s_p^2: its best value for a given q, s_q^2: its best value for a given p}."""
+    """{sigma_p^2: its best value for a given q, sigma_q^2: its best value for a given p}."""
     expression = in_variances(k)
     return {free: sp.expand(sp.solve(sp.diff(expression, free), free)[0]) for free in (V_p, V_q)}
 
@@ -432,52 +431,52 @@ for name, k in losses.VARIANTS.items():
     assert math.isclose(best[name][V_q].subs(at), loss_math.best_posterior_variance(name, 0.7, 0.6))
 
 # %%
-rows, symbols = [], {V_p: "s_p^2", V_q: "s_q^2", D: r"\delta^2"}
+rows, symbols = [], {V_p: r"\sigma_p^2", V_q: r"\sigma_q^2", D: r"\delta^2"}
 for name, k in losses.VARIANTS.items():
     lowest = loss_math.infimum(name) - k.constant
     row = {"variant": loss.NAMES[name], "$a,b,c,w$": ",\N{NO-BREAK SPACE}".join(f"{x:g}" for x in k[:4])}
     row["labels"] = "exchanged" if k.mirrored else "as printed"
     row["bounded below?"] = "yes" if math.isfinite(lowest) else "**no**"
-    for v, heading in ((V_p, "best $s_p^2$ for given $s_q$"), (V_q, "best $s_q^2$ for given $s_p$")):
+    for v, heading in ((V_p, r"best $\sigma_p^2$ for given $\sigma_q$"), (V_q, r"best $\sigma_q^2$ for given $\sigma_p$")):
         row[heading] = f"${sp.latex(best[name][v], symbol_names=symbols)}$"
     row["infimum"] = number(lowest, 3) if math.isfinite(lowest) else r"$-\infty$"
     rows.append(row)
 markdown_table(rows)
 
 # %% [markdown]
-# Compare rows 1 and 3. The best prior for a given posterior is $s_p = s_q$ with *and* without the likelihood term.
-# The prior's width is not asked to be higher. The posterior's is asked to be *lower* wherever $\delta^2 < s_p^2$:
-# $s_p^2/2$ in place of $s_p^2$ when the means agree. And since each of the two follows the other, both shrink.
+# Compare rows 1 and 3. The best prior for a given posterior is $\sigma_p = \sigma_q$ with *and* without the likelihood term.
+# The prior's width is not asked to be higher. The posterior's is asked to be *lower* wherever $\delta^2 < \sigma_p^2$:
+# $\sigma_p^2/2$ in place of $\sigma_p^2$ when the means agree. And since each of the two follows the other, both shrink.
 #
 # :::{admonition} The likelihood term is an entropy penalty on the posterior
 # :class: important
-# **Proof.** The likelihood term contains no $s_p$, so it cannot move the best $s_p$. What it adds is
+# **Proof.** The likelihood term contains no $\sigma_p$, so it cannot move the best $\sigma_p$. What it adds is
 #
 # $$
-# L_{13} = \mathrm{KL}(p\|q) + H(q) - \tfrac12 \log 2\pi e + \frac{\delta^2}{s_q^2},
-# \qquad H(q) = \log s_q + \tfrac12 \log 2 \pi e,
+# L_{13} = \mathrm{KL}(p\|q) + H(q) - \tfrac12 \log 2\pi e + \frac{\delta^2}{\sigma_q^2},
+# \qquad H(q) = \log \sigma_q + \tfrac12 \log 2 \pi e,
 # $$
 #
 # where $H(q)$ is the posterior's entropy. It is *minimised*. $\square$
 #
 # **What is right.** The second effect the paper names, a stronger pull between the means, is there: the weight of
 # $\delta^2$ is three times that of KL. And if the means stay further apart than the posterior is wide,
-# $\delta^2 > s_p^2$, equation 13 does ask for a wider posterior than KL does, and a wider prior follows.
+# $\delta^2 > \sigma_p^2$, equation 13 does ask for a wider posterior than KL does, and a wider prior follows.
 #
 # **What reading would rescue the sentence.** Doubling $\log \sigma_p$ along with $\log \sigma_q$. With $a = b = 2$
-# the best prior is $s_p^2 = 2 s_q^2$: "the log prior variance must now be higher in order to match". That is our
+# the best prior is $\sigma_p^2 = 2 \sigma_q^2$: "the log prior variance must now be higher in order to match". That is our
 # balanced variant, and it is bounded below.
 # :::
 
 # %%
-entropy = sp.log(s_q) + sp.log(2 * sp.pi * sp.E) / 2
-check(-expect(log_normal(z, mu_q, s_q), mu_q, s_q), entropy, "H(q) = log s_q + log(2 pi e)/2")
-with_entropy = kl_pq + entropy - sp.log(2 * sp.pi * sp.E) / 2 + delta**2 / s_q**2
-check(equation_13, with_entropy, "eq. 13 = KL(p || q) + H(q) - log(2 pi e)/2 + delta^2/s_q^2")
-assert sp.diff(equation_11, s_p) == 0
+entropy = sp.log(sigma_q) + sp.log(2 * sp.pi * sp.E) / 2
+check(-expect(log_normal(z, mu_q, sigma_q), mu_q, sigma_q), entropy, "H(q) = log sigma_q + log(2 pi e)/2")
+with_entropy = kl_pq + entropy - sp.log(2 * sp.pi * sp.E) / 2 + delta**2 / sigma_q**2
+check(equation_13, with_entropy, "eq. 13 = KL(p || q) + H(q) - log(2 pi e)/2 + delta^2/sigma_q^2")
+assert sp.diff(equation_11, sigma_p) == 0
 wider = sp.expand(best["kl_ll"][V_q] - best["kl_pq"][V_q])
-print("best s_q^2 under eq. 13 minus under KL(p||q):", wider)
-print("which is negative whenever delta^2 < s_p^2")
+print("best sigma_q^2 under eq. 13 minus under KL(p||q):", wider)
+print("which is negative whenever delta^2 < sigma_p^2")
 
 # %% [markdown]
 # ### Finding 5: what the wiring does
@@ -491,9 +490,9 @@ print("which is negative whenever delta^2 < s_p^2")
 # Its derivative by every parameter of the posterior network is therefore exactly zero. Only the latent loss trains $q$.
 #
 # **The best response.** With KL, $q$ can become equal to $p$, and the latent loss is then zero. With equation
-# 13 the best posterior, $\mu_q = \mu_p$, $s_q^2 = s_p^2 / 2$, leaves
+# 13 the best posterior, $\mu_q = \mu_p$, $\sigma_q^2 = \sigma_p^2 / 2$, leaves
 #
-# $$ \min_q L_{13} = \log s_p + \tfrac12 - \log 2 $$
+# $$ \min_q L_{13} = \log \sigma_p + \tfrac12 - \log 2 $$
 #
 # for each dimension: a loss that lowers the prior's entropy, and that nothing opposes.
 #
@@ -507,8 +506,8 @@ print("which is negative whenever delta^2 < s_p^2")
 
 # %%
 at_equal_means = equation_13.subs(mu_q, mu_p)
-(best_q,) = [root for root in sp.solve(sp.diff(at_equal_means, s_q), s_q) if root.is_positive]
-check(at_equal_means.subs(s_q, best_q), sp.log(s_p) + half - sp.log(2), "min over q of eq. 13")
+(best_q,) = [root for root in sp.solve(sp.diff(at_equal_means, sigma_q), sigma_q) if root.is_positive]
+check(at_equal_means.subs(sigma_q, best_q), sp.log(sigma_p) + half - sp.log(2), "min over q of eq. 13")
 check(sp.diff(equation_13, mu_q).subs(mu_q, mu_p), sp.S.Zero, "and mu_q = mu_p is stationary")
 
 # %% [markdown]
@@ -542,12 +541,12 @@ for part in ("posterior", "posterior_encoder"):
 # :class: warning
 # Read equations 5, 6 and 9 to 13 with the labels $p$ and $q$ exchanged, and leave 1 to 4 and 8 as they are. Then
 # equation 9 *is* $\mathrm{KL}(q\|p)$ as equation 8 says; equations 5 and 6 decode $z_q$ as Chung et al. do;
-# equation 10 becomes $-\log p(\mu_q \mid \mu_p, s_p)$, the likelihood of the posterior's mean under the prior, a
+# equation 10 becomes $-\log p(\mu_q \mid \mu_p, \sigma_p)$, the likelihood of the posterior's mean under the prior, a
 # natural thing to maximise. One slip would account for all of it.
 #
-# Even the claim of section 3.2 gains ground. The best prior becomes $s_p^2 = (s_q^2 + 3\delta^2)/2$ where KL asks
-# for $s_q^2 + \delta^2$: larger exactly when the posterior is sharper than its distance from the prior,
-# $\delta^2 > s_q^2$, as it is when the latent carries information.
+# Even the claim of section 3.2 gains ground. The best prior becomes $\sigma_p^2 = (\sigma_q^2 + 3\delta^2)/2$ where KL asks
+# for $\sigma_q^2 + \delta^2$: larger exactly when the posterior is sharper than its distance from the prior,
+# $\delta^2 > \sigma_q^2$, as it is when the latent carries information.
 #
 # Boundedness is not rescued: $a \ne b$ under either labelling. We have no access to the authors' code and do not
 # know. The variant is `kl_ll_mirror`; with the wiring $z_q$ it is the paper read so.
@@ -571,7 +570,7 @@ for part in ("posterior", "posterior_encoder"):
 # A small VRNN (an LSTM of 32 units, 4 latent dimensions, equations 1 to 6) sees 8 positions and predicts 12. It is
 # trained under all seven losses with both wirings and three seeds. The 42 networks are stacked along one tensor
 # axis and train side by side, here and now, while this page is built. Runs of one seed share initial weights, balls
-# and noise, so they differ in loss and wiring alone. There is no floor under $s$ yet: $s = \mathrm{softplus}(\cdot)$,
+# and noise, so they differ in loss and wiring alone. There is no floor under $\sigma$ yet: $\sigma = \mathrm{softplus}(\cdot)$,
 # since the paper does not say.
 
 # %%
@@ -614,9 +613,9 @@ figure_html(
 )
 
 # %% [markdown]
-# Under equation 13, its corrected form and its mirror image $\log s$ keeps falling, as finding 3 says it can. Under
+# Under equation 13, its corrected form and its mirror image $\log \sigma$ keeps falling, as finding 3 says it can. Under
 # the losses with $a = b$ it levels off, or drifts slowly. The table of finding 4 predicts more. Once the means agree,
-# KL wants $s_q = s_p$ and the balanced variant $s_q^2 = s_p^2 / 2$, so $\log s_q - \log s_p$ should end at $0$ and
+# KL wants $\sigma_q = \sigma_p$ and the balanced variant $\sigma_q^2 = \sigma_p^2 / 2$, so $\log \sigma_q - \log \sigma_p$ should end at $0$ and
 # at $-\frac12 \log 2$. Under equation 13 the two best widths contradict each other. The pair should slide down between
 # the solid and the dashed line of the landscape, with the difference somewhere between these two numbers.
 
@@ -629,7 +628,7 @@ for variant, (low, high) in toy.PREDICTED_GAPS.items():
         gaps = toy.final_gaps(live, variant, wiring)
         row[f"found, ${wiring}$ decoded"] = ", ".join(number(gap, 3) for gap in gaps)
     rows.append(row)
-markdown_table(rows, "log s_q − log s_p at the end of the training, of each seed")
+markdown_table(rows, "log σ_q − log σ_p at the end of the training, of each seed")
 
 # %% [markdown]
 # And finding 3 at work in a trained network: measure the latent space in a thousandth of its unit. The decoder and
@@ -688,8 +687,8 @@ table_html(toy.wins(live, "kl_ll", "kl_qp"), caption=caption)
 # %% [markdown]
 # ### The longer recorded run
 #
-# Two minutes are short. The same experiment has been run longer, with more seeds and test sequences, and with a
-# floor under the standard deviations as a second arm: $s \ge$ {glue:text}`floor:.1f`, this book's default for video.
+# A few minutes of training are short. The same experiment has been run longer, with more seeds and test sequences, and with a
+# floor under the standard deviations as a second arm: $\sigma \ge$ {glue:text}`floor:.1f`, this book's default for video.
 # `python -m vrnn3d.study.toy --out results/toy/ball.json` repeats it.
 
 # %%
@@ -721,7 +720,7 @@ figure_html(pictures.scores(recorded), SCORES_ALT + alt)
 
 # %% [markdown]
 # Without the floor the widths shrink for as long as the training lasts. Where equation 13 then loses even by the
-# average, a likely cause is that the slope of the latent loss grows as $1/s^2$ and, with gradients clipped, outweighs
+# average, a likely cause is that the slope of the latent loss grows as $1/\sigma^2$ and, with gradients clipped, outweighs
 # the reconstruction; we have not isolated it. With the floor this cannot happen, and what remains is the effect of
 # the loss:
 
@@ -838,24 +837,24 @@ table_html(rows, caption=caption)
 #
 # Two changes, each with one reason.
 #
-# **A floor under the standard deviations**, $s = s_{min} + \mathrm{softplus}(\cdot)$ with $s_{min} =$
+# **A floor under the standard deviations**, $\sigma = \sigma_\mathrm{min} + \mathrm{softplus}(\cdot)$ with $\sigma_\mathrm{min} =$
 # {glue:text}`floor:.1f`. It fixes the unit of the latent space, which finding 3 showed to be free. Every loss of this page
-# is then bounded; for equation 13 the lowest value is $\log s_{min}$ per dimension. What it means for training: equation 13
+# is then bounded; for equation 13 the lowest value is $\log \sigma_\mathrm{min}$ per dimension. What it means for training: equation 13
 # now runs *into the floor*. The fraction of latent dimensions that lie there is therefore logged in every run of this
 # book, video models included. If it nears one, the latent has become a constant with a little fixed noise.
 #
-# **The balanced variant**, $a = b = 2$: equation 13 with $2\log s_p$ in place of $\log s_p$. It keeps what the
-# paper wanted (the doubled $\log s_q$, the threefold pull of the means, a prior wider than the posterior), it does
+# **The balanced variant**, $a = b = 2$: equation 13 with $2\log \sigma_p$ in place of $\log \sigma_p$. It keeps what the
+# paper wanted (the doubled $\log \sigma_q$, the threefold pull of the means, a prior wider than the posterior), it does
 # not depend on the unit of $z$, and its infimum is $\frac12 - \log 2$ per dimension. It is not an evidence bound;
 # $\mathrm{KL}(q\|p)$ with $z_q$ is, and is the reference. It needs the wiring $z_q$: under $z_p$ nothing makes
 # samples vary.
 
 # %%
-s_min = sp.Symbol("s_min", positive=True)
-at_the_floor = equation_13.subs(mu_p, mu_q).subs({s_p: s_min, s_q: s_min})
-check(at_the_floor, sp.log(s_min), "eq. 13 at the floor is log s_min")
+sigma_min = sp.Symbol("sigma_min", positive=True)
+at_the_floor = equation_13.subs(mu_p, mu_q).subs({sigma_p: sigma_min, sigma_q: sigma_min})
+check(at_the_floor, sp.log(sigma_min), "eq. 13 at the floor is log sigma_min")
 balanced = in_variances(losses.VARIANTS["kl_ll_balanced"]).subs({D: 0, V_p: 2 * V_q})
-check(balanced, half - sp.log(2), "the balanced loss at s_p^2 = 2 s_q^2 is 1/2 - log 2")
+check(balanced, half - sp.log(2), "the balanced loss at sigma_p^2 = 2 sigma_q^2 is 1/2 - log 2")
 
 # %% tags=["hide-input"]
 figure_html(
@@ -884,19 +883,19 @@ table_html(toy.wins(recorded, "kl_ll_balanced", "kl_ll", (0.0, SIGMA_MIN)), capt
 #
 # **1. A better likelihood?** Equation 10 scores only the prior's *mean* under the posterior. Replace it by the
 # expected likelihood of a draw, $-E_{z \sim p} \log q(z)$. Which $(a, b, c, w)$ does the sum with equation 9 have?
-# What is the best $s_q$ now? Is it bounded below?
+# What is the best $\sigma_q$ now? Is it bounded below?
 #
 # :::{admonition} Solution
 # :class: dropdown
 # $-E_p \log q = \mathrm{KL}(p\|q) + H(p)$, so the sum is $2\,\mathrm{KL}(p\|q) + H(p)$: up to a constant $a = 2$,
-# $b = 1$, $c = 2$, $w = 2$. The best $s_q^2$ is $(2 s_p^2 + 2\delta^2)/2 = s_p^2 + \delta^2$, the same as under KL: the
+# $b = 1$, $c = 2$, $w = 2$. The best $\sigma_q^2$ is $(2 \sigma_p^2 + 2\delta^2)/2 = \sigma_p^2 + \delta^2$, the same as under KL: the
 # posterior is no longer made narrower. But $a \ne b$ still, and now the entropy that is minimised is the prior's,
 # directly. It is not bounded.
 # :::
 
 # %% tags=["hide-cell"]
-expected_likelihood = -expect(log_normal(z, mu_q, s_q), mu_p, s_p)
-check(expected_likelihood, kl_pq + sp.log(s_p) + sp.log(2 * sp.pi * sp.E) / 2, "-E_p log q = KL(p || q) + H(p)")
+expected_likelihood = -expect(log_normal(z, mu_q, sigma_q), mu_p, sigma_p)
+check(expected_likelihood, kl_pq + sp.log(sigma_p) + sp.log(2 * sp.pi * sp.E) / 2, "-E_p log q = KL(p || q) + H(p)")
 form = L.subs({a: 2, b: 1, c: 2, w: 2}) + sp.log(2 * sp.pi) / 2
 check(kl_pq + expected_likelihood, form, "the sum has a, b, c, w = 2, 1, 2, 2")
 
@@ -908,14 +907,14 @@ check(kl_pq + expected_likelihood, form, "the sum has a, b, c, w = 2, 1, 2, 2")
 # :class: dropdown
 # The best ratio is $r^2 = b/c$, so $c = 2$. The infimum is then $-\log 1 + 1 - \frac12 = \frac12$; subtract
 # $\frac12$. What remains is
-# $2 \log (s_q / s_p) + s_p^2/s_q^2 - 1 + 3\delta^2 / (2 s_q^2) = 2\,\mathrm{KL}(p\|q) + \delta^2 / (2 s_q^2)$:
+# $2 \log (\sigma_q / \sigma_p) + \sigma_p^2/\sigma_q^2 - 1 + 3\delta^2 / (2 \sigma_q^2) = 2\,\mathrm{KL}(p\|q) + \delta^2 / (2 \sigma_q^2)$:
 # twice a KL divergence, with a slightly stronger pull of the means. There is no way to have the paper's wider prior
 # *and* a loss that is zero when the two agree.
 # :::
 
 # %% tags=["hide-cell"]
 two = L.subs({a: 2, b: 2, c: 2, w: 3})
-check(two - half, 2 * kl_pq + delta**2 / (2 * s_q**2), "the loss is 2 KL(p || q) + a pull of the means")
+check(two - half, 2 * kl_pq + delta**2 / (2 * sigma_q**2), "the loss is 2 KL(p || q) + a pull of the means")
 
 # %% [markdown]
 # **3. Cheat the metric.** The truth is $x \sim N(m, \sigma^2)$ and your samples are $N(m, k^2\sigma^2)$. Which $k$

@@ -93,7 +93,7 @@ print(f"{trained.sequences} sequences, {trained.updates} updates in {trained.sec
 
 # %% tags=["hide-input"]
 reconstruction = np.array(trained.curves["reconstruction"])
-first, last = reconstruction[0], float(reconstruction[-10:].mean())
+first, last = float(reconstruction[0]), float(reconstruction[-10:].mean())
 assert last < 0.7 * first, "the live training did not learn"
 glue("live_sequences", trained.sequences, display=False)
 glue("live_seconds", trained.seconds, display=False)
@@ -183,7 +183,7 @@ display(picture)
 # %% tags=["hide-input"]
 found = departures(get("vrnn3d_kl_ll", "half"))
 table = pd.DataFrame(
-    {"section": d.section, "the paper": d.paper, "here": d.here, "": d.kind, "why": d.why}
+    {"section": d.section, "the paper": d.paper, "here": d.here, "kind": d.kind, "why": d.why}
     for d in found
     if d.kind != "as the paper"
 )

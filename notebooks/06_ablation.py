@@ -14,94 +14,100 @@
 # # Does the LL term help?
 #
 # The paper's central claim is one step of its Table 3: the likelihood term lowers the MSE of the 3D VRNN, 10 → 10,
-# from {glue:text}`paper_kl:.1f` to {glue:text}`paper_kl_ll:.1f`. It rests on one training of each. This page asks the
-# same question of seven losses, of both wirings, and of several seeds, and then asks what the effect would be due to:
-# the term itself, its weight, or the noise that it takes away.
-
-# %% tags=["parameters"]
-profile = "smoke"
+# from {glue:text}`paper_kl:.1f` to {glue:text}`paper_kl_ll:.1f`. The table prints one number for each. This page asks the
+# same question of seven losses, of both wirings and of several seeds, and then asks what the effect is due to: the term
+# itself, its weight, or the noise that it takes away.
+#
+# :::{admonition} In short
+# :class: tip
+# - {glue:text}`ablation_scale`, {glue:text}`ablation_headline`.
+# - {glue:text}`ablation_best`
+# - Losses whose two log terms have different weights drive the standard deviations to their floor, as
+#   [the loss chapter](03_loss) derives.
+# - Which loss is best depends on the protocol and on the score.
+# :::
 
 # %% tags=["hide-input"]
 import numpy as np
 import pandas as pd
-from IPython.display import Markdown, display
+from IPython.display import HTML, Markdown, display
 from myst_nb import glue
 
 from vrnn3d import show
-from vrnn3d.study import ablation, compare, paper, queue, scales, verdicts
+from vrnn3d.study import ablation, compare, paper, queue, scales
 from vrnn3d.study.catalogue import EXPERIMENTS, WIRINGS
 from vrnn3d.study.figures import ablation as pictures
-from vrnn3d.study.figures import style, tables
 from vrnn3d.study.figures.loss import NAMES, WIRING_NAMES
+from vrnn3d.study.figures.style import figure_html, use_style
+from vrnn3d.study.figures.tables import table_html
 from vrnn3d.study.records import read_clips, read_records
 
-style.use_style()
+use_style()
 records = read_records()
 scale = ablation.largest_scale(records)
 found = ablation.runs(records, scale)
 cells = ablation.grid(found)
 assert cells, "no run of the loss grid is recorded: vrnn3d train --next half --record"
+one = found[cells[0].experiment][0]
 glue("paper_kl", paper.ROWS["vrnn3d_kl"].scores["10->10"].mse, display=False)
 glue("paper_kl_ll", paper.ROWS["vrnn3d_kl_ll"].scores["10->10"].mse, display=False)
+glue("ablation_headline", ablation.likelihood_term(found), display=False)
+glue("ablation_scale", f"At {scales.words(scale)}", display=False)
+glue("ablation_best", pictures.better_in_words(found), display=False)
 
 # %% tags=["hide-input"]
-one = found[cells[0].experiment][0]
-measured, settings, data = one.measured("test", "10->10"), one.config.train, one.config.data
-if scale in ("half", "small"):
-    text = (
-        f":::{{admonition}} Not at full size\n:class: warning\nNo full-size run of these losses has been recorded: "
-        f"that needs a GPU. "
-        f"What follows is the same code at {scales.words(scale)}: {data.size} x {data.size} pixels, {data.digits} digit(s) of "
-        f"{data.digit_size} pixels, a network of {one.parameters['total']:,} parameters, {settings.sequences:,} "
-        f"training sequences of "
-        f"{data.length} frames, L1 weight {one.config.loss.l1:g}. It compares losses with each other under equal "
-        f"conditions. Its MSE "
-        "does not stand beside the paper's.\n:::"
-    )
-else:
-    text = f"{scales.words(scale).capitalize()}: {settings.sequences:,} training sequences."
-display(Markdown(text))
 grid_runs = {r.name: r for name, runs in found.items() if EXPERIMENTS[name].group in ("losses", "sweeps") for r in runs}
 seeds = scales.seeds_text(r.seed for r in grid_runs.values())
 waiting = [run for run in queue.unfinished("full", records) if EXPERIMENTS[run.name].group in ("losses", "sweeps")]
-display(
-    Markdown(
-        f"{len(grid_runs)} runs, {seeds}; {measured.sequences} test sequences of held-out digits, {measured.samples} "
-        f"samples each; "
-        "$\\lambda_\\mathrm{latent}$ is 1 and the floor on both standard deviations 0.1 where nothing else is said. "
-        f"{one.provenance.machine.device}; commit {scales.commits(grid_runs.values())}. "
-        f"At full size {len(waiting)} runs of this page are still to be done."
-    )
+measured = one.measured("test", "10->10")
+text = (
+    f"{scales.conditions(one)} {len(grid_runs)} runs, {seeds}, on {one.provenance.machine.device}, commit "
+    f"{scales.commits(grid_runs.values())}. Measured on {measured.sequences} test sequences of held-out digits, "
+    f"{measured.samples} samples each. $\\lambda_\\mathrm{{latent}}$ is 1 and the floor under both standard deviations 0.1 "
+    f"where nothing else is said. Predictions of more than {scales.longest_trained(one)} frames go beyond what was trained."
 )
+head = ":::{admonition} What these runs are\n:class: warning\n"
+small = (
+    " These MSEs compare losses with each other; they do not stand beside the paper's." if scale in ("half", "small") else ""
+)
+display(Markdown(f"{head}{text}{small} At full size {len(waiting)} runs of this page are still to be done.\n:::"))
 
 # %% [markdown]
 # ## Every loss against KL
 #
-# The difference to a training with the KL divergence of equation 9 in the same wiring: of the same seed, which shares the order
-# of the data, the masks and the noise, and on the same test sequences. Left of the rule is better than KL.
+# The difference to a training with the KL divergence of equation 9 in the same wiring, on the same test sequences. Runs of
+# one seed share the order of the data, the masks and the noise, so they are paired. Left of the dashed line is better than
+# KL.
 
 # %% tags=["hide-input"]
-pictures.forest(cells)
+lowest, highest = pictures.ends(cells)
+figure_html(
+    pictures.forest(cells),
+    "Two panels, one per wiring: for each loss the MSE at 10 → 10 minus that of KL, a dot with both intervals and a dashed "
+    f"line at zero. Farthest left: {lowest}; farthest right: {highest}.",
+)
 
 # %% [markdown]
 # *Dot: mean over seeds. Ticks: single seeds. Thick: 95% over test sequences. Thin: Student's 95% over seeds; where it
-# runs out of the panel, seeds disagree too much to say.*
+# runs out of the panel, the seeds disagree too much to say.*
+#
+# One protocol is not enough. Here are all four; "better" and "worse" mean that both intervals of the paired difference leave
+# out zero, and everything else is undecided:
 
 # %% tags=["hide-input"]
 for wiring in WIRINGS:
-    apart = {word: [NAMES[v] for v in variants] for word, variants in ablation.told_apart(cells, wiring).items()}
-    better, worse = ("; ".join(apart.get(word, ())) or "none" for word in (compare.BETTER, compare.WORSE))
-    undecided = len(apart.get(compare.UNDECIDED, ()))
-    text = f"Where the network {WIRING_NAMES[wiring]}, better than KL beyond both intervals: **{better}**; worse: **{worse}**"
-    display(Markdown(f"{text}; undecided: the other {undecided}."))
-caption = "Every loss and wiring: mean over seeds ± standard deviation over seeds; MSE and SSIM are averages over samples"
-display(tables.table_html(pictures.score_table(cells, found), caption=caption))
+    caption = f"MSE of a frame where the network {WIRING_NAMES[wiring]}: mean ± standard deviation over seeds, against KL(p‖q)"
+    display(table_html(pictures.protocol_table(found, wiring), caption=caption))
+inside = table_html(pictures.score_table(cells, found), caption="The other scores at 10 → 10").data
+display(
+    HTML(f"<details><summary>The other scores at 10 → 10: best sample, mean frame, variance, CRPS</summary>{inside}</details>")
+)
 
 # %% [markdown]
 # ## Watch them predict
 #
-# The first three test sequences, of digits that no training saw, under four of the losses. One sample each, seed 0. The
-# network saw the first ten frames.
+# The first three test sequences, of digits that no training saw, under four of the losses, at the scale named above. One
+# sample each, seed 0. The network saw the first ten frames.
 
 # %% tags=["hide-input"]
 SHOWN = {
@@ -119,48 +125,50 @@ if clips:
     strip = {}
     for i in range(2):
         strip |= {f"truth {i}": truth[i]} | {f"{label}, {i}": c["sample"][i] for label, c in clips.items()}
-    display(show.strip(strip, context=context, every=2))
+    alt = (
+        "Two test sequences: the truth and one prediction under each loss, every second frame. All predictions blur with time."
+    )
+    display(figure_html(show.strip(strip, context=context, every=2), alt))
     given = {label: np.concatenate([truth[2][:context], c["sample"][2]]) for label, c in clips.items()}
     alt = (
         "One test sequence of moving digits: the truth and one prediction under each of the losses, side by side; "
         "after the ten frames given, every prediction moves on and blurs."
     )
     display(show.animation({"truth": truth[2]} | given, alt=alt, context=context, scale=4))
+    display(Markdown("*Test sequences 0 and 1 (stills, every second frame) and 2 (moving).*"))
 else:
     display(Markdown("*No pictures were kept.*"))
 
 # %% [markdown]
-# *Test sequences 0, 1 (strip, every second frame) and 2 (animation).*
-#
 # ## What the Gaussians do
 #
 # [The loss chapter](03_loss) derives that the printed loss rewards a small standard deviation without end, whatever the
-# data. In training this happens at once: the variants whose weights on the two log terms differ fall to the
-# floor and stay there; those that are bounded from below do not.
+# data. In training this happens early: the variants whose weights on the two log terms differ fall to the floor and stay
+# there; those that are bounded from below do not.
 
 # %% tags=["hide-input"]
-pictures.traces(found)
+floored = ablation.at_floor(found, cells)
+names = "; ".join(sorted({NAMES[cell.variant] for cell in floored})) or "none"
+figure_html(
+    pictures.traces(found),
+    "Eight panels against the training sequences seen, one column per wiring: log standard deviations of prior and posterior, "
+    f"fraction at the floor, KL(q‖p). The fraction at the floor ends above one half under {names} and stays lower elsewhere.",
+)
 
 # %% [markdown]
 # *One line per seed. The divergence in the last row is KL(q‖p) for every loss, whatever it was trained with: how many
 # nats the posterior knows that the prior does not.*
 
 # %% tags=["hide-input"]
-floored = ablation.at_floor(found, cells)
-names = "; ".join(sorted({NAMES[cell.variant] for cell in floored})) or "none"
 alike = [c for c in cells if c.wiring == "z_p" and c.variant in ("kl_pq", "kl_qp", "kl_ll_mean")]  # smallest at p = q
 nats = max(ablation.mean_end(found[c.experiment], "kl_per_frame") for c in alike)
-display(
-    Markdown(
-        f"At the end of training more than half of the latent dimensions lie at the floor in {len(floored)} of "
-        f"{len(cells)} cells: "
-        f"{names}. Where $z_p$ is decoded, the losses that are smallest at equal Gaussians end with posterior and "
-        f"prior at most "
-        f"{nats:.1g} nats a frame apart: nothing asks the posterior to know anything, as point 5 of the audit says. "
-        f"The balanced "
-        "loss keeps the distance that it is built to keep."
-    )
+text = (
+    f"At the end of training more than half of the latent dimensions lie at the floor in {len(floored)} of {len(cells)} "
+    f"cells: {names}. Where $z_p$ is decoded, the losses that are smallest at equal Gaussians end with posterior and prior at "
+    f"most {nats:.1g} nats a frame apart: nothing asks the posterior to know anything (finding 5 of "
+    "[the loss chapter](03_loss)). The balanced loss keeps the distance that it is built to keep."
 )
+display(Markdown(text))
 
 # %% [markdown]
 # ## Diversity against accuracy
@@ -171,54 +179,52 @@ display(
 # %% tags=["hide-input"]
 without = compare.seed_spread(found.get(ablation.NO_LATENT, []))
 silent = None if without is None else ("no latent", without.mean)
-pictures.pareto(cells, silent)
+figure_html(
+    pictures.pareto(cells, silent),
+    "Two scatter plots against the variance between samples on a logarithmic axis: the MSE averaged over samples, and the "
+    "CRPS; one point per loss and wiring, and in the first a dashed line for the network without a latent.",
+)
 
 # %% [markdown]
 # *Mean over seeds. Filled: the prior's sample is decoded in training, as the paper has it; hollow: the posterior's.*
 
 # %% tags=["hide-input"]
-pictures.ranks(cells)
+figure_html(
+    pictures.ranks(cells),
+    "Lines of ranks, one per loss and wiring, over four scores: average of samples, best sample, mean frame and CRPS. Many "
+    "lines cross.",
+)
 
 # %% [markdown]
-# *Which loss is best depends on the score. Rank 1 is best; a line that crosses many others changes its place with the
-# question.*
+# *Rank 1 is best. Ranks compare means over seeds, without their uncertainty; a line that crosses many others belongs to a
+# loss whose place depends on the score.*
 #
 # ## The term, its weight, or less noise?
 #
-# The paper gives no value for $\lambda_\mathrm{latent}$, and the printed loss has no minimum, so its weight decides
-# for how long it pulls at the network before it lies at the floor. The floor, in turn, decides how much noise is left
-# in what is decoded. If the printed loss helped through less noise, a higher floor would take the help away, and a
-# network without any latent would have it for nothing.
+# The paper gives no value for $\lambda_\mathrm{latent}$. A larger weight pulls the standard deviations down earlier, and the
+# floor decides how much noise is left in what is decoded. If the printed loss helped by taking noise away, a higher floor
+# would undo the help, and a network without any latent would have it for nothing.
 
 # %% tags=["hide-input"]
-pictures.sweeps(found, silent)
+figure_html(
+    pictures.sweeps(found, silent),
+    "Three panels of the MSE at 10 → 10 under KL and equation 13: against the weight of the latent loss in either wiring, and "
+    "against the floor, on logarithmic axes; a dashed line for the network without a latent.",
+)
 
 # %% [markdown]
-# *Dots: seeds. Lines: their means. Dashed rule: the same network without a latent.*
+# *Dots: seeds. Lines: their means. Dashed: the same network without a latent.*
 
 # %% tags=["hide-input"]
-lines = []
-for best in filter(None, (ablation.best_weights(found, wiring) for wiring in WIRINGS)):
-    lines.append(
-        f"- {WIRING_NAMES[best.wiring]}: with the weight that does best on the validation set for each ($\\lambda$ = "
-        f"{best.weight:g} for "
-        f"KL-LL, {best.reference_weight:g} for KL), KL-LL minus KL is {compare.describe(best.comparison)}: "
-        f"**{best.comparison.outcome}**."
-    )
-for name, label in (("loss_kl_pq_z_p", "KL"), ("loss_kl_ll_z_p", "KL-LL")):
-    c = compare.compare_runs(found.get(name, []), found.get(ablation.NO_LATENT, []))
-    if c is not None:
-        lines.append(f"- {label} minus no latent at all, $\\lambda$ = 1: {compare.describe(c)}: **{c.outcome}**.")
-floors = {floor: compare.seed_spread(runs).mean for floor, runs in ablation.sweep(found, "kl_ll", "z_p", "floor")}
-if len(floors) > 1:
-    lines.append("- KL-LL at floors " + ", ".join(f"{f:g}: {v:.2f}" for f, v in floors.items()) + " (MSE, mean over seeds).")
-display(Markdown("\n".join(lines) or "*Not run.*"))
+told = ablation.answers(found, WIRING_NAMES)
+display(Markdown("\n".join(f"- {sentence}" for sentence in told) or "*Not run.*"))
 
 # %% [markdown]
 # ## Table 3 at this scale
 #
-# The paper's ablation steps from a 2D ConvLSTM to a variational one, to a 3D one, to the new loss. Between its second
-# and third row two things change. Here the row that it lacks stands in between: the 3D network without a latent.
+# The paper's ablation steps from a 2D ConvLSTM to a variational one, to a 3D one, to the new loss. From its second to its
+# third row the kernels change and so does the size of the network (2.9M to 12.9M parameters). Here the row that it lacks
+# stands in between: the 3D network without a latent.
 
 # %% tags=["hide-input"]
 table = pd.DataFrame(
@@ -232,41 +238,51 @@ table = pd.DataFrame(
     for name, title in ablation.TABLE3.items()
     if name in found
 )
-caption = f"The rows of Table 3, {scales.words(scale)}: mean ± standard deviation over seeds"
-display(tables.table_html(table.set_index("model"), caption=caption))
+caption = f"The rows of Table 3, {scales.words(scale)}, held-out digits: mean ± standard deviation over seeds"
+display(table_html(table.set_index("model"), caption=caption))
 steps = ablation.steps(found)
 drawn = [pictures.Line(step.what, c, step.after) for step, c in steps if c is not None]
 if drawn:
-    display(pictures.differences({"": drawn}, "MSE of a frame, after minus before, 10 → 10"))
+    alt = "The change of the MSE with each step of the ablation: a dot with both intervals, and a dashed line at zero."
+    display(figure_html(pictures.differences({"": drawn}, "MSE of a frame, after minus before, 10 → 10"), alt))
 titles = ablation.TABLE3
 effects = [
-    f"- {s.what} ({titles[s.before]} to {titles[s.after]}) "
-    f"{ablation.effect_in_words(c)}{', ' + compare.describe(c) if c else ''}"
+    f"- {s.what} ({titles[s.before]} to {titles[s.after]}) {ablation.effect_in_words(c)}{', ' + compare.describe(c) if c else ''}"
     for s, c in steps
 ]
 display(Markdown("\n".join(effects)))
 
 # %% [markdown]
-# ## The verdicts
+# The verdicts on these claims, C3 and C4, stand on [the page of results](05_results); they weigh all four protocols.
 #
-# The same as on [the page of results](05_results), by the same rule, over all four protocols.
-
-# %% tags=["hide-input"]
-judged = {v.claim: v for v in verdicts.verdicts(records)}
-for claim in ("C3", "C4"):
-    v = judged[claim]
-    display(Markdown(f"**{claim}** ({v.scale or 'no runs'}), *{v.text}* **{v.outcome}**. {v.why}"))
-likelihood = next(c for step, c in steps if step.after == paper.OURS)
-headline = "the likelihood term was not run"
-if likelihood:
-    verb = {compare.BETTER: "lowers", compare.WORSE: "raises"}.get(likelihood.outcome, "changes, within what seeds change,")
-    headline = (
-        f"the likelihood term {verb} the squared error of a frame by {abs(likelihood.estimate):.1f}, from "
-        f"{likelihood.theirs:.1f} "
-        f"under KL ({len(likelihood.seeds)} seeds)"
-    )
-glue("ablation_headline", headline, display=False)
-glue("ablation_scale", f"At {scales.words(scale)}", display=False)
+# ## Exercises
+#
+# **1. Undecided.** A loss is better than KL in each of three seeds, and the table still calls it undecided. How can that be?
+# Would a hundred thousand test sequences change it?
+#
+# :::{admonition} Solution
+# :class: dropdown
+# Student's interval over three seeds is wide: with two degrees of freedom it reaches 4.3 standard errors to either side, and
+# it has to leave out zero as well. More test sequences narrow the other interval only. More seeds would help.
+# :::
+#
+# **2. Many comparisons.** Six losses, two wirings and four protocols make 48 comparisons with KL. How many would you expect
+# to be told apart by one 95% interval if all losses were equal? Why are there probably fewer here?
+#
+# :::{admonition} Solution
+# :class: dropdown
+# $48 \cdot 0.05 \approx 2.4$. Here both intervals have to leave out zero on the same side, which is rarer; and the
+# protocols share their runs, so the comparisons are not independent.
+# :::
+#
+# **3. Tuning.** Suppose that each loss is given the best of five weights by its error on the *test* set. Which side gains,
+# and why is the validation set used here?
+#
+# :::{admonition} Solution
+# :class: dropdown
+# Both errors come out too low, and that of the loss with more spread between its runs by more: the lowest of five noisy
+# numbers lies below their mean. Choosing on the validation set leaves the test error of the chosen weight unbiased.
+# :::
 
 # %% [markdown]
 # ## Run it
@@ -275,3 +291,9 @@ glue("ablation_scale", f"At {scales.words(scale)}", display=False)
 # vrnn3d train --next half --record    # at half scale, on a processor; start it twice to use two cores
 # vrnn3d train --next --record         # the full-size runs, on a GPU, in the queue's order
 # ```
+#
+# ## What to take away
+#
+# - Compare losses with each at its own best weight: a new term also changes the weight of what was there before.
+# - Say how many seeds there are, and give the uncertainty over seeds next to that over test sequences.
+# - Look at every protocol and at more than one score before calling a loss better.

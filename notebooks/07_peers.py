@@ -14,8 +14,9 @@
 # # The systems compared
 #
 # Table 1 of the paper has six rows. This page draws what is behind each of them, writes down its equations, says where
-# public code departs from its own paper, and counts parameters. Everything here is built from the papers' equations
-# and runs through one rollout, one training loop and one set of metrics.
+# public code departs from its own paper, and counts parameters at full size. All systems are built here from their papers'
+# equations and run through one rollout, one training loop and one set of metrics. Nothing is trained on this page; what they
+# score is on [the page of results](05_results).
 #
 # In the drawings blue is recurrent memory, violet a learned convolution, green an encoder or decoder, and orange a
 # latent variable or what else is new in a system; dashed lines exist in training only. $*$ is a convolution and
@@ -23,14 +24,11 @@
 #
 # :::{admonition} In short
 # :class: tip
-# - For four of the six systems the count of parameters reproduces the paper's number.
+# - For four of the six systems the count of parameters agrees with the paper's number.
 # - E3D-LSTM's public default has {glue:text}`peers_params_e3d_lstm` parameters where the paper prints 38.7M, three times as
-#   many. If weights and optimiser state were counted together, the claim of "fewer parameters" fails for that system.
+#   many. If that default is what was trained, the claim of "fewer parameters" fails for that system.
 # - Which Improved VRNN the paper used is not known; the one nearest to 62M in the public code is built here.
 # :::
-
-# %% tags=["parameters"]
-profile = "smoke"
 
 # %% tags=["hide-input"]
 import torch
@@ -65,8 +63,8 @@ titles = {name: paper.ROWS[row].title for name, row in ROWS.items()}
 # %% [markdown]
 # ## ConvLSTM
 #
-# The ConvLSTM of Shi et al. (2015) is an LSTM whose products are convolutions. We leave out the peephole terms of
-# their equations, as public code generally does.
+# The ConvLSTM {cite:p}`shi2015convolutional` is an LSTM whose products are convolutions. We leave out the peephole terms of
+# the original equations.
 #
 # $$
 # \begin{aligned}
@@ -85,7 +83,7 @@ picture("convlstm2d")
 # %% [markdown]
 # ## Variational ConvLSTM, 2D and 3D
 #
-# The VRNN of Chung et al. (2015) gives every step a latent variable, with a prior that depends on the past and a
+# The VRNN {cite:p}`chung2015recurrent` gives every step a latent variable, with a prior that depends on the past and a
 # posterior that has also seen the frames to be predicted:
 #
 # $$
@@ -113,17 +111,17 @@ picture("vrnn3d")
 # %% [markdown]
 # ## PredRNN++
 #
-# Wang et al. (2018) put two memories into a cell, one after the other. $C$ belongs to a layer and runs through time;
-# $M$ climbs through the layers and comes back to the first one a step later. $M$ is written after $C$ and from it,
+# {cite:t}`wang2018predrnnpp` put two memories into a cell, one after the other. $C$ belongs to a layer and runs through time;
+# $M$ climbs through the layers and returns to the first one a step later. $M$ is written after $C$ and from it,
 # which makes the path from one step to the next deeper:
 #
 # $$
 # \begin{aligned}
-# f, i, g &= \sigma, \sigma, \tanh\,(W_1 * [X_t, H^k_{t-1}, C^k_{t-1}]) &
+# f, i, g &= \sigma, \sigma, \tanh\,(W_1 * [X_t, H^k_{t-1}, C^k_{t-1}]) \\
 # C^k_t &= f \circ C^k_{t-1} + i \circ g \\
-# f', i', g' &= \sigma, \sigma, \tanh\,(W_2 * [X_t, C^k_t, M^{k-1}_t]) &
+# f', i', g' &= \sigma, \sigma, \tanh\,(W_2 * [X_t, C^k_t, M^{k-1}_t]) \\
 # M^k_t &= f' \circ \tanh(W_3 * M^{k-1}_t) + i' \circ g' \\
-# o &= \tanh(W_4 * [X_t, C^k_t, M^k_t]) &
+# o &= \tanh(W_4 * [X_t, C^k_t, M^k_t]) \\
 # H^k_t &= o \circ \tanh(W_5 * [C^k_t, M^k_t])
 # \end{aligned}
 # $$ (peers-causal)
@@ -145,7 +143,9 @@ picture("predrnnpp")
 picture("predrnnpp", 1)
 
 # %% [markdown]
-# **Where the public code departs:** its output gate also sees $H^k_{t-1}$, it adds 1 to both forget gates before the
+# **Where the public code departs**
+# ([`layers/CausalLSTMCell.py`](https://github.com/Yunbo426/predrnn-pp/blob/54aaea4c3720b43743440bfee68063074a51c616/layers/CausalLSTMCell.py),
+# commit 54aaea4): its output gate also sees $H^k_{t-1}$, it adds 1 to both forget gates before the
 # sigmoid, the candidate $g'$ does not see $M$, and it offers layer normalisation on every convolution. Frames are cut
 # into 4 × 4 patches first. Ours follows the code in these, because only so does the count come to 15.4M; layer
 # normalisation is an option, off by default.
@@ -153,7 +153,7 @@ picture("predrnnpp", 1)
 # %% [markdown]
 # ## E3D-LSTM
 #
-# Wang et al. (2019) make the convolutions 3D, over short clips, and replace the forget gate of $C$ by a look back at
+# {cite:t}`wang2019eidetic` make the convolutions 3D, over short clips, and replace the forget gate of $C$ by a look back at
 # all earlier memories of the layer:
 #
 # $$
@@ -171,19 +171,23 @@ picture("predrnnpp", 1)
 picture("e3d_lstm")
 
 # %% [markdown]
-# **Where the public code departs:** its cell computes a new $M$ and uses it, but hands the *old* one on, so that
+# **Where the public code departs**
+# ([`src/layers/rnn_cell.py`](https://github.com/google/e3d_lstm/blob/fc68c794dccec92ac91c608e7b8abe23f75c338c/src/layers/rnn_cell.py),
+# commit fc68c79): its cell computes a new $M$ and uses it, but returns the *old* one, so that
 # across layers and steps $M$ keeps the zeros it started with. $M$ passes through a convolution and a tanh before the
 # forget gate, as in PredRNN++. The output gate is squashed twice, $\sigma(\tanh(\cdot))$. The recall always looks
 # back to the very first step. 1 is added to $F'$ before its sigmoid, and the gates' convolutions of $X$, $H$ and $M$
-# are layer-normalised. All this as of the one snapshot of the code that we read.
+# are layer-normalised.
 #
-# Ours hands the new $M$ on and squashes $O$ once, as the paper has it (an author says in the code's issue 1 that the paper's
-# experiments did so too); in the rest it follows the public code.
+# Ours hands the new $M$ on and squashes $O$ once, as the paper has it; in the rest it follows the public code. A maintainer
+# calls the returned memory a bug of the published code that "did not exist in our original experiments"
+# ([issue 13](https://github.com/google/e3d_lstm/issues/13), also
+# [issue 1](https://github.com/google/e3d_lstm/issues/1), July 2020).
 
 # %% [markdown]
 # ## Improved VRNN
 #
-# Castrejón et al. (2019) give a VRNN latents at several resolutions. A frame is encoded into a pyramid; at three of
+# {cite:t}`castrejon2019improved` give a VRNN latents at several resolutions. A frame is encoded into a pyramid; at three of
 # its levels lives a latent $z^l$ whose prior and posterior are ConvLSTMs of their own; and a renderer with one
 # ConvLSTM per level turns the coarsest features and the latents into the next frame. With $c$ the context frames:
 #
@@ -202,7 +206,9 @@ picture("e3d_lstm")
 picture("improved_vrnn")
 
 # %% [markdown]
-# **Where the public code departs:** only the posterior gets $z_t^{<l}$, the prior does not; and the means and raw
+# **Where the public code departs**
+# ([`models/vrnn_hier.py`](https://github.com/facebookresearch/improved_vrnn/blob/1372187697fb7e9a2620b9cb57ce2e3f94f5241d/models/vrnn_hier.py),
+# commit 1372187): only the posterior gets $z_t^{<l}$, the prior does not; and the means and raw
 # deviations are group-normalised together.
 #
 # **Where ours departs:** the original reads all context frames and starts there. Here every model meets one step at a
@@ -219,10 +225,10 @@ picture("improved_vrnn")
 # %% tags=["hide-input"]
 printed = {titles[name]: paper.ROWS[row].parameters for name, row in ROWS.items()}
 counted = {titles[name]: {part: n for part, n in p.items() if part != "total"} for name, p in parts.items()}
-aside = {(titles[name], part) for name, model in models.items() for part in model.training_only}
+aside = {(titles[name], part) for name, model in models.items() for part in model.training_only}  # drawn paler
 figure_html(
     parameter_bars(counted, aside, printed),
-    "Bars of millions of parameters, one per system, divided into parts, each with the paper's number as a mark. "
+    "Bars of millions of parameters at full size, one per system, divided into parts, each with the paper's number as a mark. "
     "Bar and mark agree for the 2D ConvLSTMs, PredRNN++ and ours; E3D-LSTM's mark is three times as far out as "
     "its bar; Improved VRNN's bar is a little longer than its mark says.",
 )
@@ -270,12 +276,12 @@ glue("peers_e3d_ssim", f"{printed.ssim:.3f}", display=False)
 # **E3D-LSTM is not three times our size.** Its public default (four layers of 64 channels, kernels of 2 × 5 × 5)
 # counts {glue:text}`peers_params_e3d_lstm`. The paper prints 38.7M. Three times the count is
 # {glue:text}`peers_e3d_times_three`: it looks as if the weights and Adam's two moments, three numbers per parameter in
-# a checkpoint, had been counted together. That is an inference. If it holds, the two models have the same size and the
-# claim of "fewer parameters" fails for E3D-LSTM.
+# a checkpoint, had been counted together. That is an inference; we do not know what was counted.
 #
 # **Its row was probably not run again.** The 10 → 10 cell, SSIM {glue:text}`peers_e3d_ssim` and MSE
-# {glue:text}`peers_e3d_mse`, equals the numbers that E3D-LSTM's own paper published, to every digit. Others who re-ran
-# it report an MSE of 55 and of 77.
+# {glue:text}`peers_e3d_mse`, equals what {cite:t}`wang2019eidetic` published, to every digit. A user of the public code
+# reports 775 as the sum over ten frames, an MSE of 77.5
+# ([issue 6](https://github.com/google/e3d_lstm/issues/6), December 2019); that code has the memory's bug.
 #
 # **Which Improved VRNN has 62M is unknown.** The paper says "the smallest variant". The public hierarchical model with
 # 32 hidden channels and 5 context frames, ours, counts {glue:text}`peers_params_improved_vrnn`; the nearest other
@@ -283,8 +289,8 @@ glue("peers_e3d_ssim", f"{printed.ssim:.3f}", display=False)
 # {glue:text}`peers_improved_context_10`. Of our count {glue:text}`peers_dead_improved` do nothing at 64 × 64: the
 # coarsest ConvLSTMs work on 1 × 1 maps, where eight of the nine taps of a 3 × 3 kernel only meet padding.
 #
-# A count alone identifies no network; many would give 12.9M. Ours is the reading that fits every sentence of the
-# paper.
+# A count alone identifies no network; many would give 12.9M. Ours is the reading that fits most of the paper's sentences;
+# [the model chapter](02_model) names the one that it does not fit.
 #
 # ## What to take away
 #

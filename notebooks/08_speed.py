@@ -15,29 +15,25 @@
 #
 # The study needs many trainings, so a training has to be cheap. This page shows what one costs, what each step towards the
 # fast form gave, and how far that is from what the machine could do. All numbers come from committed records of
-# `vrnn3d bench`, which measures the plain and the fast form of every model in one run.
+# `vrnn3d bench`, which measures the plain and the fast form of every model at full size in one run.
 #
 # :::{admonition} In short
 # :class: tip
-# - In the recorded run on a processor the fast form of our 3D VRNN is {glue:text}`speed_plain_over_fast:.2f` times as fast
-#   as the plain form, with the same results. Nearly all of it comes from depth folding.
-# - The plain form of an E3D-LSTM with as many parameters takes {glue:text}`speed_e3d_plain:.2f` times as long as our fast
-#   form, its own fast form {glue:text}`speed_e3d_fast:.2f` times.
-# - A training step reaches {glue:text}`speed_share:.0f`% of the rate of a matrix product on the same machine.
+# - On {glue:text}`speed_device` a training step of our 3D VRNN is {glue:text}`speed_plain_over_fast:.2f` times as fast in the
+#   fast form as in the plain one, with the same results up to rounding. Nearly all of it comes from depth folding.
+# - Fast form against fast form, an E3D-LSTM with as many parameters takes {glue:text}`speed_e3d_fast:.2f` times as long as
+#   ours. (Its plain form against our fast one: {glue:text}`speed_e3d_plain:.2f` times.)
+# - Our training step reaches {glue:text}`speed_share:.0f`% of the rate of a matrix product on the same machine.
 # :::
 
-# %% tags=["parameters"]
-profile = "smoke"
-
 # %% tags=["hide-input"]
-import pandas as pd
 from IPython.display import Markdown, display
 from myst_nb import glue
 
-from vrnn3d.study import paper
+from vrnn3d.study import cost, paper
 from vrnn3d.study.bench import record, report
 from vrnn3d.study.bench.jobs import FAST, PLAIN
-from vrnn3d.study.figures import speed, style, tables
+from vrnn3d.study.figures import costs, speed, style, tables
 from vrnn3d.study.figures.style import figure_html
 
 style.use_style()
@@ -67,6 +63,7 @@ glue("speed_plain_over_fast", ours[PLAIN].seconds / ours[FAST].seconds, display=
 glue("speed_e3d_plain", e3d[PLAIN].seconds / ours[FAST].seconds, display=False)
 glue("speed_e3d_fast", e3d[FAST].seconds / ours[FAST].seconds, display=False)
 glue("speed_share", 100 * ours[FAST].share_of_matrix_product, display=False)
+glue("speed_device", f"{cpu.device}, {cpu.settings.threads} threads, batch {cpu.settings.batch},", display=False)
 
 # %% [markdown]
 # ## The table
@@ -112,14 +109,14 @@ outside = (
 )
 display(
     Markdown(
-        f"In the same run the fast form was\n\n{said}\n\nIts peak memory was {memory:.2f} of the plain form's."
+        f"In the same run the fast form of the 3D VRNN was\n\n{said}\n\nIts peak memory was {memory:.2f} of the plain form's."
         + outside * bool(report.outside_models([cpu]))
     )
 )
 
 # %% [markdown]
-# On a processor the gain is the folding. Batching over time and hoisting save launches, which cost little here; the 2D
-# models have no depth to fold, and stay about where they were.
+# On a processor the gain comes from folding. Batching over time and hoisting the input half of the gates out of the
+# recurrence save kernel launches, which cost little here; the 2D models have no depth to fold, and stay about where they were.
 #
 # ## How far from the machine's limit
 #
@@ -191,43 +188,18 @@ if not large:
 # %% [markdown]
 # ## What the whole study costs
 #
-# The full-size runs of the queue (`vrnn3d list`), training alone; the rows that only copy a frame are left out. Hours
-# are sequences divided by the measured sequences per second of the model's best row above. Where a run has other
-# windows or larger frames than that row, they are multiplied by the ratio of the counted useful operations; where there
-# is a record at 128 x 128 of the same machine, it is what a run at that size goes by.
+# [](../reproduce) has two tables of it, the hours of each part of the full queue and the minutes of each command, training
+# alone. They are computed from the rates above (`vrnn3d.study.cost`): hours are sequences divided by the measured sequences
+# per second of the model's best row. Where a run has other windows or larger frames than that row, they are multiplied by the
+# ratio of the counted useful operations; where there is a record at 128 x 128 of the same machine, it is what a run at that
+# size goes by. More than one device is counted as if that many were that many times as fast, which nobody has measured here.
+# The column of the target knows our runs only, since there is none for the other models.
 
-# %% tags=["hide-input"]
-from vrnn3d.study import cost
-from vrnn3d.study.bench.record import read_all
-
-devices = cost.devices(read_all().values())
-target_column = f"TARGET, not measured: hours at {cost.TARGET:,} a second"
-table = pd.DataFrame(
-    {"runs of": c.part, "model": c.whose, "runs": c.runs, "sequences (millions)": c.sequences / 1e6}
-    | {f"hours, {device}": cost.amount(hours) for device, hours in c.hours.items()}
-    | {target_column: cost.amount(c.at_target, "")}
-    for c in cost.study_costs(devices)
-)
+# %% tags=["remove-cell"]
+devices = cost.devices(everything.values())
 caption = "The full queue: training on one device, from the measured rates"
-study_costs = tables.table_html(table.set_index("runs of"), caption=caption, decimals=2)
-glue("study_costs", study_costs, display=False)
-study_costs
-
-# %% [markdown]
-# By command, in minutes. More than one device is counted as if that many were that many times as fast, which nobody has
-# measured here. The column of the target knows our runs only, since there is none for the other models.
-
-# %% tags=["hide-input"]
-target_column = f"TARGET, not measured: minutes, our runs at {cost.TARGET:,} a second"
-table = pd.DataFrame(
-    {"command": c.command.command, "what": c.command.what}
-    | {f"minutes, {device}": cost.amount(minutes) for device, minutes in c.minutes.items()}
-    | {target_column: cost.amount(c.ours_at_target)}
-    for c in cost.command_costs(devices)
-)
-study_commands = tables.table_html(table.set_index("command"), caption="Training time by command")
-glue("study_commands", study_commands, display=False)
-study_commands
+glue("study_costs", tables.table_html(costs.study_table(devices), caption=caption, decimals=2), display=False)
+glue("study_commands", tables.table_html(costs.command_table(devices), caption="Training time by command"), display=False)
 
 # %% [markdown]
 # Evaluation comes on top: 50 samples of each of 1,000 test sequences, four protocols and two digit pools (see the last

@@ -267,11 +267,18 @@ def test_nothing_that_is_made_is_tracked():
 def test_licence_and_citation():
     text = (ROOT / "LICENSE").read_text()
     assert text.startswith("MIT License") and "WITHOUT WARRANTY OF ANY KIND" in text
-    assert project()["license"] == "MIT"
+    assert project()["license"] == "MIT AND CC-BY-SA-3.0", "the code, and the excerpt of MNIST"
+    assert "mnist-1000.npz" in text and "CC BY-SA 3.0" in text
+    assert {path for pattern in project()["license-files"] for path in ROOT.glob(pattern)} == {
+        ROOT / "LICENSE",
+        ROOT / "vrnn3d" / "data" / "excerpt" / "ATTRIBUTION.md",
+    }
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert {"cff-version", "message", "title", "authors"} <= citation.keys()
     assert citation["license"] == "MIT"
     assert str(citation["version"]) == project_version()
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    assert citation.get("repository-code", "") == config["sphinx"]["config"]["repository"], "one address"
 
 
 def test_the_excerpt_is_packaged_with_its_licence():

@@ -8,6 +8,7 @@ not done again. ``python -m vrnn3d.book`` does what ``make book`` does. In a Pyt
 from __future__ import annotations
 
 import argparse
+import ast
 import hashlib
 import importlib.util
 import json
@@ -149,7 +150,15 @@ def _last_of_each_line(text: str) -> str:
     return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
 
 
-def _tidied(notebook, key: str, root: Path):
+def declared(notebook) -> set[str]:
+    """The names that a notebook's cell tagged "parameters" gives values to."""
+    cells = [cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    lines = [line for source in cells for line in ast.parse(source).body]
+    assigned = [target for line in lines if isinstance(line, ast.Assign) for target in line.targets]
+    return {target.id for target in assigned if isinstance(target, ast.Name)}
+
+
+def _tidied(notebook, key: str, parameters: dict, root: Path):
     """An executed notebook without paths of this machine and times; parameter cells hidden."""
     home = str(Path.home())
 
@@ -158,7 +167,7 @@ def _tidied(notebook, key: str, root: Path):
         return text.replace(home + os.sep, f"~{os.sep}") if len(home) > 1 else text
 
     notebook.metadata.pop("papermill", None)
-    notebook.metadata["vrnn3d"] = {"key": key}
+    notebook.metadata["vrnn3d"] = {"key": key, "parameters": parameters}
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number}"
         for entry in ("papermill", "execution"):
@@ -185,15 +194,17 @@ def _run_one(source: Path, target: Path, parameters: dict, key: str, root: Path)
     folder = temporary_folder(target)
     temporary = folder / target.name
     try:
+        script = jupytext.read(source)
+        given = {name: value for name, value in parameters.items() if name in declared(script)}
         notebook = papermill.execute_notebook(
-            jupytext.read(source),
+            script,
             str(temporary),
-            parameters=parameters,
+            parameters=given,
             kernel_name="python3",
             progress_bar=False,
             cwd=str(root),
         )
-        nbformat.write(_tidied(notebook, key, root), temporary)
+        nbformat.write(_tidied(notebook, key, given, root), temporary)
         os.replace(temporary, target)
     except PapermillExecutionError as error:
         cell = "\n".join(f"    {line}" for line in error.source.strip().splitlines())
@@ -269,7 +280,7 @@ def execute(
         sources: the scripts. Each becomes ``out / <name>.ipynb``, which appears whole or not at all.
         root: the repository; kernels start there.
         out: default ``book/executed``.
-        parameters: values for the cell tagged "parameters".
+        parameters: values for the cells tagged "parameters"; a notebook is given those that it declares.
         data: says which data there are; another value makes every executed notebook out of date.
         jobs: notebooks at a time.
         force: execute also what is up to date.
@@ -351,7 +362,8 @@ def build(root: Path = ROOT, force: bool = False) -> bool:
     """
     stamp, pages = root / "_build" / "stamp", root / "_build" / "html"
     # The API reference is made from the package's docstrings.
-    files = [*_files(root / "book", root / "vrnn3d", root / "weights"), root / "_config.yml", root / "_toc.yml"]
+    named = [root / name for name in ("_config.yml", "_toc.yml", "CITATION.cff", "pyproject.toml")]
+    files = [*_files(root / "book", root / "vrnn3d", root / "weights"), *filter(Path.exists, named)]
     now = digest(files, root, *versions())
     if not force and stamp.exists() and stamp.read_text() == now and (pages / "index.html").exists():
         return False
@@ -390,7 +402,7 @@ def build(root: Path = ROOT, force: bool = False) -> bool:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("--profile", default="smoke", help="how much the notebooks train")
+    parser.add_argument("--profile", default="smoke", help="at which profile the training chapter trains its live model")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="notebooks at a time")
     parser.add_argument("--force", action="store_true", help="execute and build also what has not changed")
     parser.add_argument("--only", action="append", default=[], metavar="NAME",
@@ -421,11 +433,19 @@ def _data() -> str:
     return "\n".join(found)
 
 
+def _check_profile(profile: str) -> None:
+    """``ValueError`` for a profile that the live training of the book does not know, before anything is executed."""
+    from vrnn3d.study import profiles
+
+    profiles.get("live", profile)
+
+
 def _make(args: argparse.Namespace, root: Path) -> None:
     started = time.monotonic()
     if args.jobs < 1:
         raise BookError(f"--jobs is {args.jobs}, and must be at least 1")
     sources = _chosen(root, args.only)
+    _check_profile(args.profile)
     check_writable(root / "book" / "executed")
     check_writable(root / "_build")
     data = _data()

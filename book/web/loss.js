@@ -211,7 +211,7 @@ function vrnn3dLossPage(root, data) {
     const excess = (who) => 1 - state.floor / pair[`s${who}`];
     const slopes = { both: [delta, p * excess("p"), q * excess("q")], p: [delta, p * excess("p")], q: [delta, q * excess("q")] }[state.moves];
     const still = slopes.every((v) => Math.abs(v) < 2e-3);
-    const where = `loss ${number(value, 3)}, s<sub>p</sub> ${width(pair.sp)}, s<sub>q</sub> ${width(pair.sq)}`;
+    const where = `loss ${number(value, 3)}, σ<sub>p</sub> ${width(pair.sp)}, σ<sub>q</sub> ${width(pair.sq)}`;
     if (!time) return [`${label}: ${where}.`, false];
     if (thin) return [`${label}, time ${time.toFixed(1)}: ${where}. Both go on shrinking and the loss goes on falling, without end.`, true];
     const most = Math.max(...(state.moves === "both" ? ["sp", "sq"] : [`s${state.moves}`]).map((key) => pair[key]));

@@ -327,14 +327,15 @@ def test_another_jupyter_book_is_told(root, monkeypatch):
 
 def test_the_reference_lists_every_module():
     """The commands apart, which explain themselves with --help; packages that hold modules only may be listed."""
-    listed = set(re.findall(r"automodule:: (\S+)", (book.ROOT / "book" / "api.md").read_text(encoding="utf-8")))
+    texts = [(book.ROOT / "book" / name).read_text(encoding="utf-8") for name in ("api.md", "api_study.md")]
+    listed = {name for text in texts for name in re.findall(r"automodule:: (\S+)", text)}
     modules = {}
     for path in (book.ROOT / "vrnn3d").rglob("*.py"):
         parts = path.relative_to(book.ROOT).with_suffix("").parts
         if parts[1] not in ("__init__", "__main__", "cli"):
             modules[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = has_something_public(path)
-    assert sorted(name for name, public in modules.items() if public and name not in listed) == [], "book/api.md lacks these"
-    assert sorted(listed - set(modules)) == [], "book/api.md names what is not there"
+    assert sorted(name for name, public in modules.items() if public and name not in listed) == [], "the API pages lack these"
+    assert sorted(listed - set(modules)) == [], "the API pages name what is not there"
 
 
 def test_citations_have_references():

@@ -53,8 +53,10 @@ def test_the_grid_compares_with_kl_in_the_same_wiring():
     scores = cells["loss_kl_ll_z_p"].scores
     assert scores["best sample"].mean == pytest.approx(scores["average of samples"].mean - 1)
     assert scores["CRPS"].mean == pytest.approx(scores["average of samples"].mean / 2)
-    assert ablation.told_apart(cells.values(), "z_p") == {"better": ["kl_ll"]}
-    assert ablation.told_apart(cells.values(), "z_q") == {}
+    found = ablation.runs(runs, "ablation")
+    compared = ablation.against_reference(found, "z_p")
+    assert ablation.told_apart(compared) == {"better": {"kl_ll": ["5->10", "5->15", "10->10", "10->20"]}}
+    assert ablation.told_apart(ablation.against_reference(found, "z_q")) == {}
 
 
 def test_which_losses_end_at_the_floor():
@@ -129,9 +131,9 @@ def test_pictures_show_every_run():
     table = pictures.score_table(cells, found)
     assert len(table) == 14 and not (table == "not run").any(axis=None)
     first = found[cells[0].experiment]
-    assert table["% of black 10 → 10"].iloc[0] == "", "these records hold no error of a black frame"
+    assert table["% of black"].iloc[0] == "", "these records hold no error of a black frame"
     mean = sum(r.score("test", "10->10") for r in first) / 3
-    assert table["MSE 10 → 10"].iloc[0].startswith(f"{mean:.2f} ±")
+    assert pictures.protocol_table(found, cells[0].wiring)["10 → 10"].iloc[0].startswith(f"{mean:.2f} ±")
 
 
 def test_a_difference_without_test_interval_is_drawn_too():
@@ -139,3 +141,36 @@ def test_a_difference_without_test_interval_is_drawn_too():
     lines = [pictures.Line("CRPS", compare_runs(found["loss_kl_ll_z_p"], found["loss_kl_pq_z_p"], metric="crps"), "kl_ll")]
     (axes,) = pictures.differences({"": lines}, "CRPS").axes
     assert len(axes.lines) == 4  # zero, interval over seeds, seeds, estimate
+
+
+def test_the_likelihood_term_in_words():
+    assert ablation.likelihood_term({}) == "the likelihood term was not run beside KL"
+    runs = [*three("loss_kl_pq_z_p", [5.0] * 3), *three("loss_kl_ll_z_p", [7.0] * 3)]
+    told = ablation.likelihood_term(ablation.runs(runs, "ablation"))
+    assert told.startswith("at weight 1 the likelihood term raises the squared error of a frame, 10 → 10, by 2.0 (from")
+    assert "best weight" not in told
+    for beta in SWEPT_BETAS:
+        # The best of KL-LL is as good as that of KL: the difference at weight 1 was one of weights.
+        runs += three(f"sweep_kl_pq_z_p_beta{beta:g}", [5.0] * 3, validation=30.0)
+        runs += three(f"sweep_kl_ll_z_p_beta{beta:g}", [5.0] * 3, validation=10.0)
+    told = ablation.likelihood_term(ablation.runs(runs, "ablation"))
+    assert "with each loss at its own best weight the difference is" in told and told.endswith("undecided")
+
+
+def test_answers_name_what_was_run():
+    runs = [*three("loss_kl_pq_z_p", [5.0] * 3), *three("convlstm3d", [8.0] * 3)]
+    (told,) = ablation.answers(ablation.runs(runs, "ablation"), {})
+    assert told.startswith("KL at weight 1 minus no latent at all is \N{MINUS SIGN}3") and told.endswith("**better**.")
+    assert ablation.answers({}, {}) == []
+
+
+def test_tables_and_words_of_all_protocols():
+    runs = [*three("loss_kl_pq_z_q", [5.0] * 3), *three("loss_kl_ll_balanced_z_q", [4.0] * 3)]
+    found = ablation.runs(runs, "ablation")
+    table = pictures.protocol_table(found, "z_q")
+    assert list(table.columns) == ["5 → 10", "5 → 15", "10 → 10", "10 → 20"]
+    assert table.loc["balanced", "5 → 15"].endswith(", better") and "," not in table.iloc[0, 0]
+    told = pictures.better_in_words(found)
+    assert "balanced at 5 → 10, 5 → 15, 10 → 10, 10 → 20" in told and "told apart from KL as better: none" in told
+    assert pictures.ends(ablation.grid(found)) == ("balanced (z_q)", "balanced (z_q)")
+    assert pictures.ends([]) == ("none", "none")

@@ -195,3 +195,14 @@ def test_systems_are_ranked_with_what_they_cost():
     assert list(table.index) == [first.title, second.title]
     assert table.loc[second.title, "MSE"] == second.mse.text() and "±" in table.loc[second.title, "% of black"]
     assert (table.loc[first.title, "TFLOP"], table.loc[second.title, "TFLOP"]) == ("1,200", "")
+
+
+def test_a_reduced_scale_stands_beside_the_paper_in_percent_of_black():
+    runs = seeds("vrnn3d_kl", [40.0, 42.0], profile="half", black=200.0)
+    table = compare.scaled_table(runs, ("vrnn3d_kl", "convlstm3d", "vrnn2d"), "half")
+    ours, printed = table["10 → 10", "ours, %"], table["10 → 10", "paper, %"]
+    (spread,) = [compare.black_spread(runs, "10->10")]
+    assert list(ours) == [spread.text(1), "not run", "not run"]
+    assert list(printed) == ["24", "", "35"], "41.8 and 60.7 of 172.5; the row between is not the paper's"
+    mse = compare.mse_table(runs, ("vrnn3d_kl", "vrnn2d"), "half")
+    assert list(mse["seeds"]) == [2, 0] and mse["5 → 10"].iloc[1] == "not run" and "±" in mse["5 → 10"].iloc[0]

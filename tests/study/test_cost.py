@@ -14,6 +14,7 @@ from vrnn3d.study.bench.jobs import BenchSettings, Job
 from vrnn3d.study.bench.record import Bench, Row
 from vrnn3d.study.catalogue import EXPERIMENTS
 from vrnn3d.study.cost import Command, Device, Shape, rate
+from vrnn3d.study.figures import costs
 
 
 @pytest.fixture
@@ -118,3 +119,15 @@ def test_amounts_in_print():
 def test_what_a_shape_is_made_of():
     other = override(EXPERIMENTS["convlstm3d"], {"data.size": 32, "data.digit_size": 14, "model.window": 4})
     assert cost.shape_of(other) == Shape("vrnn3d", 4, 2, 32, 20, 0)
+
+
+def test_tables_have_a_column_for_every_device(quick_counts):
+    device = Device("x", (rate("vrnn3d", 64, 20, 100.0),))
+    table = costs.study_table([device])
+    assert list(table.columns[:3]) == ["model", "runs", "sequences (millions)"] and "hours, x" in table.columns
+    assert len(table) == len(cost.study_costs([device]))
+    everything = table[(table.index == "all") & (table["model"] == "all")]
+    assert everything["hours, x"].item() == "not measured", "the other systems have no rate on this device"
+    commands = costs.command_table([device])
+    assert list(commands.index) == [command.command for command in cost.COMMANDS]
+    assert commands["minutes, x"].iloc[0] == "100" and commands.iloc[0, -1] == "10.0"

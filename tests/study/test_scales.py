@@ -73,3 +73,14 @@ def test_titles():
     assert scales.title_of("vrnn3d_kl") == "Variational 3D ConvLSTM", "as in the paper"
     assert scales.title_of("kth_vrnn3d_kl_ll") == "3D VRNN, KL-LL" and scales.title_of("beyond").startswith("3D VRNN, beyond")
     assert scales.title_of("unknown") == "unknown"
+
+
+def test_conditions_of_a_run_in_a_sentence():
+    told = scales.conditions(record("vrnn3d_kl_ll", profile="half", parameters=310_000))
+    assert told == (
+        "Half scale: frames of 32 × 32 pixels, 2 digits of 14 pixels; trained on 100,000 sequences of 20 frames with contexts"
+        " of 5 and 10; a network of 310,000 parameters."
+    )
+    people = scales.conditions(record("kth_vrnn3d_kl", profile="half"))
+    assert "64 × 64 pixels; trained on 20,000 sequences" in people and "digit" not in people
+    assert scales.longest_trained(record("vrnn3d_kl_ll", profile="half")) == 15

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from vrnn3d.layers.gaussian import SIGMA_MIN
+from vrnn3d.study import paper
 from vrnn3d.study.catalogue import LATENT_LOSSES, SWEPT_BETAS, SWEPT_FLOORS, SWEPT_LOSSES, WIRINGS, names
-from vrnn3d.study.compare import BETTER, WORSE, Comparison, Spread, compare_runs, end_of, seed_spread
+from vrnn3d.study.compare import BETTER, WORSE, Comparison, Spread, compare_runs, describe, end_of, seed_spread, signed
 from vrnn3d.study.records import Record
 from vrnn3d.study.scales import SCALES, runs_at
 
@@ -118,12 +119,24 @@ def _cell(found: Runs, variant: str, wiring: str, pool: str) -> Cell:
     )
 
 
-def told_apart(cells: Iterable[Cell], wiring: str) -> dict[str, list[str]]:
-    """{"better": variants, "worse": variants, "undecided": variants} against the reference in one wiring."""
-    found: dict[str, list[str]] = {}
-    for cell in cells:
-        if cell.wiring == wiring and cell.against_reference is not None:
-            found.setdefault(cell.against_reference.outcome, []).append(cell.variant)
+def against_reference(found: Runs, wiring: str, pool: str = "test") -> dict[str, dict[str, Comparison]]:
+    """{variant: {protocol: MSE compared with ``REFERENCE`` in the same wiring}} of what was run, all four protocols."""
+    reference = found.get(loss_name(REFERENCE, wiring), [])
+    compared = {}
+    for variant in LATENT_LOSSES:
+        runs_of_it = found.get(loss_name(variant, wiring), [])
+        each = {p: compare_runs(runs_of_it, reference, p, pool=pool) for p in paper.PROTOCOLS}
+        if variant != REFERENCE and (known := {p: c for p, c in each.items() if c is not None}):
+            compared[variant] = known
+    return compared
+
+
+def told_apart(compared: Mapping[str, Mapping[str, Comparison]]) -> dict[str, dict[str, list[str]]]:
+    """{"better": {variant: protocols}, "worse": ..., "undecided": ...} of what :func:`against_reference` found."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for variant, by_protocol in compared.items():
+        for protocol, comparison in by_protocol.items():
+            found.setdefault(comparison.outcome, {}).setdefault(variant, []).append(protocol)
     return found
 
 
@@ -191,3 +204,43 @@ def effect_in_words(comparison: Comparison | None) -> str:
         return "was not run"
     words = {BETTER: "lowers the error", WORSE: "raises the error"}
     return words.get(comparison.outcome, "makes no difference that these runs can tell")
+
+
+# --- in words ---------------------------------------------------------------------------------------------------------
+
+
+def likelihood_term(found: Runs) -> str:
+    """What the likelihood term does to the MSE, 10 -> 10, where z_p is decoded: at weight 1, and at each loss's best."""
+    at_one = compare_runs(found.get(loss_name("kl_ll", "z_p"), []), found.get(loss_name(REFERENCE, "z_p"), []))
+    if at_one is None:
+        return "the likelihood term was not run beside KL"
+    verb = {BETTER: "lowers", WORSE: "raises"}.get(at_one.outcome, "changes, within what seeds change,")
+    text = (
+        f"at weight 1 the likelihood term {verb} the squared error of a frame, {paper.arrow('10->10')}, by"
+        f" {abs(at_one.estimate):.1f} (from {at_one.theirs:.1f}, {len(at_one.seeds)} seeds)"
+    )
+    best = best_weights(found, "z_p")
+    if best is None:
+        return text
+    difference = signed(best.comparison.estimate)
+    return f"{text}; with each loss at its own best weight the difference is {difference}, {best.comparison.outcome}"
+
+
+def answers(found: Runs, wiring_names: Mapping[str, str]) -> list[str]:
+    """Is it the term, its weight, or the noise? One sentence for each comparison that was run, MSE at 10 -> 10."""
+    told = []
+    for best in filter(None, (best_weights(found, wiring) for wiring in WIRINGS)):
+        told.append(
+            f"Where the network {wiring_names[best.wiring]}, each loss with the weight that is best for it on the validation"
+            f" set ({best.weight:g} for KL-LL, {best.reference_weight:g} for KL): KL-LL minus KL is"
+            f" {describe(best.comparison)}, **{best.comparison.outcome}**."
+        )
+    for variant, label in ((REFERENCE, "KL"), ("kl_ll", "KL-LL")):
+        comparison = compare_runs(found.get(loss_name(variant, "z_p"), []), found.get(NO_LATENT, []))
+        if comparison is not None:
+            told.append(f"{label} at weight 1 minus no latent at all is {describe(comparison)}, **{comparison.outcome}**.")
+    floors = {f: spread for f, runs_of_it in sweep(found, "kl_ll", "z_p", "floor") if (spread := seed_spread(runs_of_it))}
+    if len(floors) > 1:
+        values = ", ".join(f"{spread.mean:.2f} at {floor:g}" for floor, spread in floors.items())
+        told.append(f"KL-LL with other floors on the standard deviations, mean over seeds: {values}.")
+    return told

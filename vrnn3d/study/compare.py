@@ -446,10 +446,10 @@ def system_table(rows: Sequence[System]) -> pandas.DataFrame:
 
 
 def scaled_table(records: Iterable[Record], experiments: Sequence[str], profile: str, pool: str = "test") -> pandas.DataFrame:
-    """Table 1 of the paper at a reduced scale: MSE, and in percent of a black frame ours beside the paper's.
+    """Table 1 of the paper at a reduced scale: the MSE in percent of a black frame, ours beside the paper's.
 
-    Rows are systems in the given order; columns have two levels: protocol, and "MSE", "% of black", "the paper's %". Scores
-    over several seeds are text, with ± their standard deviation. What was not run says so.
+    Rows are systems in the given order; columns have two levels: protocol, and "ours, %" and "paper, %". Scores over several
+    seeds are text, with ± their standard deviation. What was not run says so.
     """
     import pandas
 
@@ -458,14 +458,24 @@ def scaled_table(records: Iterable[Record], experiments: Sequence[str], profile:
         runs = runs_at(records, name, profile)
         row: dict[tuple[str, str], str] = {}
         for protocol in paper.PROTOCOLS:
-            mse, black = seed_spread(runs, protocol, "mse", pool), black_spread(runs, protocol, pool)
-            head = paper.arrow(protocol)
-            row[head, "MSE"] = mse.text() if mse else "not run"
-            row[head, "% of black"] = black.text(0) if black else ""
-            row[head, "paper's %"] = (
+            black, head = black_spread(runs, protocol, pool), paper.arrow(protocol)
+            row[head, "ours, %"] = black.text(1) if black else NOT_RUN
+            row[head, "paper, %"] = (
                 f"{paper.percent_of_black(paper.ROWS[name].scores[protocol].mse):.0f}" if name in paper.ROWS else ""
             )
         rows.append(row)
     frame = pandas.DataFrame(rows, index=pandas.Index([title_of(name) for name in experiments], name="model"))
     frame.columns = pandas.MultiIndex.from_tuples(frame.columns)
     return frame
+
+
+def mse_table(records: Iterable[Record], experiments: Sequence[str], profile: str, pool: str = "test") -> pandas.DataFrame:
+    """The MSE of a frame behind :func:`scaled_table`, one column for each protocol, and how many seeds there are."""
+    import pandas
+
+    records, rows = list(records), []
+    for name in experiments:
+        runs = runs_at(records, name, profile)
+        spreads = {paper.arrow(p): seed_spread(runs, p, "mse", pool) for p in paper.PROTOCOLS}
+        rows.append({"seeds": len(runs)} | {head: found.text() if found else NOT_RUN for head, found in spreads.items()})
+    return pandas.DataFrame(rows, index=pandas.Index([title_of(name) for name in experiments], name="model"))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from vrnn3d.study import paper, scales
 from vrnn3d.study.compare import black_spread
 from vrnn3d.study.records import Record
-from vrnn3d.study.verdicts import Verdict
+from vrnn3d.study.verdicts import Verdict, tally
 
 _COUNTED = ("reproduced", "contradicted", "undecided", "not run")
 _OURS, _POOL, _PROTOCOL = "vrnn3d_kl_ll", "test", "10->10"
@@ -21,6 +21,35 @@ def state(verdicts: Sequence[Verdict]) -> str:
     judged = sorted({v.scale for v in verdicts if v.scale})
     at = f", judged at {' and '.join(judged)}" if judged else ""
     return f"Of the paper's {len(verdicts)} claims: {told}{at}."
+
+
+#: The paper's tables, each with the claim that rests on it.
+_TABLES = {"Table 1, Moving MNIST": "C1", "Table 2, KTH": "C5", "Table 3, ablation": "C3"}
+
+
+def tables(verdicts: Sequence[Verdict]) -> list[dict[str, str]]:
+    """Does each of the paper's tables reproduce, at which scale, and how sure is that? One row for each table."""
+    by_claim = {v.claim: v for v in verdicts}
+    return [
+        {
+            "of the paper": table,
+            "what it is said to show": by_claim[claim].text,
+            "so far": by_claim[claim].outcome,
+            "judged at": by_claim[claim].scale or "no scale",
+            "how sure": how_sure(by_claim[claim]),
+        }
+        for table, claim in _TABLES.items()
+    ]
+
+
+def how_sure(verdict: Verdict) -> str:
+    """How the comparisons behind a verdict came out, and how many seeds they rest on."""
+    known = [each.comparison for each in verdict.comparisons if each.comparison is not None]
+    if not known:
+        return "nothing measured"
+    seeds = sorted({max(len(c.seeds), 1) for c in known})
+    words = f"{seeds[0]} seed{'s' * (seeds[0] != 1)}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
+    return f"{tally(verdict.comparisons)}; {words} each"
 
 
 def systems(records: Iterable[Record], profile: str) -> str:

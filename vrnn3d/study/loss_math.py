@@ -1,8 +1,8 @@
 """What the latent losses ask for, in closed form: best widths, minima, infima, and where gradient descent leads.
 
 All of it holds for the family ``vrnn3d.losses.Weights``. Values and slopes come from ``vrnn3d.losses.latent_loss`` and
-autograd, so that what is analysed is what is trained. s_p and s_q are the standard deviations of prior and posterior, and
-delta = mu_p - mu_q.
+autograd, so that what is analysed is what is trained. sigma_p and sigma_q are the standard deviations of prior and
+posterior, and delta = mu_p - mu_q.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ Values: TypeAlias = Any  # a number or an array; what is said of a number holds 
 
 
 def best_prior_variance(variant: str, posterior_variance: Values, delta: Values = 0.0) -> Values:
-    """The s_p^2 that minimises a variant when q is held fixed."""
+    """The sigma_p^2 that minimises a variant when q is held fixed."""
     a, b, c, w, mirrored, _ = VARIANTS[variant]
     return (c * posterior_variance + w * delta**2) / a if mirrored else b * posterior_variance / c
 
 
 def best_posterior_variance(variant: str, prior_variance: Values, delta: Values = 0.0) -> Values:
-    """The s_q^2 that minimises a variant when p is held fixed."""
+    """The sigma_q^2 that minimises a variant when p is held fixed."""
     a, b, c, w, mirrored, _ = VARIANTS[variant]
     return b * prior_variance / c if mirrored else (c * prior_variance + w * delta**2) / a
 
 
 def joint_minimum(variant: str, delta: float) -> tuple[float, float] | None:
-    """(s_p, s_q) at which a variant is smallest for this delta, or None.
+    """(sigma_p, sigma_q) at which a variant is smallest for this delta, or None.
 
     There is none for a = b, where only the ratio of the two counts, and for delta = 0 with a > b, where the loss falls
     without limit.
@@ -53,7 +53,7 @@ def infimum(variant: str) -> float:
 
 
 def value_and_slopes(variant: str, mean_q, log_q, mean_p, log_p) -> tuple[np.ndarray, list[np.ndarray]]:
-    """A loss and its derivatives by mu_q, log s_q, mu_p and log s_p (numbers or arrays that broadcast), in float64."""
+    """A loss and its derivatives by mu_q, log sigma_q, mu_p and log sigma_p (numbers or arrays that broadcast), in float64."""
     given = torch.broadcast_tensors(*(torch.as_tensor(x, dtype=torch.float64) for x in (mean_q, log_q, mean_p, log_p)))
     leaves = [x.clone().requires_grad_() for x in given]
     value = latent_loss(Gaussian(leaves[0], leaves[1].exp()), Gaussian(leaves[2], leaves[3].exp()), variant)

@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 
 from vrnn3d.config import config_hash
+from vrnn3d.data.settings import MovingMNISTData
 from vrnn3d.study import paper
 from vrnn3d.study.catalogue import EXPERIMENTS
 from vrnn3d.study.profiles import PROFILES, get, names
@@ -91,6 +92,26 @@ def pictured_at(
             if record.seed == 0 and (clips := read_clips(record, root)) is not None:
                 found.append((as_row(record, name), clips))
     return found
+
+
+def conditions(record: Record) -> str:
+    """What a run was trained on and how much, in one sentence for the page that shows its numbers."""
+    data, settings = record.config.data, record.config.train
+    height, width = data.height_width
+    what = ""
+    if isinstance(data, MovingMNISTData):
+        what = f", {data.digits} digit{'s' * (data.digits != 1)} of {data.digit_size} pixels"
+    contexts = " and ".join(map(str, settings.context))
+    return (
+        f"{words(record.profile).capitalize()}: frames of {height} × {width} pixels{what}; trained on"
+        f" {settings.sequences:,} sequences of {data.length} frames with contexts of {contexts}; a network of"
+        f" {record.parameters['total']:,} parameters."
+    )
+
+
+def longest_trained(record: Record) -> int:
+    """How many frames a training sequence goes on after its shortest context: further predictions extrapolate."""
+    return record.config.data.length - min(record.config.train.context)
 
 
 # --- inventory --------------------------------------------------------------------------------------------------------

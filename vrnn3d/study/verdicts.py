@@ -35,6 +35,8 @@ from vrnn3d.study.scales import SCALES, runs_at, title_of, words
 REPRODUCED, CONTRADICTED = "reproduced", "contradicted"
 #: The scale of a verdict that no run was needed for.
 COUNTED = "counted"
+#: The systems of the paper's tables on Moving MNIST.
+_SYSTEMS = tuple(dict.fromkeys((*paper.TABLE1, *paper.TABLE3)))
 #: Claims are judged on digits that no training saw; KTH's test set is of persons that none saw.
 POOL = "test"
 
@@ -159,8 +161,8 @@ def judge_claim(asked: Sequence[Asked], records: Sequence[Record]) -> tuple[str,
     return scale, best
 
 
-def _tally(judged: Sequence[Judged]) -> str:
-    """ "better in all 8 comparisons", or "better in 3, worse in 1, undecided in 4 of 8 comparisons"."""
+def tally(judged: Sequence[Judged]) -> str:
+    """How comparisons came out: "better in all 8 comparisons", "better in 3, worse in 1, undecided in 4 of 8 comparisons"."""
     counts = {o: sum(each.outcome == o for each in judged) for o in (BETTER, WORSE, UNDECIDED, NOT_RUN)}
     for outcome, count in counts.items():
         if count == len(judged):
@@ -201,7 +203,7 @@ def _beats_all(records: Sequence[Record]) -> Verdict:
             missing.append(rival)
             continue
         shown = next((e for e in mine if (e.asked.protocol, e.asked.metric) == ("10->10", "mse") and e.comparison), mine[0])
-        told.append(f"Against {title_of(rival)} {_tally(mine)} (MSE and SSIM, four protocols); {shown.numbers()}.")
+        told.append(f"Against {title_of(rival)} {tally(mine)} (MSE and SSIM, four protocols); {shown.numbers()}.")
     if missing:
         told.append(f"Not run against: {_titles(missing)}.")
     return _verdict("C1", outcome_of(judged), scale, " ".join([*told, _own_contradictions()]), judged)
@@ -222,7 +224,7 @@ def _own_contradictions() -> str:
     return f"In the paper's own table {'; '.join(cells)}. Printed there, and worse than a black frame: {'; '.join(black)}."
 
 
-def count_parameters(names: Iterable[str] = (*paper.TABLE1, *paper.TABLE3)) -> dict[str, int]:
+def count_parameters(names: Iterable[str] = _SYSTEMS) -> dict[str, int]:
     """{experiment: parameters of the model at full size, without parts that only training needs}."""
     import torch
 
@@ -231,7 +233,7 @@ def count_parameters(names: Iterable[str] = (*paper.TABLE1, *paper.TABLE3)) -> d
     with torch.device("meta"):
         return {
             name: build_model(EXPERIMENTS[name].model.name, **EXPERIMENTS[name].model.options).parameter_breakdown()["total"]
-            for name in dict.fromkeys(names)
+            for name in names
         }
 
 
@@ -269,7 +271,7 @@ def _ablation_steps(records: Sequence[Record]) -> Verdict:
         printed = [paper.ROWS[name].scores["10->10"].mse for name in (after, before)]
         told.append(
             f"{_versus(after, before)}: {shown.numbers()} (the paper: {printed[0]:g} against {printed[1]:g})"
-            + (f"; over the protocols {_tally(mine)}." if shown.comparison else ".")
+            + (f"; over the protocols {tally(mine)}." if shown.comparison else ".")
         )
     told.append("The step from 2D to 3D also changes the network's size, so it is not one of convolutions alone.")
     return _verdict("C3", outcome_of(judged), scale, " ".join(told), judged)
@@ -288,7 +290,7 @@ def _diversity(records: Sequence[Record]) -> Verdict:
     )
     shown = [each for each in judged if each.asked.values == "curve" or each.asked.protocol == "10->10"]
     measured = _sentences(shown)
-    why = f"{derivation} Measured, by seeds: {measured} In all {_tally(judged)}." if measured else derivation
+    why = f"{derivation} Measured, by seeds: {measured} In all {tally(judged)}." if measured else derivation
     return _verdict("C4", outcome_of(judged), scale, why, judged)
 
 
@@ -329,7 +331,7 @@ def _small_window(records: Sequence[Record]) -> Verdict:
         return _verdict("C6", outcome, scale, f"No two windows have been trained alike. {rest}", judged)
     # Part of the claim has no comparison, so that it is never reproduced as a whole.
     outcome = UNDECIDED if outcome == REPRODUCED else outcome
-    return _verdict("C6", outcome, scale, f"On Moving MNIST {_tally(judged)}. {_sentences(judged)} {rest}", judged)
+    return _verdict("C6", outcome, scale, f"On Moving MNIST {tally(judged)}. {_sentences(judged)} {rest}", judged)
 
 
 def residual_stage_parameters(inputs: int, outputs: int) -> int:

@@ -9,9 +9,9 @@ import numpy as np
 
 from vrnn3d.show import GREY, closed
 from vrnn3d.study import paper
-from vrnn3d.study.ablation import SCORES, Cell, Runs, loss_name, sweep
+from vrnn3d.study.ablation import SCORES, Cell, Runs, against_reference, loss_name, sweep, told_apart
 from vrnn3d.study.catalogue import LATENT_LOSSES, SWEPT_LOSSES, WIRINGS
-from vrnn3d.study.compare import Comparison, Spread, black_spread, seed_spread
+from vrnn3d.study.compare import BETTER, Comparison, Spread, black_spread, seed_spread
 from vrnn3d.study.figures.loss import NAMES, WIRING_NAMES
 from vrnn3d.study.figures.style import DASHES, colour
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 _MARKERS = {"z_p": "o", "z_q": "s"}
 #: Training curves of the Gaussians, with the labels of their axes.
 TRACES = {
-    "log_std_prior": r"mean $\log\,s_p$",
-    "log_std_posterior": r"mean $\log\,s_q$",
+    "log_std_prior": r"mean $\log\,\sigma_p$",
+    "log_std_posterior": r"mean $\log\,\sigma_q$",
     "floor_fraction": "fraction at the floor",
     "kl_per_frame": "KL(q‖p), nats a frame",
 }
@@ -99,6 +99,15 @@ def forest(cells: Sequence[Cell]) -> Figure:
         for wiring in WIRINGS
     }
     return differences(panels, "MSE of a frame minus that with KL(p‖q), average of samples, 10 → 10")
+
+
+def ends(cells: Sequence[Cell]) -> tuple[str, str]:
+    """The losses, with their wirings, whose MSE lies furthest below and above that of KL, for the words of a picture."""
+    known = [(cell.against_reference.estimate, cell) for cell in cells if cell.against_reference]
+    if not known:
+        return "none", "none"
+    low, high = (choose(known, key=lambda pair: pair[0])[1] for choose in (min, max))
+    return f"{NAMES[low.variant]} ({low.wiring})", f"{NAMES[high.variant]} ({high.wiring})"
 
 
 # --- training ---------------------------------------------------------------------------------------------------------
@@ -193,7 +202,7 @@ def sweeps(found: Runs, reference: tuple[str, float] | None = None, pool: str = 
     import matplotlib.pyplot as plt
 
     panels = [("beta", "z_p"), ("beta", "z_q"), ("floor", "z_p")]
-    labels = {"beta": r"weight $\lambda_\mathrm{latent}$", "floor": r"floor $s_\mathrm{min}$"}
+    labels = {"beta": r"weight $\lambda_\mathrm{latent}$", "floor": r"floor $\sigma_\mathrm{min}$"}
     figure, grid = plt.subplots(1, 3, figsize=(9.2, 3.3), sharey=True, layout="constrained")
     for axes, (what, wiring) in zip(grid, panels):
         for variant in SWEPT_LOSSES:
@@ -237,18 +246,44 @@ def ranks(cells: Sequence[Cell]) -> Figure:
 # --- tables -----------------------------------------------------------------------------------------------------------
 
 
+def protocol_table(found: Runs, wiring: str, pool: str = "test") -> pandas.DataFrame:
+    """Every loss in one wiring: its MSE by protocol, mean over seeds, and what the comparison with KL came to."""
+    import pandas
+
+    compared, table = against_reference(found, wiring, pool), []
+    for variant in LATENT_LOSSES:
+        runs = found.get(loss_name(variant, wiring), [])
+        if not runs:
+            continue
+        line: dict[str, Any] = {"loss": NAMES[variant]}
+        for protocol in paper.PROTOCOLS:
+            comparison = compared.get(variant, {}).get(protocol)
+            outcome = "" if comparison is None else f", {comparison.outcome}"
+            line[paper.arrow(protocol)] = text(seed_spread(runs, protocol, "mse", pool)) + outcome
+        table.append(line)
+    return pandas.DataFrame(table).set_index("loss")
+
+
+def better_in_words(found: Runs) -> str:
+    """Which losses are told apart from KL as better, and in which protocols: one sentence for each wiring."""
+    told = []
+    for wiring in WIRINGS:
+        better = told_apart(against_reference(found, wiring)).get(BETTER, {})
+        which = "; ".join(f"{NAMES[v]} at {', '.join(map(paper.arrow, protocols))}" for v, protocols in better.items())
+        told.append(f"Where the network {WIRING_NAMES[wiring]}, told apart from KL as better: {which or 'none'}.")
+    return " ".join(told)
+
+
 def score_table(cells: Sequence[Cell], found: Runs, pool: str = "test") -> pandas.DataFrame:
-    """All scores of the grid as text: means over seeds, ± the standard deviation over seeds."""
+    """The scores of the grid's samples at 10 -> 10 as text: means over seeds, ± the standard deviation over seeds."""
     import pandas
 
     table = []
     for cell in cells:
         runs = found[cell.experiment]
-        line: dict[str, Any] = {"loss": NAMES[cell.variant], "decodes": cell.wiring, "seeds": cell.seeds}
-        for protocol in paper.PROTOCOLS:
-            line[f"MSE {paper.arrow(protocol)}"] = text(seed_spread(runs, protocol, "mse", pool))
-        line["% of black 10 → 10"] = text(black_spread(runs, pool=pool), 1, missing="")
-        line["SSIM 10 → 10"] = text(seed_spread(runs, metric="ssim", pool=pool), 3)
+        line: dict[str, Any] = {"loss": NAMES[cell.variant], "decodes": cell.wiring}
+        line["% of black"] = text(black_spread(runs, pool=pool), 1, missing="")
+        line["SSIM"] = text(seed_spread(runs, metric="ssim", pool=pool), 3)
         for label in ("best sample", "mean frame", "sample variance", "CRPS"):
             line[label] = text(cell.scores.get(label), 3 if label == "sample variance" else 2)
         table.append(line)

@@ -41,9 +41,9 @@ _LOW, _HIGH, _COLOURS = -3, 2, (-3, 5)
 
 
 def surfaces(delta: float, variants: Sequence[str] = tuple(VARIANTS), columns: int = 4) -> Figure:
-    """The losses over (log s_p, log s_q) for one distance `delta` of the means, on one colour scale.
+    """The losses over (log sigma_p, log sigma_q) for one distance `delta` of the means, on one colour scale.
 
-    Thin arrows: the way gradient descent takes. Solid: best s_q for each s_p. Dashed: best s_p for each s_q.
+    Thin arrows: the way gradient descent takes. Solid: best sigma_q for each sigma_p. Dashed: best sigma_p for each sigma_q.
     """
     import matplotlib.pyplot as plt
 
@@ -58,8 +58,8 @@ def surfaces(delta: float, variants: Sequence[str] = tuple(VARIANTS), columns: i
         axes.set_axis_off()
     for axes in grid.flat[len(variants) - columns : len(variants)]:
         axes.tick_params(labelbottom=True)
-    figure.supxlabel(r"$\log\,s_p$ (prior)", fontsize=10.5)
-    figure.supylabel(r"$\log\,s_q$ (posterior)", fontsize=10.5)
+    figure.supxlabel(r"$\log\,\sigma_p$ (prior)", fontsize=10.5)
+    figure.supylabel(r"$\log\,\sigma_q$ (posterior)", fontsize=10.5)
     _surface_legend(figure, minimum=bool(delta))
     bar = figure.colorbar(image, ax=grid, shrink=0.9, aspect=28, pad=0.02, ticks=range(_COLOURS[0], _COLOURS[1] + 1))
     bar.set_label("loss in nats (cut off at −3 and 5)")
@@ -102,8 +102,8 @@ def _surface_legend(figure: Figure, minimum: bool) -> None:
     from matplotlib.lines import Line2D
 
     keys = [
-        Line2D([], [], color=GREY, lw=1.8, label=r"best $s_q$ for each $s_p$"),
-        Line2D([], [], color=GREY, lw=1.8, ls=_DASHED, label=r"best $s_p$ for each $s_q$"),
+        Line2D([], [], color=GREY, lw=1.8, label=r"best $\sigma_q$ for each $\sigma_p$"),
+        Line2D([], [], color=GREY, lw=1.8, ls=_DASHED, label=r"best $\sigma_p$ for each $\sigma_q$"),
         Line2D([], [], color=GREY, lw=0.8, marker=">", ms=4, label="downhill"),
     ]
     if minimum:
@@ -118,8 +118,8 @@ def _surface_legend(figure: Figure, minimum: bool) -> None:
 def minima(variants: Sequence[str] = tuple(VARIANTS), prior_std: float = 0.5) -> Figure:
     """How low the losses get as the means part.
 
-    Left: the smallest loss over s_q with s_p held at `prior_std`. Middle: the s_q that reaches it. Right: the smallest loss
-    over both widths, a level line for a = b.
+    Left: the smallest loss over sigma_q with sigma_p held at `prior_std`. Middle: the sigma_q that reaches it. Right: the
+    smallest loss over both widths, a level line for a = b.
     """
     import matplotlib.pyplot as plt
 
@@ -135,9 +135,9 @@ def minima(variants: Sequence[str] = tuple(VARIANTS), prior_std: float = 0.5) ->
         std_p, std_q = _best_pair(variant, delta)
         value, _ = value_and_slopes(variant, 0.0, np.log(std_q), delta, np.log(std_p))
         right.plot(delta, value, **look)
-    left.set_title(rf"lowest loss over $s_q$, $s_p = {prior_std:g}$")
-    middle.set_title(r"the $s_q$ that reaches it")
-    right.set_title(r"lowest loss over $s_q$ and $s_p$")
+    left.set_title(rf"lowest loss over $\sigma_q$, $\sigma_p = {prior_std:g}$")
+    middle.set_title(r"the $\sigma_q$ that reaches it")
+    right.set_title(r"lowest loss over $\sigma_q$ and $\sigma_p$")
     for axes in (left, middle, right):
         axes.set(xscale="log", xlabel=r"$|\delta| = |\mu_p - \mu_q|$")
         axes.margins(x=0)
@@ -149,7 +149,7 @@ def minima(variants: Sequence[str] = tuple(VARIANTS), prior_std: float = 0.5) ->
 
 
 def _best_pair(variant: str, delta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The widths (s_p, s_q) with the lowest loss for each delta."""
+    """The widths (sigma_p, sigma_q) with the lowest loss for each delta."""
     joint = [joint_minimum(variant, d) for d in delta]
     if None not in joint:
         std_p, std_q = np.array(joint, float).T
@@ -175,7 +175,7 @@ class _Panel(NamedTuple):
         for curve, mean, log_s in ((self.posterior, mean_q, log_q), (self.prior, mean_p, log_p)):
             density = np.exp(-0.5 * ((self.x - mean) / np.exp(log_s)) ** 2 - log_s) / math.sqrt(2 * math.pi)
             curve.set_ydata(density)
-        self.words.set_text(f"s_p = {math.exp(log_p):.2f}\ns_q = {math.exp(log_q):.2f}")
+        self.words.set_text(f"σ_p = {math.exp(log_p):.2f}\nσ_q = {math.exp(log_q):.2f}")
 
 
 def _panel(axes: Axes) -> _Panel:

@@ -72,15 +72,18 @@ def growth(benches: Sequence[Bench]) -> Figure | None:
     sweeps = report.growth(benches)
     if not sweeps:
         return None
-    figure, grid = plt.subplots(
-        1, len(sweeps), figsize=(2.3 * len(sweeps), 2.5), sharey=True, layout="constrained", squeeze=False
-    )
-    for axes, (name, points) in zip(grid[0], sweeps.items()):
+    columns = min(len(sweeps), 3)
+    lines = -(-len(sweeps) // columns)
+    size = (2.9 * columns, 2.4 * lines)
+    figure, grid = plt.subplots(lines, columns, figsize=size, sharey=True, layout="constrained", squeeze=False)
+    for axes, (name, points) in zip(grid.flat, sweeps.items()):
         values, seconds = zip(*points)
         axes.plot(range(len(values)), seconds, "o-", color=ORANGE)
         axes.set_xticks(range(len(values)), [str(value) for value in values])
         axes.set_xlabel(name)
-    grid[0, 0].set_ylabel("s per training sequence")
+    for axes in grid.flat[len(sweeps) :]:
+        axes.remove()
+    figure.supylabel("seconds per training sequence", fontsize=10.5)
     grid[0, 0].set_ylim(bottom=0)  # shared, and so only after all of them are drawn
     return closed(figure)
 

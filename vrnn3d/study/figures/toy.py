@@ -77,8 +77,8 @@ def _curves(record: ToyRecord, panels: Mapping[str, str], sigma_min: float, heig
 
 
 def log_std(record: ToyRecord, sigma_min: float = 0.0) -> Figure:
-    """Mean log s_p and log s_q over training, one thin line per seed: columns wirings, rows prior and posterior."""
-    panels = {"log_std_prior": r"mean $\log\,s_p$", "log_std_posterior": r"mean $\log\,s_q$"}
+    """Mean log sigma_p and log sigma_q over training, one thin line per seed: columns wirings, rows prior and posterior."""
+    panels = {"log_std_prior": r"mean $\log\,\sigma_p$", "log_std_posterior": r"mean $\log\,\sigma_q$"}
     return _curves(record, panels, sigma_min, 2.5)
 
 
