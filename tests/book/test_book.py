@@ -271,11 +271,13 @@ def test_a_book_killed_at_any_moment_leaves_no_process_and_is_built_by_the_next_
 def test_an_interrupted_book_says_so_in_one_line(number, status, monkeypatch, capsys):
     monkeypatch.setattr(book, "equipped", lambda: True)
     monkeypatch.setattr(book, "_make", lambda *_: os.kill(os.getpid(), number))
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         assert book.main([]) == status
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     assert capsys.readouterr().err == "interrupted; the next make book goes on\n"
 
 
