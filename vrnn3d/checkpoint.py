@@ -82,7 +82,7 @@ def load_state(path: str | os.PathLike, device: Any = "cpu") -> dict[str, Any]:
         if out_of_memory(error):
             raise OSError(f"{path} cannot be read: it needs more memory than there is; end other programs") from None
         raise Damaged(
-            f"{path} is no checkpoint of vrnn3d, or is damaged ({_first_line(error)}); delete it to train anew"
+            f"{path} is no checkpoint of vrnn3d, or is damaged ({_one_line(error)}); delete it to train anew"
         ) from None
     if written != found:
         raise Damaged(f"{path} is damaged: it is not what was written; delete it to train anew, or restore it from a copy")
@@ -98,8 +98,8 @@ def _check_parts(state: dict[str, Any]) -> None:
         raise ValueError(f"its number of updates is {min(state['step'], state['summed'])}")
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:160] or type(error).__name__
 
 
 def _moved(value: Any, device: torch.device) -> Any:
@@ -146,7 +146,7 @@ def fitting(path: str | os.PathLike) -> Iterator[None]:
         if out_of_memory(error):
             raise
         raise ValueError(
-            f"the weights in {path} do not fit a model of this program ({_first_line(error)}); was it another version's?"
+            f"the weights in {path} do not fit a model of this program ({_one_line(error)}); was it another version's?"
         ) from None
 
 

@@ -194,9 +194,9 @@ def _about(path: Path) -> dict[str, Any]:
     """What ``config.json`` holds; :class:`Damaged` where that does not describe published weights."""
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
-        if not all(_NAME.fullmatch(name) for name in dict(about["files"])):
+        files, described = about["files"], about["config"]
+        if not (isinstance(files, dict) and isinstance(described, dict) and all(map(_NAME.fullmatch, files))):
             raise ValueError
-        dict(about["config"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Damaged(f"{path} does not describe published weights ({type(error).__name__}); fetch it again") from None
     return about

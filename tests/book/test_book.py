@@ -195,8 +195,9 @@ def test_kernels_die_with_the_driver(root, number):
     waiting = "import os, time\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(3600)"
     source = notebook(root, "01_waits", waiting)
     code = (
-        "import sys; from pathlib import Path; from vrnn3d import book\n"
+        "import signal, sys; from pathlib import Path; from vrnn3d import book\n"
         "if __name__ == '__main__':\n"
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs begin with it ignored
         "    book.execute([Path(sys.argv[1])], root=Path(sys.argv[2]), jobs=1)\n"
     )
     script = root / "drive.py"
@@ -240,8 +241,9 @@ def test_a_book_killed_at_any_moment_leaves_no_process_and_is_built_by_the_next_
     sources = [notebook(root, name, "import time\ntime.sleep(1)\nprint('done')") for name in ("01_a", "02_b")]
     script = root / "drive.py"
     script.write_text(
-        "import sys; from pathlib import Path; from vrnn3d import book, cli\n"
+        "import signal, sys; from pathlib import Path; from vrnn3d import book, cli\n"
         "if __name__ == '__main__':\n"
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs begin with it ignored
         "    cli.raise_when_terminated()\n"
         "    root = Path(sys.argv[1])\n"
         "    book.execute(sorted((root / 'notebooks').glob('*.py')), root=root, jobs=2, force=True)\n"
@@ -269,11 +271,13 @@ def test_a_book_killed_at_any_moment_leaves_no_process_and_is_built_by_the_next_
 def test_an_interrupted_book_says_so_in_one_line(number, status, monkeypatch, capsys):
     monkeypatch.setattr(book, "equipped", lambda: True)
     monkeypatch.setattr(book, "_make", lambda *_: os.kill(os.getpid(), number))
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         assert book.main([]) == status
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     assert capsys.readouterr().err == "interrupted; the next make book goes on\n"
 
 

@@ -222,3 +222,14 @@ def test_damaged_records_are_named_and_left_out_where_that_is_asked_for(tmp_path
             records.read_records(tmp_path)
         with pytest.warns(UserWarning, match=f"{bad} .*; it is left out"):
             assert [r.seed for r in records.read_records(tmp_path, skip_damaged=True)] == [0]
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"PK\x03\x04junk"])
+def test_damaged_pictures_are_named(tmp_path, content):
+    made = record()
+    path = records.clips_path(made, tmp_path)
+    assert records.read_clips(made, tmp_path) is None
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="seed0.npz is damaged .*; restore it from a copy, or delete it"):
+        records.read_clips(made, tmp_path)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from vrnn3d.cli.options import filled
+
 if TYPE_CHECKING:
     from vrnn3d.study.queue import Run
     from vrnn3d.study.records import Record
@@ -18,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("what", nargs="?", help="a profile, a queue or a group of experiments (default: an overview)")
     parser.add_argument("--todo", action="store_true", help="only runs that are still to be done: of a queue, or of all")
-    parser.add_argument("--out", default="runs", help="root of the runs")
+    parser.add_argument("--out", type=filled, default="runs", help="root of the runs")
 
 
 def run(args: argparse.Namespace) -> int:

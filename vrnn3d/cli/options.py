@@ -44,7 +44,7 @@ def filled(text: str) -> str:
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     """``--device``."""
-    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps (default: a GPU if there is one)")
+    parser.add_argument("--device", type=filled, metavar="NAME", help="cpu, cuda, cuda:1, mps (default: a GPU if there is one)")
 
 
 def add_quiet(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,8 @@ import math
 import os
 import re
 import warnings
+import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -320,9 +322,18 @@ def clips_path(record: Record, root: str | os.PathLike | None = None) -> Path:
 
 
 def read_clips(record: Record, root: str | os.PathLike | None = None) -> dict[str, np.ndarray] | None:
-    """The predictions to look at of a record (``evaluation.evaluate.examples``), or None where none were kept."""
+    """The predictions to look at of a record (``evaluation.evaluate.examples``), or None where none were kept.
+
+    Raises:
+        ValueError: naming the file, when it is damaged.
+    """
     path = clips_path(record, root)
     if not path.exists():
         return None
-    with np.load(path, allow_pickle=False) as arrays:
-        return dict(arrays)
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(
+            f"{path} is damaged ({error}); restore it from a copy, or delete it: the record does without"
+        ) from None
