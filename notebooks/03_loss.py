@@ -670,7 +670,8 @@ SCORES_ALT = (
     "average of 50."
 )
 for wiring in WIRINGS:
-    glue(wiring.replace("_", "") + "_share", toy.variance_share(live, wiring), display=False)
+    short = wiring.replace("_", "")
+    glue(f"{short}_share", toy.variance_share(live, wiring), display=False)
 figure_html(pictures.scores(live), SCORES_ALT + " Live run, no floor.")
 
 # %% [markdown]

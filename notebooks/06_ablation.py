@@ -276,12 +276,11 @@ display(Markdown("\n".join(effects)))
 # ## Run it
 #
 # ```bash
-# # at half scale, on a processor; start it twice to use two cores
-# vrnn3d train --next half --record
-#
-# # at full size, on a GPU, in the queue's order
-# vrnn3d train --next --record
+# vrnn3d train --next half --record  # half scale, on a processor
+# vrnn3d train --next --record       # full size, on a GPU
 # ```
+#
+# Each takes the first run of its queue that is not done; start it twice to use two cores.
 #
 # ## What to take away
 #
