@@ -27,9 +27,6 @@
 # - {glue:text}`chance_verdict`
 # :::
 
-# %% tags=["parameters"]
-profile = "smoke"
-
 # %% tags=["hide-input"]
 import pandas as pd
 import torch

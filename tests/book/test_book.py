@@ -180,7 +180,7 @@ def test_executed_notebooks_hold_no_paths_times_or_bars(tmp_path):
     ]
     made.cells = [parameters, injected, shown]
     tidy = book._tidied(made, "the key", root)
-    assert tidy.metadata["vrnn3d"] == {"key": "the key"}
+    assert tidy.metadata["vrnn3d"] == {"key": "the key", "parameters": {}}
     assert "papermill" not in tidy.metadata and "execution" not in tidy.cells[2].metadata
     assert ["remove-cell" in cell.metadata["tags"] for cell in tidy.cells] == [True, True, False]
     assert tidy.cells[2].outputs[0]["text"] == f"reading results{os.sep}x.json\n100% done\n"
