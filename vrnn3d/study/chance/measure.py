@@ -21,7 +21,7 @@ from vrnn3d.rollout import TEACHER, rollout, usable_length
 from vrnn3d.study.chance import calibration as cal
 from vrnn3d.study.chance.oracle import Futures, draw_futures, first_unknown, test_world
 from vrnn3d.study.chance.probe import Bounces, Probe, around, find_bounces, probe
-from vrnn3d.study.chance.record import ORACLE, ORACLE_MEAN, ORACLE_SINGLE, Analysis
+from vrnn3d.study.chance.record import BLACK, ORACLE, ORACLE_MEAN, ORACLE_SINGLE, Analysis
 from vrnn3d.study.chance.spread import spread
 from vrnn3d.study.provenance import provenance
 
@@ -182,7 +182,7 @@ def measure_oracle(experiment: Experiment) -> tuple[Analysis, dict[str, np.ndarr
     """The oracle's rows on the test set of an experiment, and samples to look at.
 
     Its samples are as many as a model's (``eval.samples``). The mean frame is that of `MEAN_OF` further futures and counts
-    as a single forecast; "one sample, repeated" is the first of them. With one digit there is also a probe on the target
+    as a single forecast; "one sample, repeated" is the first of them. Black frames stand beside them. With one digit there is also a probe on the target
     frames themselves, averaged over blocks of pixels: what such a probe finds where nothing was lost.
     """
     started, origin = time.monotonic(), provenance()
@@ -214,7 +214,12 @@ def measure_oracle(experiment: Experiment) -> tuple[Analysis, dict[str, np.ndarr
 
 def _forecasts(futures: Tensor, samples: int) -> dict[str, Tensor]:
     rest = futures[:, samples:]
-    return {ORACLE: futures[:, :samples], ORACLE_MEAN: rest.mean(1, keepdim=True), ORACLE_SINGLE: rest[:, :1]}
+    return {
+        ORACLE: futures[:, :samples],
+        ORACLE_MEAN: rest.mean(1, keepdim=True),
+        ORACLE_SINGLE: rest[:, :1],
+        BLACK: torch.zeros_like(rest[:, :1]),
+    }
 
 
 def _score(table: dict[str, list], forecast: Tensor, truth: Tensor, context: int, experiment: Experiment) -> None:

@@ -12,7 +12,7 @@ from vrnn3d.evaluation.metrics import METRICS
 from vrnn3d.evaluation.scores import Evaluation
 from vrnn3d.study.catalogue import names
 from vrnn3d.study.chance.calibration import Calibration, index_of
-from vrnn3d.study.chance.record import ORACLE, ORACLE_MEAN, ORACLE_SINGLE, TITLES, Analysis, read_runs
+from vrnn3d.study.chance.record import ORACLE, TITLES, Analysis, read_runs
 from vrnn3d.study.compare import Spread, spread
 from vrnn3d.study.records import Record
 from vrnn3d.study.scales import runs_at, title_of
@@ -82,8 +82,8 @@ def _value(entry: Evaluation, metric: str, statistic: str) -> float:
 
 
 def oracle_rows(oracle: Analysis, protocol: str) -> list[Row]:
-    """The oracle, its mean frame, and one sample repeated."""
-    return [_row(name, TITLES[name], {0: oracle.evaluation[name][protocol]}) for name in (ORACLE, ORACLE_MEAN, ORACLE_SINGLE)]
+    """The oracle, its mean frame, one sample repeated, and black frames."""
+    return [_row(name, TITLES[name], {0: found[protocol]}) for name, found in oracle.evaluation.items()]
 
 
 def model_rows(records: Iterable[Record], profile: str, protocol: str) -> list[Row]:
