@@ -182,8 +182,9 @@ def measure_oracle(experiment: Experiment) -> tuple[Analysis, dict[str, np.ndarr
     """The oracle's rows on the test set of an experiment, and samples to look at.
 
     Its samples are as many as a model's (``eval.samples``). The mean frame is that of `MEAN_OF` further futures and counts
-    as a single forecast; "one sample, repeated" is the first of them. Black frames stand beside them. With one digit there is also a probe on the target
-    frames themselves, averaged over blocks of pixels: what such a probe finds where nothing was lost.
+    as a single forecast; "one sample, repeated" is the first of them. Black frames stand beside them. With one digit there
+    is also a probe on the target frames themselves, averaged over blocks of pixels: what such a probe finds where nothing
+    was lost.
     """
     started, origin = time.monotonic(), provenance()
     contexts: dict[int, int] = {}

@@ -26,8 +26,8 @@ SCHEMA = 1
 #: And one that knows nothing.
 ORACLE, ORACLE_MEAN, ORACLE_SINGLE, BLACK = "oracle", "oracle_mean", "oracle_single", "black"
 TITLES = {
-    ORACLE: "oracle: samples of the generator",
-    ORACLE_MEAN: "mean frame of the oracle",
+    ORACLE: "the oracle",
+    ORACLE_MEAN: "the oracle's mean frame",
     ORACLE_SINGLE: "one sample of the oracle, repeated",
     BLACK: "black frames",
 }
