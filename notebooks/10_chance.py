@@ -68,7 +68,7 @@ samples = oracle.samples
 
 # %% tags=["hide-input"]
 CONTEXT, AHEAD = 10, 20
-world = worlds.test_world(profiles.get("chance_no_latent", SCALE), CONTEXT + AHEAD)
+world = worlds.world_of(profiles.get("chance_no_latent", SCALE), CONTEXT + AHEAD)
 futures = world.futures(0, CONTEXT, 5)[:, CONTEXT:]
 many = world.futures(0, CONTEXT, 100)[:, CONTEXT:].float().mean(0).round().to(torch.uint8)
 rows = {"test sequence 0": world.batch(torch.tensor([0]))[0]}
