@@ -21,8 +21,8 @@
 # :::{admonition} In short
 # :class: tip
 # - The generator itself, the *oracle*, has twice the squared error of its own mean frame, {glue:text}`chance_oracle_mse:.1f`
-#   against {glue:text}`chance_mean_mse:.1f`; black frames have {glue:text}`chance_black_mse:.1f`. Averaged over samples, as the
-#   paper does it, the squared error does not put the true sampler first.
+#   against {glue:text}`chance_mean_mse:.1f`, and more than black frames, {glue:text}`chance_black_mse:.1f`. Averaged over samples,
+#   as the paper does it, the squared error does not put the true sampler first.
 # - Does the paper's protocol see that the oracle is right? {glue:text}`chance_finding`.
 # - {glue:text}`chance_models`
 # - {glue:text}`chance_verdict`
@@ -114,11 +114,12 @@ glue("chance_finding", words[0].upper() + words[1:], display=False)
 # %% [markdown]
 # The arithmetic behind the first line: for a forecaster that draws from the right distribution, the squared error of a sample is
 # the variance of the world twice over, once for the truth and once for the sample; the mean frame pays once. Whoever is ranked by
-# the average MSE is paid for predicting the cloud. The average SSIM prefers a sharp picture in any place, but no average over
-# samples sees whether they differ, so that it cannot tell the oracle from one sample that is repeated. The best of several
-# samples sees it, but its squared error must fall by half before it is below that of the mean frame, which few samples over many
-# frames do not reach. And the mean of a few samples is a little worse than that of a hundred, which says nothing of the
-# distribution. The CRPS is made for the question: in expectation nothing is ahead of the right distribution.
+# the average MSE is paid for predicting the cloud, or nothing at all: a digit in the wrong place is punished twice, where it is and
+# where it is not, and black frames once. The average SSIM does not like the cloud, and black frames all the better, since most of
+# a frame is black. No average over samples sees whether they differ, so that none can tell the oracle from one sample that is
+# repeated. The best of several samples can, but its squared error must fall by half before it is below that of the mean frame, and
+# few samples over many frames do not get there. That the mean of a few samples is a little worse than that of a hundred says nothing
+# of the distribution. The CRPS is made for the question: in expectation nothing is ahead of the right distribution.
 
 # %% tags=["hide-input"]
 OTHERS = {
