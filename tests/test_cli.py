@@ -405,8 +405,7 @@ def test_data_that_were_asked_for_and_not_had_are_no_success(capsys, monkeypatch
 
     made = report.KTHReport(3, 9, (128, 128), {}, {}, {}, {}, (), (), "no network", "cache", Path(), Path())
     monkeypatch.setattr(report, "prepare_kth", lambda **_: made)
-    assert main(["data", "kth"]) == 1
-    assert "not downloaded: no network" in capsys.readouterr().out
+    assert said(capsys, "data", "kth", status=1) == "vrnn3d data: not all of KTH Actions is here: no network"
     monkeypatch.setattr(mnist, "fetch", lambda progress, download: mnist.Fetched("excerpt" if download else "cache", Path()))
     assert main(["data"]) == 1
     assert "only the packaged excerpt of 1,000 digits" in capsys.readouterr().out
