@@ -29,7 +29,6 @@
 
 # %% tags=["hide-input"]
 import numpy as np
-import pandas as pd
 from IPython.display import HTML, Markdown, display
 from myst_nb import glue
 
@@ -227,19 +226,8 @@ display(Markdown("\n".join(f"- {sentence}" for sentence in told) or "*Not run.*"
 # stands in between: the 3D network without a latent.
 
 # %% tags=["hide-input"]
-table = pd.DataFrame(
-    {
-        "model": title,
-        "parameters": found[name][0].parameters["total"],
-        "seeds": len(found[name]),
-        **{f"MSE {paper.arrow(p)}": pictures.text(compare.seed_spread(found[name], p)) for p in paper.PROTOCOLS},
-        "% of black 10 → 10": pictures.text(compare.black_spread(found[name]), 0, missing=""),
-    }
-    for name, title in ablation.TABLE3.items()
-    if name in found
-)
 caption = f"The rows of Table 3, {scales.words(scale)}, held-out digits: mean ± standard deviation over seeds"
-display(table_html(table.set_index("model"), caption=caption))
+display(table_html(pictures.table3(found), caption=caption))
 steps = ablation.steps(found)
 drawn = [pictures.Line(step.what, c, step.after) for step, c in steps if c is not None]
 if drawn:
@@ -288,9 +276,11 @@ display(Markdown("\n".join(effects)))
 # ## Run it
 #
 # ```bash
-# vrnn3d train --next half --record    # at half scale, on a processor; start it twice to use two cores
-# vrnn3d train --next --record         # the full-size runs, on a GPU, in the queue's order
+# vrnn3d train --next half --record  # half scale, on a processor
+# vrnn3d train --next --record       # full size, on a GPU
 # ```
+#
+# Each takes the first run of its queue that is not done; start it twice to use two cores.
 #
 # ## What to take away
 #

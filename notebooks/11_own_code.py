@@ -19,9 +19,6 @@
 # model of the study, the paper's latent loss inside another variational autoencoder, and the metrics on arrays of yours.
 # :::
 
-# %% tags=["parameters"]
-profile = "smoke"
-
 # %% [markdown]
 # ## A training loop of your own
 #

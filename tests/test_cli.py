@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -14,9 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import vrnn3d
 from trials import MINI
 from vrnn3d import checkpoint, published
-from vrnn3d.cli import COMMANDS, main
+from vrnn3d.cli import COMMANDS, main, parser
 from vrnn3d.config import config_hash
 from vrnn3d.study import folders, records
 from vrnn3d.study import run as study
@@ -51,6 +53,22 @@ def test_every_command_has_help(command, capsys):
     out = capsys.readouterr().out
     assert ended.value.code == 0
     assert out.startswith(f"usage: vrnn3d {command}") and len(out.split("\n\n")[1]) > 20, "it says what the command does"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_how_long_it_takes_and_what_every_default_is(command):
+    one = parser(command)._subparsers._group_actions[0].choices[command]
+    assert re.search(r"\b(second|minute|hour)", f"{one.description} {one.epilog}"), "how long"
+    told = " ".join(one.format_help().split())
+    for action in one._actions:
+        if action.option_strings and action.default not in (None, False, [], argparse.SUPPRESS):
+            assert f"(default: {action.default})" in told, action.option_strings
+
+
+def test_the_version(capsys):
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"vrnn3d {vrnn3d.__version__}\n"
 
 
 def test_the_commands_are_listed_with_examples(capsys):
@@ -120,6 +138,8 @@ def test_predicting_and_publishing(run, clip, tmp_path, capsys, monkeypatch):
         assert image.n_frames == 10
     told = said(capsys, "predict", clip, "--out", str(out), "--model", str(folder), "--start", "0", "--context", "6")
     assert re.search(r"prediction +MSE .* \(6 frames\)\n.*last frame repeated +MSE", told, re.DOTALL)
+    told = said(capsys, "predict", clip, "--last", "--model", str(folder), "--context", "6", "--frames", "4")
+    assert "mean of the samples  MSE" in told and "(4 frames)" in told
 
     files = said(capsys, "publish", str(folder), "--name", "mine").split()
     assert {path.rpartition("/")[2] for path in files} == {"README.md", "config.json", "model.safetensors"}
@@ -149,6 +169,21 @@ def test_published_weights_come_before_the_newest_run(run, clip, tmp_path, capsy
     assert loaded == [], "published weights come before runs"
 
 
+def test_other_published_weights_are_taken_where_they_are_the_only_ones(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(published, "places", lambda: [tmp_path / "weights"])
+    for name in ("half", "other"):
+        (tmp_path / "weights" / name).mkdir(parents=True)
+        (tmp_path / "weights" / name / published.CONFIG).touch()
+        if name == "half":
+            assert checkpoint.default_source() == "half"
+    with pytest.raises(ValueError, match="several models are published: half, other; name one of them with --model"):
+        checkpoint.default_source()
+    (tmp_path / "weights" / published.DEFAULT).mkdir()
+    (tmp_path / "weights" / published.DEFAULT / published.CONFIG).touch()
+    assert checkpoint.default_source() == published.DEFAULT
+
+
 # --- lists ------------------------------------------------------------------------------------------------------------
 
 
@@ -170,6 +205,21 @@ def test_listing_a_queue_a_profile_and_a_group(capsys, tmp_path, mini):
     assert "vrnn3d_kl" in todo and "black" not in todo
     assert "Black frames" in said(capsys, "list", "baselines") and "tune_l2" in said(capsys, "list", "tune")
     assert "nothing called 'nothing' to list; queues: " in said(capsys, "list", "nothing", status=1)
+
+
+def test_all_that_is_left_is_listed_by_queue(capsys, tmp_path, mini):
+    mini("black")
+    out = said(capsys, "list", "--todo", "--out", str(tmp_path))
+    assert all(f"{name}: {queue.summary}" in out for name, queue in QUEUES.items()) and "done" not in out
+    said(capsys, "train", "black", "--profile", MINI, "--quiet", "--out", str(tmp_path))
+    assert "nothing is left to do" in said(capsys, "list", MINI, "--todo", "--out", str(tmp_path))
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["list", "half"], ["list", "--todo"], ["--version"], ["--help"]])
+def test_lists_and_help_do_not_load_pytorch(arguments):
+    code = f"from vrnn3d.cli import main\ntry: main({arguments})\nexcept SystemExit: pass\n"
+    code += "import sys; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
 
 
 def test_a_damaged_record_stops_no_list(capsys, tmp_path, mini):

@@ -158,7 +158,7 @@ def declared(notebook) -> set[str]:
     return {target.id for target in assigned if isinstance(target, ast.Name)}
 
 
-def _tidied(notebook, key: str, parameters: dict, root: Path):
+def _tidied(notebook, key: str, root: Path, parameters: dict | None = None):
     """An executed notebook without paths of this machine and times; parameter cells hidden."""
     home = str(Path.home())
 
@@ -167,7 +167,7 @@ def _tidied(notebook, key: str, parameters: dict, root: Path):
         return text.replace(home + os.sep, f"~{os.sep}") if len(home) > 1 else text
 
     notebook.metadata.pop("papermill", None)
-    notebook.metadata["vrnn3d"] = {"key": key, "parameters": parameters}
+    notebook.metadata["vrnn3d"] = {"key": key, "parameters": parameters or {}}
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number}"
         for entry in ("papermill", "execution"):
@@ -204,7 +204,7 @@ def _run_one(source: Path, target: Path, parameters: dict, key: str, root: Path)
             progress_bar=False,
             cwd=str(root),
         )
-        nbformat.write(_tidied(notebook, key, given, root), temporary)
+        nbformat.write(_tidied(notebook, key, root, given), temporary)
         os.replace(temporary, target)
     except PapermillExecutionError as error:
         cell = "\n".join(f"    {line}" for line in error.source.strip().splitlines())

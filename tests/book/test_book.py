@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import json
 import os
@@ -179,7 +180,7 @@ def test_executed_notebooks_hold_no_paths_times_or_bars(tmp_path):
     ]
     made.cells = [parameters, injected, shown]
     tidy = book._tidied(made, "the key", root)
-    assert tidy.metadata["vrnn3d"] == {"key": "the key"}
+    assert tidy.metadata["vrnn3d"] == {"key": "the key", "parameters": {}}
     assert "papermill" not in tidy.metadata and "execution" not in tidy.cells[2].metadata
     assert ["remove-cell" in cell.metadata["tags"] for cell in tidy.cells] == [True, True, False]
     assert tidy.cells[2].outputs[0]["text"] == f"reading results{os.sep}x.json\n100% done\n"
@@ -426,3 +427,24 @@ def test_an_environment_that_is_ready_is_left_alone(root, monkeypatch):
     with pytest.raises(book.BookError, match="setting up .* failed"):
         book.set_up(root)
     assert commands[0][1:4] == ["-m", "pip", "install"]
+
+
+def test_declared_parameters_are_those_of_the_tagged_cell():
+    cell = nbformat.v4.new_code_cell
+    cells = [cell("other = 1"), cell("profile = 'smoke'\nsteps = 3", metadata={"tags": ["parameters"]})]
+    assert book.declared(nbformat.v4.new_notebook(cells=cells)) == {"profile", "steps"}
+    assert book.declared(nbformat.v4.new_notebook(cells=cells[:1])) == set()
+
+
+def test_an_unknown_profile_is_refused_before_anything_runs(root, monkeypatch):
+    monkeypatch.setattr(book, "_data", lambda: pytest.fail("the data were looked for"))
+    notebook(root, "01_a", "print(1)")
+    args = argparse.Namespace(profile="smokey", only=[], jobs=1, force=False)
+    with pytest.raises(ValueError, match="no profile 'smokey'; there are: smoke"):
+        book._make(args, root)
+
+
+def test_every_reference_can_be_followed():
+    text = (book.ROOT / "book" / "references.bib").read_text("utf-8")
+    entries = re.findall(r"^@\w+\{([^,]+),(.*?)^\}", text, re.M | re.S)
+    assert [name for name, body in entries if not re.search(r"^\s+(doi|url|eprint) = \{\S+\}", body, re.M)] == []

@@ -169,8 +169,20 @@ def test_tables_and_words_of_all_protocols():
     found = ablation.runs(runs, "ablation")
     table = pictures.protocol_table(found, "z_q")
     assert list(table.columns) == ["5 → 10", "5 → 15", "10 → 10", "10 → 20"]
-    assert table.loc["balanced", "5 → 15"].endswith(", better") and "," not in table.iloc[0, 0]
+    assert table.loc["balanced", "5 → 15"].endswith(", better") and table.iloc[0, 0].endswith(", the reference")
     told = pictures.better_in_words(found)
     assert "balanced at 5 → 10, 5 → 15, 10 → 10, 10 → 20" in told and "told apart from KL as better: none" in told
     assert pictures.ends(ablation.grid(found)) == ("balanced (z_q)", "balanced (z_q)")
     assert pictures.ends([]) == ("none", "none")
+
+
+def test_table_3_has_percent_of_black_where_it_was_kept():
+    found = ablation.runs(three("convlstm2d", [5.0, 6.0]), "ablation")
+    table = pictures.table3(found)
+    assert list(table.index) == ["2D ConvLSTM"] and table["seeds"].item() == 2
+    assert (
+        table["% of black 10 → 10"]
+        .item()
+        .startswith(f"{sum(r.percent_of_black('test', '10->10') for r in found['convlstm2d']) / 2:.0f}")
+    )
+    assert "% of black 10 → 10" not in pictures.table3(everything())

@@ -178,7 +178,7 @@ class BestWeights:
 def best_weights(found: Runs, wiring: str) -> BestWeights | None:
     """None where the two losses were not swept over the same weights, or not compared."""
     ours, theirs = (sweep(found, variant, wiring, "beta") for variant in ("kl_ll", REFERENCE))
-    if not ours or [value for value, _ in ours] != [value for value, _ in theirs]:
+    if len(ours) < 2 or [value for value, _ in ours] != [value for value, _ in theirs]:
         return None
     (weight, chosen), (reference_weight, reference) = map(best_on_validation, (ours, theirs))
     comparison = compare_runs(chosen, reference)

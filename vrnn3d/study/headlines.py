@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from vrnn3d.study import paper, scales
 from vrnn3d.study.compare import black_spread
 from vrnn3d.study.records import Record
-from vrnn3d.study.verdicts import Verdict, tally
+from vrnn3d.study.verdicts import COUNTED, Verdict, tally
 
 _COUNTED = ("reproduced", "contradicted", "undecided", "not run")
 _OURS, _POOL, _PROTOCOL = "vrnn3d_kl_ll", "test", "10->10"
@@ -18,9 +18,10 @@ def state(verdicts: Sequence[Verdict]) -> str:
     """How many of the claims came out how, and at which scales they were judged."""
     counts = [(sum(v.outcome == word for v in verdicts), word) for word in _COUNTED]
     told = ", ".join(f"{number} {word}" for number, word in counts if number)
-    judged = sorted({v.scale for v in verdicts if v.scale})
-    at = f", judged at {' and '.join(judged)}" if judged else ""
-    return f"Of the paper's {len(verdicts)} claims: {told}{at}."
+    scales_used = sorted({v.scale for v in verdicts if v.scale and v.scale != COUNTED})
+    judged = [f"at {scale}" for scale in scales_used] + ["by counting"] * any(v.scale == COUNTED for v in verdicts)
+    at = f" Judged {'; '.join(judged)}." if judged else ""
+    return f"Of the paper's {len(verdicts)} claims: {told}.{at}"
 
 
 #: The paper's tables, each with the claim that rests on it.

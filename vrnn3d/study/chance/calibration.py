@@ -7,7 +7,6 @@ too often. See Hamill, "Interpretation of rank histograms for verifying ensemble
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,13 +24,18 @@ class Calibration:
 
     frequencies: tuple[float, ...]  #: of the ranks 0 .. S of the truth among S samples; they sum to 1
     index: float  #: sum over ranks of |frequency - 1 / (S + 1)|: 0 is flat; 2 S / (S + 1) is one rank always
-    interval: tuple[float, float]  #: 95% bootstrap over test sequences of `index`
+    noise: float  #: the index that a calibrated forecaster stays below in 95% of test sets like this one
     ranked: int  #: values of the truth that were ranked
 
     @property
     def samples(self) -> int:
         """S."""
         return len(self.frequencies) - 1
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the histogram is as flat as the test set can tell."""
+        return self.index <= self.noise
 
     @property
     def outside(self) -> float:
@@ -121,6 +125,9 @@ def centre_of_mass(frames: Tensor) -> Tensor:
 def calibration(counts: Tensor, seed: int = 0) -> Calibration:
     """The calibration of all test sequences together, of the rank histograms (N, S + 1) of each.
 
+    The values of one sequence hang together, so `noise` is found by resampling sequences: how far histograms of resampled
+    test sets are from that of the test set is how far a flat one would be from flat.
+
     Raises:
         ValueError: where nothing was ranked.
     """
@@ -130,11 +137,11 @@ def calibration(counts: Tensor, seed: int = 0) -> Calibration:
     n = len(table)
     drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=_RESAMPLES) @ table
     drawn = drawn[drawn.sum(1) > 0]
-    low, high = np.percentile(_index(drawn / drawn.sum(1, keepdims=True)), (2.5, 97.5))
     frequencies = table.sum(0) / table.sum()
-    return Calibration(tuple(frequencies.tolist()), float(_index(frequencies)), (float(low), float(high)), int(table.sum()))
+    away = np.abs(drawn / drawn.sum(1, keepdims=True) - frequencies).sum(1)
+    return Calibration(tuple(frequencies.tolist()), index_of(frequencies), float(np.percentile(away, 95)), int(table.sum()))
 
 
-def _index(frequencies: np.ndarray | Sequence[float]) -> np.ndarray:
-    values = np.asarray(frequencies)
-    return np.abs(values - 1 / values.shape[-1]).sum(-1)
+def index_of(frequencies: np.ndarray) -> float:
+    """How far a rank histogram is from a flat one: ``Calibration.index``."""
+    return float(np.abs(frequencies - 1 / len(frequencies)).sum())

@@ -9,7 +9,7 @@ import numpy as np
 
 from vrnn3d.show import GREY, closed
 from vrnn3d.study import paper
-from vrnn3d.study.ablation import SCORES, Cell, Runs, against_reference, loss_name, sweep, told_apart
+from vrnn3d.study.ablation import REFERENCE, SCORES, TABLE3, Cell, Runs, against_reference, loss_name, sweep, told_apart
 from vrnn3d.study.catalogue import LATENT_LOSSES, SWEPT_LOSSES, WIRINGS
 from vrnn3d.study.compare import BETTER, Comparison, Spread, black_spread, seed_spread
 from vrnn3d.study.figures.loss import NAMES, WIRING_NAMES
@@ -258,7 +258,7 @@ def protocol_table(found: Runs, wiring: str, pool: str = "test") -> pandas.DataF
         line: dict[str, Any] = {"loss": NAMES[variant]}
         for protocol in paper.PROTOCOLS:
             comparison = compared.get(variant, {}).get(protocol)
-            outcome = "" if comparison is None else f", {comparison.outcome}"
+            outcome = f", {comparison.outcome}" if comparison else ", the reference" * (variant == REFERENCE)
             line[paper.arrow(protocol)] = text(seed_spread(runs, protocol, "mse", pool)) + outcome
         table.append(line)
     return pandas.DataFrame(table).set_index("loss")
@@ -288,6 +288,21 @@ def score_table(cells: Sequence[Cell], found: Runs, pool: str = "test") -> panda
             line[label] = text(cell.scores.get(label), 3 if label == "sample variance" else 2)
         table.append(line)
     return pandas.DataFrame(table).set_index("loss")
+
+
+def table3(found: Runs) -> pandas.DataFrame:
+    """The rows of Table 3 that were run: parameters, seeds, the MSE by protocol, and percent of black where it was kept."""
+    import pandas
+
+    rows = []
+    for name, title in TABLE3.items():
+        if runs := found.get(name, []):
+            row: dict[str, Any] = {"model": title, "parameters": runs[0].parameters["total"], "seeds": len(runs)}
+            row |= {f"MSE {paper.arrow(p)}": text(seed_spread(runs, p)) for p in paper.PROTOCOLS}
+            if black := black_spread(runs):
+                row["% of black 10 → 10"] = text(black, 0)
+            rows.append(row)
+    return pandas.DataFrame(rows).set_index("model")
 
 
 def text(spread: Spread | None, digits: int = 2, missing: str = "not run") -> str:

@@ -115,6 +115,8 @@ def use_style() -> None:
 
 _SVG = "http://www.w3.org/2000/svg"
 _LINK = "{http://www.w3.org/1999/xlink}href"
+#: A grey picture inside a drawing that is larger than this, in bytes, is of real people: it is kept as a lossy WebP.
+PHOTOGRAPH = 100_000
 #: Coloured words keep this much of their colour and take the rest from the page's text, so that they read on both themes.
 WORDS_OWN_COLOUR = 0.55
 
@@ -207,7 +209,7 @@ def _shorter(path: str) -> str:
 
 
 def _grey_png(uri: str) -> str:
-    """The same picture with one channel in place of three where it is grey."""
+    """The same picture with one channel in place of three where it is grey; a large one compressed as photographs are."""
     from PIL import Image
 
     head, data = uri.split(",", 1)
@@ -217,4 +219,7 @@ def _grey_png(uri: str) -> str:
         return uri
     out = io.BytesIO()
     image.convert("RGBA").convert("LA").save(out, "PNG", optimize=True)
+    if out.tell() > PHOTOGRAPH:
+        head, out = "data:image/webp;base64", io.BytesIO()
+        image.convert("RGBA").save(out, "WEBP", quality=80, method=6)
     return f"{head},{base64.b64encode(out.getvalue()).decode()}"

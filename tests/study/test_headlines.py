@@ -1,0 +1,41 @@
+"""The sentences and the table of the first screen, on records whose answers are known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from study.made import seeds
+
+from vrnn3d.study import headlines, verdicts
+
+COUNTS = {"vrnn3d_kl_ll": 12_942_000, "predrnnpp": 15_375_000, "e3d_lstm": 12_899_000, "improved_vrnn": 65_300_000}
+
+
+def test_state_counts_outcomes_and_names_scales():
+    found = verdicts.verdicts([], COUNTS)
+    told = headlines.state(found)
+    assert told == "Of the paper's 7 claims: 1 contradicted, 1 undecided, 5 not run. Judged by counting."
+    found[0] = replace(found[0], outcome="reproduced", scale="half scale")
+    assert headlines.state(found).startswith("Of the paper's 7 claims: 1 reproduced, 1 contradicted, 1 undecided, 4 not run.")
+    assert headlines.state(found).endswith("Judged at half scale; by counting.")
+
+
+def test_each_table_of_the_paper_has_an_answer():
+    nothing = headlines.tables(verdicts.verdicts([], COUNTS))
+    assert [row["of the paper"] for row in nothing] == ["Table 1, Moving MNIST", "Table 2, KTH", "Table 3, ablation"]
+    assert {(row["so far"], row["judged at"], row["how sure"]) for row in nothing} == {
+        ("not run", "no scale", "nothing measured")
+    }
+    steps = [("convlstm2d", 80.0), ("vrnn2d", 60.0), ("vrnn3d_kl", 42.0), ("vrnn3d_kl_ll", 39.0)]
+    runs = [run for name, mse in steps for run in seeds(name, [mse, mse + 0.1], profile="half")]
+    answered = headlines.tables(verdicts.verdicts(runs, COUNTS))[2]
+    assert (answered["so far"], answered["judged at"]) == ("reproduced", "half scale")
+    assert answered["how sure"] == "better in all 12 comparisons; 2 seeds each"
+
+
+def test_the_systems_in_a_sentence():
+    assert headlines.systems([], "half").startswith("The paper's model has not been trained at half scale yet")
+    runs = [*seeds("vrnn3d_kl_ll", [40.0], profile="half"), *seeds("vrnn2d", [30.0], profile="half")]
+    told = headlines.systems(runs, "half")
+    assert "the paper: 23%" in told and "the lowest of the 2 systems trained so far is Variational 2D ConvLSTM" in told
+    assert headlines.systems(runs[:1], "half").endswith("the lowest of the 1 systems trained so far.")
