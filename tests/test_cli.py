@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import vrnn3d
 from trials import MINI
 from vrnn3d import checkpoint, published
-from vrnn3d.cli import COMMANDS, main
+from vrnn3d.cli import COMMANDS, main, parser
 from vrnn3d.config import config_hash
 from vrnn3d.study import folders, records
 from vrnn3d.study import run as study
@@ -48,6 +53,22 @@ def test_every_command_has_help(command, capsys):
     out = capsys.readouterr().out
     assert ended.value.code == 0
     assert out.startswith(f"usage: vrnn3d {command}") and len(out.split("\n\n")[1]) > 20, "it says what the command does"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_how_long_it_takes_and_what_every_default_is(command):
+    one = parser(command)._subparsers._group_actions[0].choices[command]
+    assert re.search(r"\b(second|minute|hour)", f"{one.description} {one.epilog}"), "how long"
+    told = " ".join(one.format_help().split())
+    for action in one._actions:
+        if action.option_strings and action.default not in (None, False, [], argparse.SUPPRESS):
+            assert f"(default: {action.default})" in told, action.option_strings
+
+
+def test_the_version(capsys):
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"vrnn3d {vrnn3d.__version__}\n"
 
 
 def test_the_commands_are_listed_with_examples(capsys):
@@ -116,7 +137,9 @@ def test_predicting_and_publishing(run, clip, tmp_path, capsys, monkeypatch):
     with Image.open(out) as image:
         assert image.n_frames == 10
     told = said(capsys, "predict", clip, "--out", str(out), "--model", str(folder), "--start", "0", "--context", "6")
-    assert "last frame repeated: MSE" in told
+    assert re.search(r"prediction +MSE .* \(6 frames\)\n.*last frame repeated +MSE", told, re.DOTALL)
+    told = said(capsys, "predict", clip, "--last", "--model", str(folder), "--context", "6", "--frames", "4")
+    assert "mean of the samples  MSE" in told and "(4 frames)" in told
 
     files = said(capsys, "publish", str(folder), "--name", "mine").split()
     assert {path.rpartition("/")[2] for path in files} == {"README.md", "config.json", "model.safetensors"}
@@ -146,6 +169,21 @@ def test_published_weights_come_before_the_newest_run(run, clip, tmp_path, capsy
     assert loaded == [], "published weights come before runs"
 
 
+def test_other_published_weights_are_taken_where_they_are_the_only_ones(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(published, "places", lambda: [tmp_path / "weights"])
+    for name in ("half", "other"):
+        (tmp_path / "weights" / name).mkdir(parents=True)
+        (tmp_path / "weights" / name / published.CONFIG).touch()
+        if name == "half":
+            assert checkpoint.default_source() == "half"
+    with pytest.raises(ValueError, match="several models are published: half, other; name one of them with --model"):
+        checkpoint.default_source()
+    (tmp_path / "weights" / published.DEFAULT).mkdir()
+    (tmp_path / "weights" / published.DEFAULT / published.CONFIG).touch()
+    assert checkpoint.default_source() == published.DEFAULT
+
+
 # --- lists ------------------------------------------------------------------------------------------------------------
 
 
@@ -167,6 +205,21 @@ def test_listing_a_queue_a_profile_and_a_group(capsys, tmp_path, mini):
     assert "vrnn3d_kl" in todo and "black" not in todo
     assert "Black frames" in said(capsys, "list", "baselines") and "tune_l2" in said(capsys, "list", "tune")
     assert "nothing called 'nothing' to list; queues: " in said(capsys, "list", "nothing", status=1)
+
+
+def test_all_that_is_left_is_listed_by_queue(capsys, tmp_path, mini):
+    mini("black")
+    out = said(capsys, "list", "--todo", "--out", str(tmp_path))
+    assert all(f"{name}: {queue.summary}" in out for name, queue in QUEUES.items()) and "done" not in out
+    said(capsys, "train", "black", "--profile", MINI, "--quiet", "--out", str(tmp_path))
+    assert "nothing is left to do" in said(capsys, "list", MINI, "--todo", "--out", str(tmp_path))
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["list", "half"], ["list", "--todo"], ["--version"], ["--help"]])
+def test_lists_and_help_do_not_load_pytorch(arguments):
+    code = f"from vrnn3d.cli import main\ntry: main({arguments})\nexcept SystemExit: pass\n"
+    code += "import sys; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
 
 
 def test_a_damaged_record_stops_no_list(capsys, tmp_path, mini):
@@ -328,3 +381,83 @@ def test_models_and_losses_are_looked_for_before_the_data(setting, tmp_path, cap
 
     monkeypatch.setattr(loop, "build", lambda *_, **__: pytest.fail("data are loaded"))
     said(capsys, "train", "vrnn3d_kl", "--out", str(tmp_path), "--set", setting, status=1)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "--out", "file/runs"],
+        ["evaluate", "nothing", "--out", "file/e.json"],
+        ["evaluate", "nothing", "--out", "/dev/null"],
+        ["predict", "clip.npy", "--out", "file/x.webp"],
+        ["predict", "clip.npy", "--out", "file/pictures"],
+        ["export", "nothing", "--web", "file/x.js"],
+        ["export", "nothing", "--onnx", "/dev/null"],
+        ["bench", "--out", "file/b.json"],
+    ],
+)
+def test_what_cannot_be_written_is_told_before_anything_long(arguments, capsys, tmp_path, monkeypatch):
+    from vrnn3d.study.bench import rounds
+    from vrnn3d.training import loop
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("in the way")
+    for module, long in ((loop, "build"), (checkpoint, "load_any"), (rounds, "run")):
+        monkeypatch.setattr(module, long, lambda *_, **__: pytest.fail("it begins"))
+    told = said(capsys, *arguments, status=1)
+    assert " cannot be written" in told and "choose another name" in told and (arguments[-1] in told)
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_records_that_could_not_be_written_are_found_at_the_start(capsys, tmp_path, monkeypatch, mini):
+    mini("black")
+    (tmp_path / "results").write_text("in the way")
+    monkeypatch.setattr(study, "run", lambda *_, **__: pytest.fail("it is trained"))
+    assert "results cannot be written" in said(capsys, "train", "--next", MINI, "--record", status=1)
+
+
+def test_a_damaged_committed_record_stops_no_list_and_no_queue(capsys, tmp_path, mini):
+    results = mini("black")
+    said(capsys, *next_of_queue(tmp_path, "--record"))
+    (path,) = results.rglob("seed0.json")
+    path.write_text("{}")
+    with pytest.warns(UserWarning, match=f"{path} has schema None.*; it is left out"):
+        assert "done   black" in said(capsys, "list", MINI, "--out", str(tmp_path / "runs"))
+    with pytest.warns(UserWarning, match="it is left out"):
+        said(capsys, *next_of_queue(tmp_path, "--record"))
+    assert records.read(path).finished, "it is written anew"
+
+
+@pytest.mark.parametrize("word, told", [("\udcff", "bytes that are not UTF-8"), ("a\0b", "holds a zero byte")])
+def test_names_that_nothing_could_hold_are_refused_at_once(word, told, capsys):
+    assert told in said(capsys, "predict", "clip.npy", "--out", word, status=1)
+
+
+def test_a_name_that_the_locale_cannot_print_costs_nothing(run, tmp_path):
+    folder, _ = run
+    command = [sys.executable, "-m", "vrnn3d", "export", str(folder), "--web", str(tmp_path / "\u00e4.js")]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0 and done.stderr == "" and "\\xe4.js" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: 99 bytes")])
+def test_too_little_memory_is_told_in_one_sentence(error, capsys, monkeypatch):
+    def refuse(*_, **__):
+        raise error
+
+    monkeypatch.setattr(checkpoint, "load_any", refuse)
+    assert "there is not enough memory for this" in said(capsys, "evaluate", "x", "--out", "y.json", status=1)
+
+
+def test_data_that_were_asked_for_and_not_had_are_no_success(capsys, monkeypatch):
+    from vrnn3d.data import mnist
+    from vrnn3d.data.kth import report
+
+    made = report.KTHReport(3, 9, (128, 128), {}, {}, {}, {}, (), (), "no network", "cache", Path(), Path())
+    monkeypatch.setattr(report, "prepare_kth", lambda **_: made)
+    assert main(["data", "kth"]) == 1
+    assert "not downloaded: no network" in capsys.readouterr().out
+    monkeypatch.setattr(mnist, "fetch", lambda progress, download: mnist.Fetched("excerpt" if download else "cache", Path()))
+    assert main(["data"]) == 1
+    assert "only the packaged excerpt of 1,000 digits" in capsys.readouterr().out
+    assert main(["data", "--no-download"]) == 0

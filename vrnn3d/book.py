@@ -22,6 +22,9 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from vrnn3d.cli import exit_status, raise_when_terminated
+from vrnn3d.files import check_writable, temporary_folder
+
 ROOT = Path(__file__).resolve().parent.parent
 #: The notebooks that take longest, first to be started, so that none of them is waited for alone at the end.
 LONGEST = ("04_training", "03_loss", "11_own_code")
@@ -188,8 +191,8 @@ def _run_one(source: Path, target: Path, parameters: dict, key: str, root: Path)
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}.ipynb")
+    folder = temporary_folder(target)
+    temporary = folder / target.name
     try:
         script = jupytext.read(source)
         given = {name: value for name, value in parameters.items() if name in declared(script)}
@@ -209,7 +212,7 @@ def _run_one(source: Path, target: Path, parameters: dict, key: str, root: Path)
     except Exception as error:  # a kernel that died, a file that is no notebook
         return f"{source.name} failed: {type(error).__name__}: {error}"
     finally:
-        temporary.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
     return None
 
 
@@ -443,6 +446,8 @@ def _make(args: argparse.Namespace, root: Path) -> None:
         raise BookError(f"--jobs is {args.jobs}, and must be at least 1")
     sources = _chosen(root, args.only)
     _check_profile(args.profile)
+    check_writable(root / "book" / "executed")
+    check_writable(root / "_build")
     data = _data()
     executed = execute(
         sources,
@@ -472,13 +477,14 @@ def run(args: argparse.Namespace) -> int:
         elif Path(sys.prefix).resolve() == ROOT / ".venv":
             raise BookError(f"{sys.prefix} lacks packages of the book: delete it and start again")
         else:
-            return subprocess.call([str(set_up()), "-m", "vrnn3d.book", *sys.argv[1 + (sys.argv[1:2] == ["book"]) :]], cwd=ROOT)
+            start = f"from vrnn3d.book import die_with, main; die_with({os.getpid()}); raise SystemExit(main())"
+            return subprocess.call([str(set_up()), "-c", start, *sys.argv[1 + (sys.argv[1:2] == ["book"]) :]], cwd=ROOT)
     except (BookError, OSError, ValueError) as error:  # the last two: data that are damaged
         print(error, file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("interrupted; the next make book goes on", file=sys.stderr)
-        return 130
+        return exit_status(stop)
     return 0
 
 
@@ -488,7 +494,9 @@ def main(argv: list[str] | None = None) -> int:
         "python -m vrnn3d.book", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     add_arguments(parser)
-    return run(parser.parse_args(argv))
+    args = parser.parse_args(argv)
+    raise_when_terminated()
+    return run(args)
 
 
 if __name__ == "__main__":

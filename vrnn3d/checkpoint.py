@@ -7,6 +7,7 @@ import io
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,27 @@ import torch
 from torch import Tensor
 
 from vrnn3d import config, published
+from vrnn3d.device import out_of_memory
 from vrnn3d.files import Damaged, atomic_write
 from vrnn3d.models import arguments, build_model
 from vrnn3d.models.base import VideoModel
 
 CHECKPOINT = "checkpoint.pt"
 _DIGEST = "digest"
+_OPTIONAL = (dict, type(None))
+#: What a checkpoint holds.
+_PARTS: dict[str, type | tuple[type, ...]] = {
+    "config": str, "seed": int, "data": dict, "parent": str, "evaluated": dict, "model": dict, "ema": _OPTIONAL,
+    "best": _OPTIONAL, "best_mse": float, "optimiser": dict, "step": int, "seconds": float, "cpu_seconds": float,
+    "curves": str, "sums": dict, "summed": int,
+}  # fmt: skip
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
     """Write `state` (tensors and plain types) as the checkpoint of a run's folder."""
     buffer = io.BytesIO()  # PyTorch's own file writer tells a full disk in words that nobody understands
     torch.save({**state, _DIGEST: digest(state)}, buffer)
-    atomic_write(Path(folder) / CHECKPOINT, lambda path: path.write_bytes(buffer.getbuffer()))
+    atomic_write(Path(folder) / CHECKPOINT, lambda path: path.write_bytes(buffer.getbuffer()), buffer.getbuffer().nbytes)
 
 
 def digest(state: Any) -> str:
@@ -58,6 +67,7 @@ def load_state(path: str | os.PathLike, device: Any = "cpu") -> dict[str, Any]:
     Raises:
         FileNotFoundError: when there is none.
         Damaged: when the file is no checkpoint of this package, or not what was written.
+        OSError: when it cannot be read, or the memory is too small; it is not damaged then.
     """
     path = Path(path)
     path = path / CHECKPOINT if path.is_dir() else path
@@ -67,17 +77,29 @@ def load_state(path: str | os.PathLike, device: Any = "cpu") -> dict[str, Any]:
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         written, found = state.pop(_DIGEST), digest(state)
+        _check_parts(state)
     except Exception as error:  # whatever a damaged archive makes PyTorch raise
+        if out_of_memory(error):
+            raise OSError(f"{path} cannot be read: it needs more memory than there is; end other programs") from None
         raise Damaged(
-            f"{path} is no checkpoint of vrnn3d, or is damaged ({_first_line(error)}); delete it to train anew"
+            f"{path} is no checkpoint of vrnn3d, or is damaged ({_one_line(error)}); delete it to train anew"
         ) from None
     if written != found:
         raise Damaged(f"{path} is damaged: it is not what was written; delete it to train anew, or restore it from a copy")
     return _moved(state, torch.device(device))
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+def _check_parts(state: dict[str, Any]) -> None:
+    """``ValueError`` for what no training has written, though its digest is right."""
+    wrong = [name for name, kind in _PARTS.items() if not isinstance(state.get(name), kind)]
+    if wrong:
+        raise ValueError(f"its part {wrong[0]!r} is missing or of another kind")
+    if min(state["step"], state["summed"]) < 0:
+        raise ValueError(f"its number of updates is {min(state['step'], state['summed'])}")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:160] or type(error).__name__
 
 
 def _moved(value: Any, device: torch.device) -> Any:
@@ -105,10 +127,27 @@ def is_run(path: str | os.PathLike) -> bool:
 def load_run(path: str | os.PathLike, device: Any = "cpu") -> tuple[VideoModel, config.Experiment]:
     """The model of a run with the weights that ``train.weights`` asks for, ready for prediction, and its experiment."""
     state = load_state(path, device)
-    experiment = config.from_dict(json.loads(state["config"]))
-    model = model_of(experiment).to(device)
-    model.load_state_dict(state["evaluated"])
+    with fitting(path):
+        experiment = config.from_dict(json.loads(state["config"]))
+        model = model_of(experiment).to(device)
+        model.load_state_dict(state["evaluated"])
     return model.eval(), experiment
+
+
+@contextmanager
+def fitting(path: str | os.PathLike) -> Iterator[None]:
+    """Within it, what is wrong with a model's description or weights is a ``ValueError`` that names the file they are from.
+
+    It does not advise to delete that: the file is what was written, by another version, or with models of one's own.
+    """
+    try:
+        yield
+    except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
+        if out_of_memory(error):
+            raise
+        raise ValueError(
+            f"the weights in {path} do not fit a model of this program ({_one_line(error)}); was it another version's?"
+        ) from None
 
 
 def load_any(source: str | os.PathLike, device: Any = "cpu") -> tuple[VideoModel, config.Experiment]:
@@ -122,21 +161,24 @@ def load_any(source: str | os.PathLike, device: Any = "cpu") -> tuple[VideoModel
         return load_run(source, device)
     folder = published.find(str(source))
     weights, about = published.read(folder)
-    experiment = config.from_dict(about["config"])
-    model = model_of(experiment)
-    try:
+    with fitting(folder):
+        experiment = config.from_dict(about["config"])
+        model = model_of(experiment)
         model.load_state_dict(weights)
-    except RuntimeError:
-        raise Damaged(
-            f"the weights in {folder} do not fit the model that its {published.CONFIG} describes; fetch both again"
-        ) from None
     return model.to(device).eval(), experiment
 
 
 def default_source(runs: str | os.PathLike = "runs") -> str:
-    """What is loaded where nothing is named: the published weights, else the newest run below `runs`."""
-    if published.DEFAULT in published.names():
-        return published.DEFAULT
+    """What is loaded where nothing is named: the published weights, else the newest run below `runs`.
+
+    Raises:
+        ValueError: when several are published and none has the name that is taken by default.
+    """
+    there = published.names()
+    if published.DEFAULT in there or len(there) == 1:
+        return published.DEFAULT if published.DEFAULT in there else there[0]
+    if there:
+        raise ValueError(f"several models are published: {', '.join(there)}; name one of them with --model")
     newest = sorted(Path(runs).rglob(CHECKPOINT), key=lambda path: path.stat().st_mtime)
     return str(newest[-1]) if newest else published.DEFAULT
 

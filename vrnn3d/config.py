@@ -136,6 +136,8 @@ class Experiment:
 
 
 _GROUPS: dict[str, type[Settings]] = {"model": Model, "loss": Loss, "train": Train, "eval": Eval}
+#: What an experiment says of itself besides its settings.
+_WORDS = ("name", "profile", "title", "group")
 #: Settings that change where data lie or how long they take to come, and nothing about the result.
 _NO_RESULT = {"data.path", "train.checkpoint_minutes", "eval.batch"}
 
@@ -156,18 +158,27 @@ def from_dict(values: Mapping[str, Any]) -> Experiment:
     if not isinstance(values, Mapping):
         raise ValueError("a configuration must be a table of names and values")
     rest = {key: value for key, value in values.items() if key not in (*_GROUPS, "data")}
-    unknown = set(rest) - {"name", "profile", "title", "group"}
+    unknown = set(rest) - set(_WORDS)
     if unknown:
         raise ValueError(f"a configuration has no part {sorted(unknown)[0]!r}; its parts are: data, {', '.join(_GROUPS)}")
-    data = dict(values.get("data", {}))
-    groups = {"data": _group(settings_of(data.pop("name", MovingMNISTData.NAME)), data)}
+    if not {"name", "profile"} <= set(rest):
+        raise ValueError("a configuration must say its name and its profile")
+    words = {name: check(name, rest.get(name, ""), str, {}) for name in _WORDS}
+    data = dict(_table("data", values.get("data", {})))
+    groups = {"data": _group(settings_of(check("data.name", data.pop("name", MovingMNISTData.NAME), str, {})), data)}
     groups |= {name: _group(cls, values[name]) for name, cls in _GROUPS.items() if name in values}
-    return Experiment(**rest, **groups)
+    return Experiment(**words, **groups)
 
 
-def _group(cls: type[Settings], values: Mapping[str, Any]) -> Any:
+def _table(name: str, values: Any) -> Mapping[str, Any]:
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{name} must be a table of names and values, not {values!r:.60}")
+    return values
+
+
+def _group(cls: type[Settings], values: Any) -> Any:
     known = [field.name for field in dataclasses.fields(cls)]
-    for name in values:
+    for name in _table(cls.GROUP, values):
         if name not in known:
             raise ValueError(f"no setting {cls.GROUP}.{name}; there are: {', '.join(known)}")
     return cls(**values)

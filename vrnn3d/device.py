@@ -42,6 +42,11 @@ def _existing(name: str) -> torch.device:
     return device
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the memory is too small. On a CPU PyTorch has no class of its own for it."""
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error)
+
+
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:
     """The context in which forward passes run; "auto" is bfloat16 on a GPU and float32 elsewhere."""
     return torch.autocast(device.type, torch.bfloat16) if uses_bfloat16(precision, device) else nullcontext()

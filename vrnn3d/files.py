@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import os
 import platform
@@ -23,21 +24,24 @@ class CannotWrite(OSError):
     """A file cannot be written; the message says which, why and what to do."""
 
 
-def atomic_write(path: str | os.PathLike, write: Callable[[Path], object]) -> Path:
+def atomic_write(path: str | os.PathLike, write: Callable[[Path], object], needed: int = 0) -> Path:
     """Call `write` with a temporary path in the file's own folder, then move the file to `path` in one step.
 
     The folder is made where it is missing. When anything fails, `path` stays as it was and nothing is left behind; what a
     killed process left behind is swept by the next one that writes the same file.
 
+    Args:
+        path: the file.
+        write: writes the file it is given.
+        needed: bytes that it will write, where they are known; said where the disk is full.
+
     Raises:
         CannotWrite: when the disk is full, a right is missing, or `path` is no regular file.
     """
     path = Path(path)
-    if path.exists() and not path.is_file():
-        kind = "a folder" if path.is_dir() else "no regular file"
-        raise CannotWrite(f"{path} cannot be written, because it is {kind}: choose another name")
     temporary = None
     try:
+        _refuse_irregular(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path), suffix=_SUFFIX)
@@ -47,30 +51,75 @@ def atomic_write(path: str | os.PathLike, write: Callable[[Path], object]) -> Pa
         temporary.chmod(0o644)  # mkstemp makes files that only their owner reads
         os.replace(temporary, path)
     except OSError as error:
-        raise _told(path, temporary, error) from error
+        raise told(path, error, needed or (temporary.stat().st_size if temporary and temporary.exists() else 0)) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
     return path
 
 
-def check_writable(folder: str | os.PathLike) -> None:
-    """Make a folder, and write and remove a small file in it, so that a long run does not end at its first checkpoint.
+def _refuse_irregular(path: Path) -> None:
+    if path.exists() and not path.is_file():
+        kind = "a folder" if path.is_dir() else "no regular file"
+        raise CannotWrite(f"{path} cannot be written, because it is {kind}: choose another name")
+
+
+def check_file(path: str | os.PathLike, needed: int = 0) -> None:
+    """Find out before anything long begins whether a file can be written in the end. Arguments, errors: `check_writable`."""
+    path = Path(path)
+    try:
+        _refuse_irregular(path)
+    except OSError as error:
+        raise told(path, error) from error
+    _check(path.parent, path, needed)
+
+
+def check_writable(folder: str | os.PathLike, needed: int = 0) -> None:
+    """Find out before anything long begins whether files can be written into a folder in the end.
+
+    A small file without a name is written there, or where the folder is missing, in the nearest one above it that exists;
+    nothing is left of it.
+
+    Args:
+        folder: where files will be written.
+        needed: bytes of the largest of them, where it is known.
 
     Raises:
-        CannotWrite: in one sentence, when that cannot be done.
+        CannotWrite: in one sentence, when the disk is too full, a right is missing, or a file is in the way.
     """
-    probe = Path(folder) / ".writable"
-    atomic_write(probe, lambda path: path.write_bytes(b"\0" * 4096))
-    probe.unlink(missing_ok=True)
+    _check(Path(folder), Path(folder), needed)
+
+
+def _check(folder: Path, target: Path, needed: int) -> None:
+    """`check_writable` of a folder, for the sake of a target in it, which messages name."""
+    try:
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        with tempfile.TemporaryFile(dir=there) as probe:
+            probe.write(b"\0" * 4096)
+        free = shutil.disk_usage(there).free
+    except OSError as error:
+        raise told(target, error, needed or 4096) from error
+    if free < needed:
+        raise told(target, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), needed)
 
 
 def sweep(path: Path) -> None:
-    """Remove the temporary files that killed processes of this machine left of earlier attempts to write `path`."""
-    for left in path.parent.glob(f".{path.name}.{_HOST}-*{_SUFFIX}"):
+    """Remove the temporary files and folders that killed processes of this machine left of attempts to write `path`."""
+    for left in path.parent.glob(f"{glob.escape(f'.{path.name}.{_HOST}-')}*{_SUFFIX}"):
         pid = left.name.removeprefix(f".{path.name}.{_HOST}-").partition("-")[0]
-        if pid.isdigit() and not _alive(int(pid)):
+        if not pid.isdigit() or _alive(int(pid)):
+            continue
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
             left.unlink(missing_ok=True)
+
+
+def temporary_folder(path: Path) -> Path:
+    """A new folder beside `path`, to be filled and then moved there; what killed processes left of such is swept."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path)
+    return Path(tempfile.mkdtemp(dir=path.parent, prefix=_prefix(path), suffix=_SUFFIX))
 
 
 def _prefix(path: Path) -> str:
@@ -87,17 +136,24 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def _told(path: Path, temporary: Path | None, error: OSError) -> OSError:
-    """An error of the system as a sentence that names the file and what to do; other errors as they are."""
+def told(path: Path, error: OSError, needed: int = 0) -> OSError:
+    """What the system refused, as a sentence that names the file and what to do; other errors as they are.
+
+    Args:
+        path: what was to be written.
+        error: as the system raised it.
+        needed: bytes that are needed, as far as they are known.
+    """
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        needed = temporary.stat().st_size if temporary is not None and temporary.exists() else 0
-        free = shutil.disk_usage(path.parent).free if path.parent.exists() else 0
+        there = next((folder for folder in (path, *path.parents) if folder.exists()), Path())
         return CannotWrite(
-            f"{path} cannot be written: the disk is full ({needed:,} bytes were written, {free:,} are free);"
-            " make room, or choose another folder"
+            f"{path} cannot be written: the disk is full (at least {needed:,} bytes are needed,"
+            f" {shutil.disk_usage(there).free:,} are free); make room, or choose another folder"
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return CannotWrite(f"{path} cannot be written ({error.strerror}): choose a folder that you may write to")
-    if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG):
+    if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP):
         return CannotWrite(f"{path} cannot be written ({error.strerror}): choose another name")
+    if error.errno == errno.EFBIG:
+        return CannotWrite(f"{path} cannot be written: files here may not be so large; choose another folder")
     return error

@@ -11,7 +11,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ import torch
 from torch import Tensor
 
 from vrnn3d import config
-from vrnn3d.files import CannotWrite, Damaged
+from vrnn3d.files import Damaged, check_writable, temporary_folder, told
 
 DEFAULT = "vrnn3d"  # the published weights that are taken where none are named
 CONFIG, WEIGHTS, INDEX, CARD = "config.json", "model.safetensors", "model.safetensors.index.json", "README.md"
@@ -86,16 +85,13 @@ def publish(
 
     Raises:
         ValueError: when the name is none.
-        CannotWrite: when the folder cannot be written.
+        CannotWrite: when the folder cannot be written, or has no room.
     """
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} is no plain name for weights; use letters, digits, _ . -")
     root = home() if root is None else Path(root)
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(dir=root, prefix=f".{name}."))
-    except OSError as error:
-        raise CannotWrite(f"{root} cannot be written ({error.strerror}): choose a folder that you may write to") from None
+    check_writable(root / name, sum(tensor.nbytes for tensor in weights.values()))
+    new = temporary_folder(root / name)
     try:
         files = _write_parts(_rounded(weights), new)
         hashes = {path.name: _sha256(path) for path in files}
@@ -105,6 +101,8 @@ def publish(
         new.chmod(0o755)
         written = sorted(path.name for path in new.iterdir())
         _swap(new, root / name)
+    except OSError as error:
+        raise told(root / name, error) from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
     return [root / name / file for file in written]
@@ -122,7 +120,7 @@ def _rounded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _write_parts(weights: dict[str, Tensor], folder: Path) -> list[Path]:
     """One file, or parts of at most PART_BYTES and an index of them."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     parts: list[dict[str, Tensor]] = [{}]
     for name, tensor in weights.items():
@@ -130,11 +128,11 @@ def _write_parts(weights: dict[str, Tensor], folder: Path) -> list[Path]:
             parts.append({})
         parts[-1][name] = tensor
     if len(parts) == 1:
-        save_file(parts[0], str(folder / WEIGHTS))
+        (folder / WEIGHTS).write_bytes(save(parts[0]))
         return [folder / WEIGHTS]
     files = [folder / f"model-{i:05d}-of-{len(parts):05d}.safetensors" for i in range(1, len(parts) + 1)]
     for part, file in zip(parts, files):
-        save_file(part, str(file))
+        file.write_bytes(save(part))
     index = {
         "metadata": {"total_size": sum(t.nbytes for t in weights.values())},
         "weight_map": {name: file.name for part, file in zip(parts, files) for name in part},
@@ -172,26 +170,36 @@ def read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         Damaged: naming the file that is missing or not what was written.
     """
-    from safetensors.torch import load_file
+    from safetensors import SafetensorError
+    from safetensors.torch import load
 
-    try:
-        about = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        hashes: dict[str, str] = about["files"]
-        config.from_dict(about["config"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Damaged(
-            f"{folder / CONFIG} does not describe published weights ({type(error).__name__}); fetch it again"
-        ) from None
+    about = _about(folder / CONFIG)
     weights: dict[str, Tensor] = {}
-    for name, expected in hashes.items():
+    for name, expected in about["files"].items():
         path = folder / name
         if not path.is_file():
             raise Damaged(f"{path} is missing; fetch all files of {folder.name} again")
-        if _sha256(path) != expected:
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != expected:
             raise Damaged(f"{path} is damaged: its SHA-256 is not the one in {CONFIG}; fetch it again")
         if path.suffix == ".safetensors":
-            weights |= load_file(path)
+            try:
+                weights |= load(content)
+            except SafetensorError as error:
+                raise Damaged(f"{path} is no safetensors file ({str(error)[:80]}); fetch it again") from None
     return {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}, about
+
+
+def _about(path: Path) -> dict[str, Any]:
+    """What ``config.json`` holds; :class:`Damaged` where that does not describe published weights."""
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        files, described = about["files"], about["config"]
+        if not (isinstance(files, dict) and isinstance(described, dict) and all(map(_NAME.fullmatch, files))):
+            raise ValueError
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise Damaged(f"{path} does not describe published weights ({type(error).__name__}); fetch it again") from None
+    return about
 
 
 def _sha256(path: Path) -> str:

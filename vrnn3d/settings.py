@@ -209,7 +209,10 @@ def parse(cls: type, values: Any, who: str, where: str = "") -> Any:
             found[name] = _parsed(_annotations(cls)[name], values[name], who, _dotted(where, name), field.metadata)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise ValueError(f"{who}: {_dotted(where, name)} is missing")
-    return cls(**found)
+    try:
+        return cls(**found)
+    except ValueError as error:  # parts that contradict each other
+        raise ValueError(f"{who}: {where}{': ' if where else ''}{error}") from None
 
 
 def _dotted(where: str, name: str) -> str:

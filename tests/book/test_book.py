@@ -6,6 +6,7 @@ import argparse
 import ast
 import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from vrnn3d import book
 for _module in ("jupytext", "papermill", "ipykernel", "jupyter_book"):
     pytest.importorskip(_module)
 nbformat = pytest.importorskip("nbformat")
+psutil = pytest.importorskip("psutil")
 
 HEADER = """# ---
 # jupyter:
@@ -194,8 +196,9 @@ def test_kernels_die_with_the_driver(root, number):
     waiting = "import os, time\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(3600)"
     source = notebook(root, "01_waits", waiting)
     code = (
-        "import sys; from pathlib import Path; from vrnn3d import book\n"
+        "import signal, sys; from pathlib import Path; from vrnn3d import book\n"
         "if __name__ == '__main__':\n"
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs begin with it ignored
         "    book.execute([Path(sys.argv[1])], root=Path(sys.argv[2]), jobs=1)\n"
     )
     script = root / "drive.py"
@@ -216,6 +219,67 @@ def test_kernels_die_with_the_driver(root, number):
     notebook(root, "01_waits", "print('and now')")
     assert book.execute([source], root=root, jobs=1) == ["01_waits"]
     assert outputs(root, "01_waits") == "and now\n"
+
+
+def processes_in(folder: Path) -> list:
+    """The processes whose working directory is this one."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.status() != psutil.STATUS_ZOMBIE and os.path.samefile(process.cwd(), folder):
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes by their working directory")
+def test_a_book_killed_at_any_moment_leaves_no_process_and_is_built_by_the_next_call(root):
+    """Five kills, by chance early or late: while it starts, executes notebooks or builds pages."""
+    (root / "_config.yml").write_text("title: A book\nonly_build_toc_files: true\nexecute: {execute_notebooks: 'off'}\n")
+    (root / "_toc.yml").write_text("format: jb-book\nroot: book/executed/01_a\nchapters:\n- file: book/executed/02_b\n")
+    sources = [notebook(root, name, "import time\ntime.sleep(1)\nprint('done')") for name in ("01_a", "02_b")]
+    script = root / "drive.py"
+    script.write_text(
+        "import signal, sys; from pathlib import Path; from vrnn3d import book, cli\n"
+        "if __name__ == '__main__':\n"
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs begin with it ignored
+        "    cli.raise_when_terminated()\n"
+        "    root = Path(sys.argv[1])\n"
+        "    book.execute(sorted((root / 'notebooks').glob('*.py')), root=root, jobs=2, force=True)\n"
+        "    book.build(root, force=True)\n"
+    )
+    command = [sys.executable, str(script), str(root)]
+    environment = {**os.environ, "PYTHONPATH": str(book.ROOT)}
+    began = time.monotonic()
+    subprocess.run(command, cwd=root, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    lasts = time.monotonic() - began
+    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGKILL, signal.SIGTERM):
+        driver = subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(random.uniform(0, lasts))
+        driver.send_signal(number)
+        driver.wait(timeout=60)
+        while processes_in(root):
+            time.sleep(0.1)  # a test that hangs here has failed
+    assert book.execute(sources, root=root, jobs=2, force=True) == ["01_a", "02_b"]
+    assert book.build(root) is True
+    assert sorted(os.listdir(root / "book" / "executed")) == ["01_a.ipynb", "02_b.ipynb"], "nothing is left of the killed ones"
+    assert "done" in (root / "_build" / "html" / "book" / "executed" / "02_b.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_book_says_so_in_one_line(number, status, monkeypatch, capsys):
+    monkeypatch.setattr(book, "equipped", lambda: True)
+    monkeypatch.setattr(book, "_make", lambda *_: os.kill(os.getpid(), number))
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert book.main([]) == status
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert capsys.readouterr().err == "interrupted; the next make book goes on\n"
 
 
 # --- pages ------------------------------------------------------------------------------------------------------------

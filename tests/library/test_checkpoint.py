@@ -7,14 +7,20 @@ import os
 import pickle
 import random
 import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from trials import tiny
 from vrnn3d import checkpoint, published
-from vrnn3d.files import Damaged
+from vrnn3d.files import CannotWrite, Damaged
 from vrnn3d.training.loop import train
+
+ROOT = Path(published.__file__).parents[1]
 
 
 def model_and_experiment():
@@ -39,7 +45,10 @@ def weights(tmp_path, monkeypatch):
 # --- checkpoints ------------------------------------------------------------------------------------------------------
 
 TENSORS = {"a": torch.arange(6.0).view(2, 3), "n": torch.tensor(3)}
-STATE = {"config": "{}", "model": TENSORS, "step": 4, "sums": {}, "best": None}
+STATE = {
+    "config": "{}", "seed": 0, "data": {}, "parent": "", "evaluated": TENSORS, "model": TENSORS, "ema": None, "best": None,
+    "best_mse": 1.0, "optimiser": {}, "step": 4, "seconds": 1.5, "cpu_seconds": 1.5, "curves": "{}", "sums": {}, "summed": 0,
+}  # fmt: skip
 
 
 def test_a_state_comes_back(tmp_path):
@@ -234,7 +243,7 @@ def test_weights_of_another_model_are_told(weights):
     about = json.loads((folder / published.CONFIG).read_text())
     about["config"]["model"]["options"]["hidden"] = 12
     (folder / published.CONFIG).write_text(json.dumps(about))
-    with pytest.raises(Damaged, match="do not fit the model that its config.json describes"):
+    with pytest.raises(ValueError, match="the weights in .*mine do not fit a model of this program .*size mismatch"):
         checkpoint.load_any("mine")
 
 
@@ -243,3 +252,66 @@ def test_a_name_is_a_plain_one(weights, tmp_path, name):
     model, experiment = model_and_experiment()
     with pytest.raises(ValueError, match="is no plain name"):
         published.publish(model.state_dict(), experiment, name, {}, "", tmp_path / "weights")
+
+
+def test_what_a_killed_publication_left_is_swept(weights, monkeypatch):
+    folder = weights()
+    code = (
+        "import os, signal, sys; from pathlib import Path; from vrnn3d.files import temporary_folder\n"
+        "(temporary_folder(Path(sys.argv[1])) / 'half').write_text('x'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(folder)], env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert len(list(folder.parent.iterdir())) == 2
+    weights()
+    assert [path.name for path in folder.parent.iterdir()] == ["mine"]
+
+
+def test_a_full_disk_is_found_before_anything_is_published(weights, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(CannotWrite, match="mine cannot be written: the disk is full .at least"):
+        weights()
+    assert not Path("weights").exists()
+
+
+@pytest.mark.parametrize(
+    "part, value, told",
+    [
+        ("step", -16, "its number of updates is -16"),
+        ("step", "many", "its part 'step' is missing or of another kind"),
+        ("evaluated", None, "its part 'evaluated' is missing or of another kind"),
+    ],
+)
+def test_what_no_training_writes_is_told(tmp_path, part, value, told):
+    checkpoint.save(tmp_path, {**STATE, part: value})
+    with pytest.raises(Damaged, match=told):
+        checkpoint.load_state(tmp_path)
+
+
+def test_too_little_memory_is_not_called_damage(tmp_path, monkeypatch):
+    checkpoint.save(tmp_path, STATE)
+
+    def refuse(*_, **__):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes")
+
+    monkeypatch.setattr(torch, "load", refuse)
+    with pytest.raises(OSError, match="checkpoint.pt cannot be read: it needs more memory than there is"):
+        checkpoint.load_state(tmp_path)
+
+
+def test_a_model_that_this_program_does_not_know_is_no_reason_to_delete_its_run(tmp_path):
+    train(tiny("copy_last"), 0, tmp_path, progress=False)
+    state = checkpoint.load_state(tmp_path)
+    checkpoint.save(tmp_path, {**state, "config": state["config"].replace("copy_last", "my_own")})
+    with pytest.raises(ValueError, match="no model 'my_own'") as told:
+        checkpoint.load_run(tmp_path)
+    assert str(tmp_path) in str(told.value) and "delete" not in str(told.value)
+
+
+def test_files_of_published_weights_lie_in_their_folder(weights):
+    folder = weights()
+    about = json.loads((folder / published.CONFIG).read_text())
+    (folder.parent / "outside.safetensors").write_bytes((folder / published.WEIGHTS).read_bytes())
+    about["files"] = {"../outside.safetensors": about["files"][published.WEIGHTS]}
+    (folder / published.CONFIG).write_text(json.dumps(about))
+    with pytest.raises(Damaged, match="config.json does not describe published weights"):
+        checkpoint.load_any("mine")

@@ -265,3 +265,20 @@ def test_known_settings_explain_themselves():
     known = config.known_settings()
     assert known["train.lr"] == "learning rate (a number above 0)"
     assert [name for name, words in known.items() if words.startswith(" (")] == [], "these settings lack a sentence"
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"data": 5}, "data must be a table of names and values, not 5"),
+        ({"data": {"name": []}}, "data.name is [], but must be text"),
+        ({"model": None}, "model must be a table of names and values, not None"),
+        ({"train": [1]}, "train must be a table"),
+        ({"name": 3}, "name is 3, but must be text"),
+        ({"title": None}, "title is None, but must be text"),
+        ({"profile": ...}, "must say its name and its profile"),
+    ],
+)
+def test_parts_of_a_configuration_that_are_of_another_kind_are_told(change, message):
+    values = {**to_dict(Experiment("x", "test")), **change}
+    assert message in refused(lambda: from_dict({key: value for key, value in values.items() if value is not ...}))

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from vrnn3d import files
-from vrnn3d.files import CannotWrite, atomic_write, check_writable
+from vrnn3d.files import CannotWrite, atomic_write, check_file, check_writable
 
 
 def test_a_file_appears_whole_and_replaces_the_one_before(tmp_path):
@@ -46,7 +46,10 @@ def test_only_regular_files_are_replaced(tmp_path):
 @pytest.mark.parametrize(
     "number, told",
     [
-        (errno.ENOSPC, r"the disk is full \(3 bytes were written, [\d,]+ are free\); make room, or choose another folder"),
+        (
+            errno.ENOSPC,
+            r"the disk is full \(at least 3 bytes are needed, [\d,]+ are free\); make room, or choose another folder",
+        ),
         (errno.EDQUOT, "the disk is full"),
         (errno.EACCES, "choose a folder that you may write to"),
         (errno.EROFS, "choose a folder that you may write to"),
@@ -93,9 +96,37 @@ def test_what_a_living_writer_holds_is_left_alone(tmp_path):
     assert held.exists()
 
 
-def test_a_folder_is_tried_before_a_long_run(tmp_path):
-    check_writable(tmp_path / "runs")
-    assert list((tmp_path / "runs").iterdir()) == []
+def test_a_folder_is_tried_before_a_long_run_and_left_as_it_was(tmp_path):
+    check_writable(tmp_path / "runs" / "below")
+    check_file(tmp_path / "runs" / "file.txt")
+    check_writable("")
+    assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").write_text("x")
-    with pytest.raises(CannotWrite):
+    for check in (check_writable, check_file):
+        with pytest.raises(CannotWrite, match="choose another name"):
+            check(tmp_path / "file" / "below")
+        with pytest.raises(CannotWrite, match="choose another name"):
+            check(tmp_path / ("long" * 100) / "x")
+    with pytest.raises(CannotWrite, match="choose another name"):
         check_writable(tmp_path / "file")
+    with pytest.raises(CannotWrite, match="it is no regular file: choose another name"):
+        check_file(os.devnull)
+    with pytest.raises(CannotWrite, match="it is a folder: choose another name"):
+        check_file(tmp_path)
+    check_file(tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "x"
+
+
+def test_room_is_looked_for_before_a_long_run(tmp_path):
+    check_writable(tmp_path / "runs", 1000)
+    with pytest.raises(CannotWrite, match=r"runs cannot be written: the disk is full \(at least 1(,000){6} bytes are needed"):
+        check_writable(tmp_path / "runs", 10**18)
+
+
+def test_no_right_to_write_is_found_before_a_long_run(tmp_path, monkeypatch):
+    def refuse(**_):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    with pytest.raises(CannotWrite, match="runs cannot be written .Read-only file system.: choose a folder that you may"):
+        check_writable(tmp_path / "runs")

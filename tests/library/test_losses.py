@@ -221,6 +221,17 @@ def test_unknown_variant_lists_the_known_ones():
 # --- sums, means, terms -----------------------------------------------------------------------------------------------
 
 
+def test_what_is_no_gaussian_is_told():
+    mean, log_variance = torch.zeros(2, 3), torch.full((2, 3), -1.5)
+    right = Gaussian(mean, torch.ones(2, 3))
+    with pytest.raises(ValueError, match=r"posterior's standard deviation falls to -1.5.*pass \(0.5 \* log_variance\).exp\(\)"):
+        latent_loss(Gaussian(mean, log_variance), right, "kl_qp")
+    with pytest.raises(ValueError, match="the prior's standard deviation falls to 0; it must be above 0"):
+        latent_loss(right, Gaussian(mean, torch.zeros(2, 3)), "kl_qp")
+    with pytest.raises(ValueError, match=r"there is no posterior: .* rollout\(..., posterior=True\)"):
+        latent_loss(None, right, "kl_qp")
+
+
 def test_reconstruction_sums_over_pixels_and_averages_over_frames():
     target = torch.zeros(2, 3, 1, 4, 5)
     prediction = target.clone()

@@ -118,8 +118,8 @@ def test_an_animation_file_is_written_whole(tmp_path):
     seventh = pixels[cell_h + 4 + 16 + 3 :, 4 + 3 :, 0][:32:2, :32:2]
     np.testing.assert_array_equal(seventh, np.round(clip(3, 6)[1] * 255))
     assert (pixels[: 4 + 14, :cell_w, 3] > 0).any()  # the label
-    with pytest.raises(ValueError, match="does not end in .webp"):
-        show.save_animation({"a": clip()}, tmp_path / "x.gif")
+    with pytest.raises(ValueError, match="x.png does not end in one of: .webp .gif .mp4"):
+        show.save_animation({"a": clip()}, tmp_path / "x.png")
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,10 @@ def differing(one: str, other: str) -> set[str]:
         ("loss_kl_pq_z_p", "loss_kl_pq_z_q", {"model"}),
         ("loss_kl_pq_z_p", "loss_kl_ll_z_p", {"loss"}),
         ("kth_vrnn3d_kl", "kth_vrnn3d_kl_augmented", {"data"}),
+        ("chance_kl_pq_z_p", "vrnn3d_kl", {"data"}),
+        ("chance_kl_pq_z_p", "chance_kl_ll_z_p", {"loss"}),
+        ("chance_kl_ll_z_p", "chance_kl_ll_z_q", {"model"}),
+        ("chance_kl_pq_z_p", "chance_no_latent", {"model"}),
     ],
 )
 def test_experiments_that_are_compared_differ_in_one_thing(one, other, part):

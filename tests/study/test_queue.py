@@ -87,3 +87,10 @@ def test_a_run_with_settings_of_the_user_s_own_ticks_nothing_off(mini):
 def test_queues_of_one_group_hold_that_group():
     assert {run.name for run in runs("tune")} == set(catalogue.names("tune"))
     assert {EXPERIMENTS[run.name].group for run in runs("kth")} == {"kth"}
+
+
+def test_the_chance_queue_trains_every_experiment_of_its_group_seed_by_seed():
+    found = runs("chance")
+    assert [run.seed for run in found] == sorted(run.seed for run in found)
+    assert {(run.name, run.seed) for run in found} == {(name, k) for name in catalogue.names("chance") for k in (0, 1, 2)}
+    assert all(run.experiment.data.bounce == "random" for run in found)

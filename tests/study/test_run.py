@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,9 +13,10 @@ from vrnn3d import checkpoint
 from vrnn3d.config import config_hash, override
 from vrnn3d.study import records
 from vrnn3d.study import run as module
-from vrnn3d.study.folders import CLIPS, RECORD, run_folder
+from vrnn3d.study.folders import CLIPS, RECORD, local_record, run_folder
 from vrnn3d.study.profiles import get
 from vrnn3d.study.run import run
+from vrnn3d.training.stop import Interrupted
 
 
 def test_a_finished_run_leaves_record_pictures_and_checkpoint(tmp_path, mini):
@@ -93,3 +97,22 @@ def test_no_frame_of_people_is_kept(tmp_path, mini, monkeypatch):
 def test_which_weights_were_evaluated_stands_in_the_record(tmp_path, mini):
     changed = override(get("convlstm2d", MINI), {"train.ema": 0.5, "train.weights": "ema"})
     assert run(changed, 0, tmp_path, progress=False).weights == "ema"
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_signal_ends_a_run_before_its_evaluation(tmp_path, mini, monkeypatch, finished):
+    """Even one that came with the last update: evaluating may take half an hour, and the next call does it."""
+    experiment, real = get("convlstm2d", MINI), module.train
+
+    def signalled(*arguments, **options):
+        trained = real(*arguments, **options, max_steps=None if finished else 1)
+        return replace(trained, signal=signal.SIGTERM)
+
+    monkeypatch.setattr(module, "train", signalled)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "evaluate", lambda *_, **__: pytest.fail("it is evaluated"))
+        with pytest.raises(Interrupted) as told:
+            run(experiment, 0, tmp_path, progress=False)
+    assert told.value.number == signal.SIGTERM and local_record(tmp_path, experiment, 0) is None
+    monkeypatch.setattr(module, "train", real)
+    assert run(experiment, 0, tmp_path, progress=False).evaluation

@@ -139,15 +139,15 @@ def test_seeds_that_disagree_leave_a_step_undecided():
     assert verdict([*runs, *seeds("vrnn3d_kl_ll", [39, 60, 39])], "C3").outcome == "undecided"
 
 
-def diversity(log_std, variance, count=3):
+def diversity(log_std, variance, count=3, group="loss"):
     """KL-LL against KL with log std -2 and variance 1, either wiring."""
     runs = []
     for seed in range(count):
         shift = 0.001 * seed
         for wiring in ("z_p", "z_q"):
-            runs.append(record(f"loss_kl_pq_{wiring}", profile="ablation", seed=seed))
+            runs.append(record(f"{group}_kl_pq_{wiring}", profile="ablation", seed=seed))
             changed = {"variance": variance + shift, "log_std": log_std + shift}
-            runs.append(record(f"loss_kl_ll_{wiring}", profile="ablation", seed=seed, **changed))
+            runs.append(record(f"{group}_kl_ll_{wiring}", profile="ablation", seed=seed, **changed))
     return runs
 
 
@@ -165,6 +165,15 @@ def test_one_seed_cannot_tell_variances_apart():
     assert verdict(diversity(-1.0, 2.0, count=1), "C4").outcome == "undecided"
     hair = [record("vrnn3d_kl", variance=1.0), record("vrnn3d_kl_ll", variance=1.0001)]
     assert verdict(hair, "C4").outcome == "undecided"
+
+
+def test_diversity_is_judged_on_random_bounces_once_there_are_seeds():
+    determined = diversity(-1.5, 2.0)
+    found = verdict([*determined, *diversity(-3.0, 0.5, group="chance")], "C4")
+    assert found.outcome == "contradicted" and found.scale.endswith(verdicts.RANDOM_BOUNCES)
+    for too_few in (diversity(-3.0, 0.5, count=1, group="chance"), diversity(-3.0, 0.5, group="chance")[:-6]):
+        found = verdict([*determined, *too_few], "C4")
+        assert found.outcome == "reproduced" and verdicts.RANDOM_BOUNCES not in found.scale
 
 
 def test_kth():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -72,12 +73,25 @@ def parser(only: str | None = None) -> Parser:
     return top
 
 
-class _Terminated(KeyboardInterrupt):
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as an exception like that of SIGINT."""
+
     number = signal.SIGTERM
 
 
+def raise_when_terminated() -> None:
+    """Let SIGTERM raise :class:`Terminated` where the program is; no effect outside the main thread."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
+
+
 def _terminate(number: int, frame: object) -> NoReturn:
-    raise _Terminated("terminated")
+    raise Terminated("terminated")
+
+
+def exit_status(stop: KeyboardInterrupt) -> int:
+    """What a shell says of a process that this interrupt ends: 130 or 143."""
+    return 128 + getattr(stop, "number", signal.SIGINT)
 
 
 def _one_line(message: Warning | str, *_: object, **__: object) -> str:
@@ -89,24 +103,47 @@ def main(argv: list[str] | None = None) -> int:
     """Run a command; 0 on success, 1 after an error that is the user's to mend (one sentence on stderr), 2 for a
     command line that is wrong, 130 or 143 after an interrupt."""
     argv = sys.argv[1:] if argv is None else argv
-    chosen = next((word for word in argv if not word.startswith("-")), None)
-    args = parser(chosen if chosen in COMMANDS else "").parse_args(argv)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminate)
+    chosen = next((word for word in argv if word in COMMANDS), "")
+    who = f"vrnn3d {chosen}".strip()
+    raise_when_terminated()
     usual, warnings.formatwarning = warnings.formatwarning, _one_line
+    for stream in (sys.stdout, sys.stderr):  # a name that the locale cannot print is printed with escapes
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
+        _check_words(argv)
+        args = parser(chosen).parse_args(argv)
         return args.function(args) or 0
     except BrokenPipeError:  # the reader of our output, `head` say, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt as stop:
-        number = getattr(stop, "number", signal.SIGINT)
-        print(f"vrnn3d {args.command}: {str(stop) or 'interrupted'}; the same command goes on or starts again", file=sys.stderr)
-        return 128 + number
-    except (ValueError, OSError, RuntimeError, ImportError) as error:
-        if type(error) is RuntimeError:  # PyTorch's own: the traceback tells more than its message
+        print(f"{who}: {str(stop) or 'interrupted'}; the same command goes on or starts again", file=sys.stderr)
+        return exit_status(stop)
+    except (ValueError, OSError, RuntimeError, ImportError, MemoryError) as error:
+        told = _in_words(error)
+        if told is None:
             raise
-        print(f"vrnn3d {args.command}: {error}", file=sys.stderr)
+        print(f"{who}: {told}", file=sys.stderr)
         return 1
     finally:
         warnings.formatwarning = usual
+
+
+def _check_words(argv: list[str]) -> None:
+    """Refuse at once what no file name, record or message could hold."""
+    for word in argv:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"{word!r} holds bytes that are not UTF-8; choose another name or set a UTF-8 locale") from None
+        if "\0" in word:
+            raise ValueError(f"{word!r} holds a zero byte, which no name can have")
+
+
+def _in_words(error: Exception) -> str | None:
+    """What is said of an error in one sentence; None for one that is a fault of the program, whose traceback is wanted."""
+    out_of_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    if out_of_memory or "allocate memory" in str(error):
+        return "there is not enough memory for this; make batch, frames, samples or the model smaller"
+    return None if type(error) is RuntimeError else str(error)

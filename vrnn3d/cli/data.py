@@ -15,15 +15,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Fetch, and say what is there; 1 where MNIST could not be had and the packaged excerpt stands in for it."""
+    """Fetch, and say what is there; 1 where the whole of it was asked for and could not be had."""
     if args.name == "kth":
         from vrnn3d.data.kth.report import prepare_kth
 
-        print(prepare_kth(size=args.size, progress=True, download=not args.no_download))
-        return 0
+        report = prepare_kth(size=args.size, progress=True, download=not args.no_download)
+        print(report)
+        return 1 if report.download else 0
     from vrnn3d.data import mnist
 
-    fetched = mnist.fetch(progress=True)
+    fetched = mnist.fetch(progress=True, download=not args.no_download)
     whole = fetched.source != "excerpt"
     what = "all 70,000 digits" if whole else "only the packaged excerpt of 1,000 digits"
     print(f"MNIST: {what} ({fetched.source}, {fetched.folder})")

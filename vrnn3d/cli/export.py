@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from vrnn3d.cli.options import filled
+from vrnn3d.files import check_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +21,8 @@ def run(args: argparse.Namespace) -> int:
     """Export, and print each file written with its size."""
     if not (args.web or args.onnx or args.torch):
         raise ValueError("nothing to write: name a file with --web, --onnx or --torch")
+    for file in filter(None, (args.web, args.onnx, args.torch)):
+        check_file(file)
     from vrnn3d import checkpoint, export
     from vrnn3d.study import web
 

@@ -44,7 +44,7 @@ def filled(text: str) -> str:
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     """``--device``."""
-    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps (default: a GPU if there is one)")
+    parser.add_argument("--device", type=filled, metavar="NAME", help="cpu, cuda, cuda:1, mps (default: a GPU if there is one)")
 
 
 def add_quiet(parser: argparse.ArgumentParser) -> None:
@@ -52,10 +52,10 @@ def add_quiet(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
-def add_settings(parser: argparse.ArgumentParser) -> None:
+def add_settings(parser: argparse.ArgumentParser, example: str = "train.lr=3e-4") -> None:
     """``--set NAME=VALUE ...``."""
     parser.add_argument(
-        "--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help="change settings, as train.lr=3e-4"
+        "--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help=f"change settings, as {example}"
     )
 
 

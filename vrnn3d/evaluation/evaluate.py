@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from vrnn3d.config import Eval, Experiment
 from vrnn3d.data import Dataset, build
+from vrnn3d.data.settings import VideoData
 from vrnn3d.device import autocast, pick_device
 from vrnn3d.evaluation import metrics
 from vrnn3d.evaluation.scores import Evaluation
@@ -111,7 +112,10 @@ def _batches(source: Dataset, count: int, size: int, place: torch.device) -> Ite
 
 def _mean_picture(experiment: Experiment, place: torch.device) -> Tensor:
     """(C, H, W): the mean of every pixel over training sequences."""
-    data = build(experiment.data, "train", device=place)
+    length = None
+    if isinstance(experiment.data, VideoData) and experiment.data.use == "test":  # nothing was trained on these: of any length
+        length = min(map(sum, experiment.eval.protocols))
+    data = build(experiment.data, "train", length=length, device=place)
     count = min(_MEAN_OF, len(data))
     parts = evenly_spaced(count, count if data.online else len(data)).split(50)
     return sum(data.batch(p).float().mean((0, 1)) * (len(p) / count) for p in parts) / 255  # type: ignore[return-value]
@@ -136,14 +140,15 @@ def examples(
     device: str | None = None,
     first: int = 3,
     worst: int = 2,
+    private: bool = False,
 ) -> dict[str, np.ndarray]:
     """Predictions to look at, of test sequences nobody picked: the first ones, and those with the worst MSE.
 
     `found` is what :func:`evaluate` returned. The longest protocol of the longest context is shown, on the last test set
     (for Moving MNIST the held-out digits). Returns the uint8 array "sample" (one draw), (N, T, C, H, W), predicted frames
-    only, with "indices" (N,), how many of them are "first", and "context"; where the data may be recorded also "mean" (of
-    all draws) and "truth" with the context in front. Of large frames fewer sequences are kept, at most `EXAMPLE_PIXELS`,
-    one at least.
+    only, with "indices" (N,), how many of them are "first", and "context"; where the data may be recorded, or with
+    `private`, also "mean" (of all draws) and "truth" with the context in front. Of large frames fewer sequences are kept,
+    at most `EXAMPLE_PIXELS`, one at least.
     """
     place, settings = pick_device(device), experiment.eval
     furthest = furthest_frames(model, settings)
@@ -170,6 +175,6 @@ def examples(
         "context": np.array(context),
         "sample": as_bytes(samples[:, 0]),
     }
-    if source.recordable:
+    if source.recordable or private:
         shown |= {"mean": as_bytes(samples.mean(1)), "truth": frames.cpu().numpy()}
     return shown

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vrnn3d.config import Experiment
-from vrnn3d.data.video import count_frames, probe, read_last, read_video
+from vrnn3d.data.video import probe, read_last, read_video
 from vrnn3d.evaluation import metrics
 from vrnn3d.evaluation.evaluate import predict
 from vrnn3d.models.base import VideoModel
@@ -111,9 +111,3 @@ def continue_video(
     drawn = predict(model, video[None].to(place), context, frames, samples)[0].cpu()
     rate = probe(clip).rate
     return Continued(video[:context], drawn, video[context:], float(rate) if rate else _USUAL_RATE, model.stochastic)
-
-
-def frames_of(clip: str | Path) -> int:
-    """How many frames a clip has: what it says of itself, else counted by going through it once."""
-    told = probe(clip).frames
-    return told if told is not None else count_frames(clip)

@@ -12,16 +12,17 @@ from torch import Tensor
 
 from vrnn3d import show
 from vrnn3d.evaluation.predict import Continued
-from vrnn3d.files import atomic_write
+from vrnn3d.files import atomic_write, check_file, check_writable
 
 ARRAYS = (".npy", ".npz")
 
 
 def check_name(path: str | Path) -> Path:
-    """Refuse a name whose suffix says nothing that can be written, before anything is predicted.
+    """Refuse a name whose suffix says nothing that can be written, or that cannot be written, before anything is predicted.
 
     Raises:
         ValueError: naming what there is.
+        CannotWrite: when the place cannot be written.
     """
     path = Path(path)
     known = (*show.ANIMATIONS, *ARRAYS)
@@ -29,6 +30,10 @@ def check_name(path: str | Path) -> Path:
         raise ValueError(
             f"{path.name} ends in {path.suffix}; known are {' '.join(known)}, and a name without a suffix: a folder of pictures"
         )
+    if path.suffix:
+        check_file(path)
+    else:
+        check_writable(path)
     return path
 
 

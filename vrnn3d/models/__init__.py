@@ -60,6 +60,11 @@ def model_class(name: str) -> type[VideoModel]:
     return getattr(import_module(module), member)
 
 
+def networks() -> list[str]:
+    """The names of the registry that are networks: the baselines, which know nothing of motion, are left out."""
+    return [name for name in REGISTRY if model_class(name).__module__ != "vrnn3d.models.baselines"]
+
+
 def arguments(name: str) -> list[str]:
     """The keyword arguments that a model of the registry can be built with."""
     return list(inspect.signature(model_class(name)).parameters)

@@ -17,6 +17,7 @@ def model_card(name: str, record: Record) -> str:
         experiment=record.experiment,
         profile=record.profile,
         seed=record.seed,
+        channels=record.config.data.channels,
         height=height,
         width=width,
         data=record.config.data.NAME.replace("_", "-"),
@@ -52,12 +53,11 @@ vrnn3d evaluate {name}
 
 ```python
 import torch, vrnn3d
-from vrnn3d.rollout import rollout
 
 model = vrnn3d.load("{name}")
-frames = torch.rand(1, 10, 1, {height}, {width})  # (batch, time, channel, height, width), values in [0, 1]
+frames = torch.rand(1, 10, {channels}, {height}, {width})  # (batch, time, channel, height, width), values in [0, 1]
 with torch.no_grad():
-    prediction, latents = rollout(model, frames, context=10, length=20, samples=5)
+    future = model(frames, context=10, length=20, samples=5)  # (batch, samples, time, channel, height, width)
 ```
 
 ## Limits

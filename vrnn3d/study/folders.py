@@ -15,6 +15,9 @@ from vrnn3d.study.queue import Run
 
 RECORD = "record.json"
 CLIPS = "clips.npz"
+#: What ``study.chance`` found about a run of its group, and samples to look at.
+CHANCE, CHANCE_SAMPLES = "chance.json", "chance.npz"
+OWN_PICTURES = "own_clips.webp"
 #: Predictions of this seed alone are carried around: pictures of one are enough to look at.
 _PICTURED_SEED = 0
 
@@ -34,7 +37,7 @@ def local_record(root: str | Path, experiment: Experiment, seed: int) -> records
         return None
     try:
         record = records.read(path)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         warnings.warn(f"{error}; the run is taken for unfinished, and will write its record anew", stacklevel=2)
         return None
     same = record.config_hash == config_hash(experiment) and record.seed == seed
@@ -42,12 +45,21 @@ def local_record(root: str | Path, experiment: Experiment, seed: int) -> records
 
 
 def commit_record(record: records.Record, folder: Path) -> Path:
-    """Copy a record, and for one seed the pictures in its run's folder, into the repository's results/; its path."""
+    """Copy a record, what else was found about its run, and for one seed its pictures into results/; the record's path."""
     path = records.write_record(record)
-    clips = folder / CLIPS
-    if record.seed == _PICTURED_SEED and clips.exists():
-        atomic_write(records.clips_path(record), lambda temporary: shutil.copyfile(clips, temporary))
+    pictured = record.seed == _PICTURED_SEED
+    for name, target, wanted in (
+        (CLIPS, records.clips_path(record), pictured),
+        (CHANCE, path.with_name(f"chance{record.seed}.json"), True),
+        (CHANCE_SAMPLES, path.with_name(f"chance{record.seed}.npz"), pictured),
+    ):
+        if wanted and (folder / name).exists():
+            _copy(folder / name, target)
     return path
+
+
+def _copy(source: Path, target: Path) -> None:
+    atomic_write(target, lambda temporary: shutil.copyfile(source, temporary))
 
 
 def waiting(root: str | Path, runs: Iterable[Run]) -> Iterator[Run]:

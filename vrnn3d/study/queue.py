@@ -90,6 +90,10 @@ QUEUES: dict[str, Queue] = {
             Step("half", _HALF_KTH),
         ),
     ),
+    "chance": Queue(
+        "digits that leave walls at random, at half scale: 20,000 sequences each, about a quarter of an hour on a CPU core",
+        (Step("half", tuple(names("chance")), (0, 1, 2)),),
+    ),
     "tune": Queue("settings to try before the long runs, a few minutes on a GPU", (Step("tune", tuple(names("tune"))),)),
     "kth": Queue("all of Table 2 at full length, on a GPU", (Step("paper", tuple(names("kth"))),)),
 }

@@ -10,6 +10,9 @@ import json
 import math
 import os
 import re
+import warnings
+import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -223,7 +226,7 @@ def read_json(path: str | os.PathLike) -> Any:
     """What :func:`write_json` wrote; ``ValueError`` with a sentence where the file is not JSON."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise ValueError(f"{path} is not a JSON file ({problem}); delete it and make it again") from None
 
 
@@ -259,11 +262,26 @@ def write_record(record: Record, root: str | os.PathLike | None = None) -> Path:
 
 
 def read_records(
-    root: str | os.PathLike | None = None, profile: str | None = None, experiment: str | None = None
+    root: str | os.PathLike | None = None,
+    profile: str | None = None,
+    experiment: str | None = None,
+    *,
+    skip_damaged: bool = False,
 ) -> list[Record]:
-    """All records under `root` (see :func:`folder`), of one profile or experiment if named; sorted, possibly none."""
-    paths = folder(root).glob(f"{profile or '*'}/{experiment or '*'}/seed*.json")
-    return sorted(map(_read_in_place, paths), key=lambda r: (r.profile, r.experiment, r.seed))
+    """All records under `root` (see :func:`folder`), of one profile or experiment if named; sorted, possibly none.
+
+    Raises:
+        ValueError: for a damaged record; with `skip_damaged` a warning names it and it is left out.
+    """
+    found = []
+    for path in folder(root).glob(f"{profile or '*'}/{experiment or '*'}/seed*.json"):
+        try:
+            found.append(_read_in_place(path))
+        except (ValueError, OSError) as error:
+            if not skip_damaged:
+                raise
+            warnings.warn(f"{error}; it is left out", stacklevel=2)
+    return sorted(found, key=lambda r: (r.profile, r.experiment, r.seed))
 
 
 def _read_in_place(path: Path) -> Record:
@@ -304,9 +322,18 @@ def clips_path(record: Record, root: str | os.PathLike | None = None) -> Path:
 
 
 def read_clips(record: Record, root: str | os.PathLike | None = None) -> dict[str, np.ndarray] | None:
-    """The predictions to look at of a record (``evaluation.evaluate.examples``), or None where none were kept."""
+    """The predictions to look at of a record (``evaluation.evaluate.examples``), or None where none were kept.
+
+    Raises:
+        ValueError: naming the file, when it is damaged.
+    """
     path = clips_path(record, root)
     if not path.exists():
         return None
-    with np.load(path, allow_pickle=False) as arrays:
-        return dict(arrays)
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(
+            f"{path} is damaged ({error}); restore it from a copy, or delete it: the record does without"
+        ) from None

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vrnn3d import checkpoint
+import numpy as np
+
+from vrnn3d import checkpoint, show
 from vrnn3d.config import Experiment, config_hash
+from vrnn3d.data.settings import VideoData
 from vrnn3d.device import pick_device
 from vrnn3d.evaluation.evaluate import evaluate, examples
+from vrnn3d.evaluation.protocols import with_fitting_protocols
+from vrnn3d.losses import find_latent_loss
 from vrnn3d.study import records
 from vrnn3d.study.bench.counting import training_gigaflops
-from vrnn3d.study.folders import CLIPS, RECORD, local_record, run_folder
+from vrnn3d.study.chance.command import GROUP as CHANCE_GROUP
+from vrnn3d.study.chance.command import analyse_run
+from vrnn3d.study.folders import CLIPS, OWN_PICTURES, RECORD, local_record, run_folder
 from vrnn3d.study.provenance import provenance
 from vrnn3d.training.distributed import Team
 from vrnn3d.training.loop import Trained, train
@@ -32,7 +39,8 @@ def run(
 ) -> records.Record:
     """Train (or continue) an experiment below the folder `out`, evaluate it when finished, and write its record there.
 
-    A run that has its finished record there already is not done again.
+    A run that has its finished record there already is not done again. Of the protocols those are measured that the test
+    data are long enough for, which is found out before the training; a warning names the others.
 
     Args:
         experiment, seed: what to run.
@@ -41,13 +49,21 @@ def run(
         evaluate_cut: evaluate also a training that was cut.
 
     Raises:
+        ValueError: before the training, when its settings make no sense or no protocol fits the test data.
         Interrupted: when a signal stopped the training, after the checkpoint and the record of a cut run were written.
 
     Returns:
-        The record, as written to ``record.json`` in the run's folder; ``clips.npz`` beside it holds a few predictions.
+        The record, as written to ``record.json`` in the run's folder; ``clips.npz`` beside it holds a few predictions,
+        ``own_clips.webp`` shows them with the truth where the user's own clips were used, and for experiments of the group
+        "chance" ``chance.json`` says what :mod:`vrnn3d.study.chance` found.
     """
     folder = run_folder(out, experiment, seed)
     if (done := local_record(out, experiment, seed)) is not None and done.evaluation:
+        return done
+    find_latent_loss(experiment.loss.variant)  # unknown names end here, not after the data were loaded
+    checkpoint.model_of(experiment)
+    asked, experiment = experiment, with_fitting_protocols(experiment)
+    if experiment is not asked and (done := local_record(out, experiment, seed)) is not None and done.evaluation:
         return done
     origin = provenance(device=pick_device(device))  # before hours of training may change the checkout
     trained = train(experiment, seed, folder, device=device, max_minutes=max_minutes, progress=progress)
@@ -70,6 +86,8 @@ def run(
     )
     if not Team.current().leads:
         return record
+    if trained.signal is not None and trained.finished and not evaluate_cut:
+        raise Interrupted(trained.signal)  # at its last update: the next call evaluates it, which may take long
     if trained.finished or evaluate_cut:
         model, _ = checkpoint.load_run(folder, pick_device(device))
         found = evaluate(model, experiment, device=device, progress=progress)
@@ -78,10 +96,21 @@ def run(
         copied = experiment.model.name == "copy_last" and not trained.data.recordable
         if experiment.group not in _NO_PICTURES and not copied:
             records.write_arrays(examples(model, experiment, found, device=device), folder / CLIPS)
+        if isinstance(experiment.data, VideoData):
+            _show_owner(examples(model, experiment, found, device=device, private=True), folder / OWN_PICTURES)
     records.write(record, folder / RECORD)
+    if trained.finished and experiment.group == CHANCE_GROUP:
+        analyse_run(folder, device=device)
     if trained.signal is not None:
         raise Interrupted(trained.signal)
     return record
+
+
+def _show_owner(shown: dict[str, np.ndarray], path: Path) -> None:
+    """Truth and predictions of the user's own clips as an animation. It stays in the run's folder: no record takes it along."""
+    kinds = ("truth", "sample") if np.array_equal(shown["mean"], shown["sample"]) else ("truth", "mean", "sample")
+    rows = {f"{kind} {index + 1}": shown[kind][n] for n, index in enumerate(shown["indices"]) for kind in kinds}
+    show.save_animation(rows, path, context=int(shown["context"]), columns=len(kinds))
 
 
 def _training(trained: Trained) -> records.Training:

@@ -16,6 +16,7 @@ from vrnn3d import checkpoint
 from vrnn3d.config import Experiment
 from vrnn3d.data import Dataset, build
 from vrnn3d.device import autocast, compiled, fast_matrix_products, pick_device, to_device, uses_bfloat16
+from vrnn3d.files import check_writable
 from vrnn3d.losses import find_latent_loss
 from vrnn3d.rollout import usable_length
 from vrnn3d.training import order, schedules
@@ -89,6 +90,7 @@ def train(
         progress: show a bar.
 
     Raises:
+        CannotWrite: when `out` cannot be written, or has no room for a checkpoint; found before the data are loaded.
         TrainingDiverged: when a loss, gradient or weight is not finite; the last good checkpoint stays as it is.
         ValueError: when `out` holds another experiment, seed or data, or sizes do not fit.
     """
@@ -101,6 +103,8 @@ def train(
     find_latent_loss(experiment.loss.variant)  # an unknown name ends here, not after the data were loaded
     model = checkpoint.model_of(experiment).to(place)
     length = usable_length(model, experiment.data.length)
+    if team.leads:
+        check_writable(folder, State.bytes_of(model, settings))
     data = build(experiment.data, "train", device=place)
     validation = build(experiment.data, "validation", device=place)
     there = (folder / checkpoint.CHECKPOINT).exists()

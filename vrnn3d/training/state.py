@@ -56,6 +56,12 @@ class State:
         optimiser = optimisers.build(settings.optimiser, model, settings.lr) if trainable else None
         return State(model, optimiser, copied(model) if settings.ema else None, parent)
 
+    @staticmethod
+    def bytes_of(model: VideoModel, settings: config.Train) -> int:
+        """About how large a checkpoint will be: weights, two moments of each, their average and the best."""
+        weights = sum(value.nbytes for value in model.state_dict().values())
+        return weights * (3 + (settings.ema > 0) + (settings.weights == "best"))
+
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
         """What is trained."""
@@ -160,11 +166,13 @@ class State:
         """
         saved = checkpoint.load_state(folder, device)
         _check_same(folder, experiment, seed, data, saved)
-        self.model.load_state_dict(saved["model"])
-        if self.optimiser is not None:
-            self.optimiser.load_state_dict(saved["optimiser"])
+        with checkpoint.fitting(folder / checkpoint.CHECKPOINT):
+            self.model.load_state_dict(saved["model"])
+            if self.optimiser is not None:
+                self.optimiser.load_state_dict(saved["optimiser"])
+            self.curves = json.loads(saved["curves"])
         self.average, self.best, self.best_mse = saved["ema"], saved["best"], saved["best_mse"]
-        self.step, self.seconds, self.curves = saved["step"], saved["seconds"], json.loads(saved["curves"])
+        self.step, self.seconds = saved["step"], saved["seconds"]
         self.cpu_seconds = saved["cpu_seconds"]
         self.sums, self.summed, self.parent = saved["sums"], saved["summed"], saved["parent"]
 

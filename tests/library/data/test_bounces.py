@@ -169,3 +169,13 @@ def test_futures_are_as_likely_as_the_truth():
 def test_futures_of_nonsense(arguments, error, words):
     with pytest.raises(error, match=words):
         MovingMNIST(PICTURES, bounce="random").futures(*arguments)
+
+
+def test_positions_are_those_of_the_tracks_and_lie_at_walls_exactly():
+    made = wide(size=60, speed_range=(3.0, 5.0), count=50)
+    position, corner = made.positions(torch.arange(50)), made.tracks(torch.arange(50)).corner
+    assert torch.equal(position.long(), corner)
+    touching = (position == 0) | (position == 59)
+    assert touching.any() and ((position >= 0) & (position <= 59)).all()
+    turned = position.diff(dim=1).sign().diff(dim=1) != 0
+    assert (touching[:, 1:-1].any(-1) | ~turned.any(-1)).all(), "no digit turns but at a wall"

@@ -159,3 +159,9 @@ def test_leftovers_of_killed_writers_are_swept(serve, written, tmp_path):
     os.utime(left, (0, 0))
     fetch.fetch_kth(tmp_path / "kth", progress=False)
     assert not left.exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "3", '{"walking.zip": 1, "x": {"sha256": "0"}}', '{"walking.zip": []}'])
+def test_damaged_notes_are_as_good_as_none(tmp_path, text):
+    (tmp_path / fetch.NOTES).write_text(text)
+    assert fetch._read_notes(tmp_path) == {}

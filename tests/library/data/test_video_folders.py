@@ -220,6 +220,13 @@ def test_pictures_beside_clips_are_ignored_and_named(tmp_path):
         assert len(list_clips(tmp_path)) == 3
 
 
+def test_pictures_of_several_series_in_one_folder_are_named(tmp_path):
+    for name in ("left_01", "left_02", "right_01", "right_02"):
+        Image.new("L", (8, 8)).save(tmp_path / f"{name}.png")
+    with pytest.warns(UserWarning, match=r"4 pictures of 2 series \(left_\*.png, right_\*.png\), which are read as one clip"):
+        assert len(list_clips(tmp_path)) == 1
+
+
 def test_links_to_their_own_folder_and_to_nothing_end(tmp_path):
     many(tmp_path / "clips", 1)
     (tmp_path / "clips" / "gone.npy").symlink_to(tmp_path / "nothing.npy")
@@ -346,7 +353,46 @@ def test_the_identity_is_the_contents_wherever_they_lie(tmp_path):
     assert identity(moved) != before["train"] and identity(moved, "test") == before["test"]
 
 
-@pytest.mark.parametrize("wrong", [dict(split="dev"), dict(length=0), dict(size=0), dict(channels=2), dict(fit="squeeze")])
+def test_two_places_of_clips_are_told_apart_by_what_they_hold(tmp_path):
+    folder = many(tmp_path / "clips", 6)
+    before = VideoData(path=str(folder)).contents()
+    assert len(before) == 16 and before == VideoData(path=str(folder), size=16, colour=True).contents()
+    shutil.copytree(folder, tmp_path / "moved")
+    assert VideoData(path=str(tmp_path / "moved")).contents() == before
+    np.save(tmp_path / "moved" / "clip3.npy", numbered(77))
+    assert VideoData(path=str(tmp_path / "moved")).contents() != before
+    save_pictures(tmp_path / "one clip", numbered(1))
+    alone = VideoData(path=str(tmp_path / "one clip")).contents()
+    (tmp_path / "one clip").rename(tmp_path / "renamed")
+    assert VideoData(path=str(tmp_path / "renamed")).contents() == alone
+
+
+def test_all_clips_may_be_for_the_test(tmp_path):
+    folder = many(tmp_path / "clips", 5)
+    made = data.build(VideoData(path=str(folder), size=16, length=10, use="test"), "test")
+    assert shown(made)[0] == set(range(5)) and len(made) == 5
+    single = data.build(VideoData(path=str(folder / "clip0.npy"), size=16, length=10, use="test"), "test")
+    assert len(single) == 1, "it is not cut in time"
+
+
+def test_the_public_test_file_is_read_along_time(tmp_path):
+    """The clips are what the data set of that file has, frame by frame."""
+    from vrnn3d.data.moving_mnist_file import MovingMNISTFile
+
+    path = tmp_path / "mnist_test_seq.npy"
+    np.save(path, np.random.default_rng(0).integers(0, 256, (20, 7, 64, 64), np.uint8))
+    official = MovingMNISTFile(path, sha256=None)
+    ours = data.build(VideoData(path=str(path), size=64, length=20, use="test"), "test")
+    assert len(ours) == len(official) == 7
+    assert torch.equal(ours.batch(torch.arange(7)), official.batch(torch.arange(7)))
+    with pytest.raises(ValueError, match="none of the 7 test clips in mnist_test_seq.npy has 21 frames .*, has 20"):
+        data.build(VideoData(path=str(path), size=64, length=21, use="test"), "test")
+
+
+WRONG = [dict(use="all"), dict(split="dev"), dict(length=0), dict(size=0), dict(channels=2), dict(fit="squeeze")]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
 def test_arguments_that_make_no_sense(tmp_path, wrong):
     with pytest.raises(ValueError):
         VideoFolder(**(dict(path=many(tmp_path / "clips"), split="train") | wrong))

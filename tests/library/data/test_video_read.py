@@ -120,7 +120,7 @@ def test_probe_says_what_the_clip_says(tmp_path, kind):
 def test_probe_of_a_container_that_does_not_say(tmp_path):
     path = save_container(tmp_path / "a.mkv", clip(5), "mpeg4")
     assert probe(path) == (None, 10.0, 24, 32)
-    assert sources.count_frames(path) == 5
+    assert sources.open_source(path).count() == 5
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.webp", "a.npy", "a.npz", "a.txt", "pictures"])
@@ -152,8 +152,11 @@ def frames_counted(count, converted, alive):
         return made
 
     class Source:
-        def frames(self):
-            return (partial(frame, number) for number in range(count))
+        def frames(self, first=0):
+            return (partial(frame, number) for number in range(first, count))
+
+        def count(self):
+            return count
 
     return lambda path, number=None: Source()
 
@@ -168,6 +171,42 @@ def test_no_more_is_converted_than_is_asked_for_and_no_more_is_held(monkeypatch)
     assert converted == list(range(170, 200))
     read_video("clip", 8)
     assert max(alive) <= 2
+
+
+CODECS = [("a.mp4", "h264"), ("a.mp4", "mpeg4"), ("a.mkv", "h264"), ("a.avi", "mjpeg"), ("a.avi", "mpeg4")]
+
+
+@pytest.mark.parametrize("name, codec", CODECS)
+def test_a_video_is_decoded_from_the_key_frame_before(tmp_path, monkeypatch, name, codec):
+    """Key frames every twelfth: of 120 frames no more than those between are decoded beside what is asked for."""
+    frames = clip(1, 48, 64) // 2 + np.arange(120, dtype=np.uint8)[:, None, None, None]
+    path = save_container(tmp_path / name, frames, codec)
+    whole = read_video(path, channels=3)
+    assert len(whole) == sources.open_source(path).count() == 120
+    decoded, plain = [], sources._decoded
+
+    def counted(*arguments):
+        for frame in plain(*arguments):
+            decoded.append(frame.pts)
+            yield frame
+
+    monkeypatch.setattr(sources, "_decoded", counted)
+    for start in (0, 1, 11, 12, 50, 118):
+        assert torch.equal(read_video(path, channels=3, start=start, max_frames=2), whole[start : start + 2])
+    assert torch.equal(read_last(path, 7, channels=3), whole[-7:])
+    if name != "a.avi":  # where times are not stored the frames before are counted
+        decoded.clear()
+        read_last(path, 7)
+        assert 7 <= len(decoded) < 7 + 12 + 4
+
+
+def test_frames_of_all_kinds_from_within(tmp_path):
+    frames = clip(9)
+    for kind in ("pictures", "npy", "npz", "webp", "apng"):
+        path = save_any(kind, tmp_path, frames)
+        assert torch.equal(read_video(path, start=4), read_video(path)[4:]), kind
+        assert torch.equal(read_last(path, 3), read_video(path)[-3:]), kind
+        assert sources.open_source(path).count() == 9
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ def save_container(path, frames, codec):
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=10)
         stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "yuvj420p" if codec == "mjpeg" else "yuv420p"
-        stream.bit_rate = 8_000_000
+        stream.bit_rate, stream.gop_size = 8_000_000, 12
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())

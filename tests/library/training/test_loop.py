@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from trials import tiny
 from vrnn3d import checkpoint
+from vrnn3d.files import CannotWrite
 from vrnn3d.training import loop
 from vrnn3d.training.loop import train
+from vrnn3d.training.state import State
 
 
 def weights(folder, which: str = "model") -> dict[str, torch.Tensor]:
@@ -168,3 +172,42 @@ def test_bf16_training_ends_where_float32_does(tmp_path):
             ends[precision, seed] = sum(done.curves["loss"][-10:]) / 10
     others = [ends["float32", seed] for seed in (0, 1, 2)]
     assert abs(ends["bfloat16", 0] - ends["float32", 0]) <= max(others) - min(others)
+
+
+def test_a_folder_that_cannot_be_written_is_found_before_the_data_are_loaded(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "build", lambda *_, **__: pytest.fail("data are loaded"))
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(CannotWrite, match="file/run cannot be written"):
+        train(tiny("convlstm2d"), 0, tmp_path / "file" / "run", progress=False)
+    free = SimpleNamespace(free=1000)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: free)
+    with pytest.raises(CannotWrite, match="the disk is full .at least [0-9,]+ bytes are needed, 1,000 are free"):
+        train(tiny("convlstm2d"), 0, tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("changes", [{}, {"train.ema": 0.9, "train.weights": "ema"}, {"train.weights": "best"}])
+def test_the_room_that_is_looked_for_is_that_of_a_checkpoint(tmp_path, changes):
+    experiment = tiny("convlstm2d", **{"model.options": {"widths": (8, 16), "hidden": 64}, **changes})
+    train(experiment, 0, tmp_path, progress=False)
+    needed = State.bytes_of(checkpoint.model_of(experiment), experiment.train)
+    assert (tmp_path / checkpoint.CHECKPOINT).stat().st_size == pytest.approx(needed, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda state: state["model"].popitem(),
+        lambda state: state["model"].update({next(iter(state["model"])): torch.zeros(3)}),
+        lambda state: state.update(optimiser={"state": {}}),
+        lambda state: state.update(curves="{"),
+    ],
+)
+def test_a_checkpoint_whose_parts_do_not_fit_is_named_when_a_run_goes_on(tmp_path, spoil):
+    train(tiny("convlstm2d"), 0, tmp_path, max_steps=2, progress=False)
+    state = checkpoint.load_state(tmp_path)
+    spoil(state)
+    checkpoint.save(tmp_path, state)
+    with pytest.raises(ValueError, match="checkpoint.pt do not fit a model of this program") as told:
+        train(tiny("convlstm2d"), 0, tmp_path, progress=False)
+    assert "\n" not in str(told.value)

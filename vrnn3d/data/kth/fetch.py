@@ -111,10 +111,13 @@ def _retrieve(folder: Path, name: str, progress: bool) -> Path:
 
 
 def _read_notes(folder: Path) -> dict[str, dict]:
+    """The notes of earlier downloads; what is damaged of them is as good as none."""
     try:
-        return json.loads((folder / NOTES).read_text("utf-8"))
-    except (OSError, ValueError):
+        notes = json.loads((folder / NOTES).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
         return {}
+    whole = notes if isinstance(notes, dict) else {}
+    return {name: note for name, note in whole.items() if isinstance(note, dict) and {"sha256", "clips"} <= set(note)}
 
 
 def _note(folder: Path, notes: dict[str, dict], name: str, path: Path, clips: int = 0) -> None:

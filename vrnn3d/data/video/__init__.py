@@ -1,4 +1,4 @@
-"""The user's own clips: reading one, a folder of them as a dataset, and writing small animations.
+"""The user's own clips: reading one, and a folder of them as a dataset.
 
 Readable are gif, webp and apng files, folders of numbered pictures, npy and npz arrays, and the containers (mp4, avi,
 mov, ...) that PyAV opens.
@@ -8,7 +8,6 @@ from vrnn3d.data.video.clips import Clip, find_clips, list_clips, split_clips
 from vrnn3d.data.video.dataset import VideoFolder
 from vrnn3d.data.video.read import FITS, count_frames, probe, read_last, read_video
 from vrnn3d.data.video.sources import ANIMATIONS, ARRAYS, CONTAINERS, PICTURES, UnreadableError, VideoInfo
-from vrnn3d.data.video.write import write_webp
 
 __all__ = [
     "ANIMATIONS",
@@ -27,5 +26,4 @@ __all__ = [
     "read_last",
     "read_video",
     "split_clips",
-    "write_webp",
 ]

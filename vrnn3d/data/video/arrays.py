@@ -1,7 +1,8 @@
 """Clips in .npy and .npz files: which axes they have, and their frames one after another.
 
 A clip is (T, H, W), (T, H, W, C) or (T, C, H, W) with C = 1, 3 or 4; several clips are (N, T, H, W), (N, T, H, W, C) or
-(N, T, C, H, W). Of four axes the second or the last is taken for channels where it has 1, 3 or 4 entries.
+(N, T, C, H, W). Of four axes the second or the last is taken for channels where it has 1, 3 or 4 entries. The public test file
+of Moving MNIST, whose first axis is time, is known by its name or its shape.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from vrnn3d.data.video.errors import UnreadableError, unreadable
 
 _CHANNELS = (1, 3, 4)
+_PUBLIC_TEST_FILE, _PUBLIC_TEST_SHAPE = "mnist_test_seq.npy", (20, 10_000, 64, 64)  # (T, N, H, W)
 _AXES = "a clip is (T, H, W), (T, H, W, C) or (T, C, H, W) with C = 1, 3 or 4"
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
@@ -42,6 +44,8 @@ def open_array(path: Path) -> Stored:
         if path.suffix.lower() == ".npz":
             return _open_npz(path)
         array = np.load(path, allow_pickle=False, mmap_mode="r")
+        if array.shape == _PUBLIC_TEST_SHAPE or (path.name == _PUBLIC_TEST_FILE and array.ndim == 4):
+            array = array.swapaxes(0, 1)
         return Stored(array.shape, array.dtype, lambda number: iter(array if number is None else array[number]))
     except UnreadableError:
         raise
@@ -102,11 +106,11 @@ def axes_of(path: Path, shape: tuple[int, ...]) -> Axes:
     """
     several = len(shape) == 5 or (len(shape) == 4 and not {shape[1], shape[-1]} & set(_CHANNELS))
     clip = shape[1:] if several else shape
+    if len(clip) not in (3, 4):
+        raise UnreadableError(f"{path} has shape {shape}; {_AXES}")
     channels = "none" if len(clip) == 3 else "last" if clip[-1] in _CHANNELS else "first"
-    if (
-        len(clip) not in (3, 4)
-        or (channels == "first" and clip[1] not in _CHANNELS)
-        or 0 in (clip[1:] if channels == "none" else clip[1:3] if channels == "last" else clip[2:])
+    if (channels == "first" and clip[1] not in _CHANNELS) or 0 in (
+        clip[1:] if channels == "none" else clip[1:3] if channels == "last" else clip[2:]
     ):
         raise UnreadableError(f"{path} has shape {shape}; {_AXES}")
     return Axes(several, channels)

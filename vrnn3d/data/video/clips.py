@@ -8,6 +8,7 @@ clip; a single file; and an array that holds several clips.
 from __future__ import annotations
 
 import hashlib
+import re
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -77,12 +78,25 @@ def _clips(path: Path, name: str, above: tuple[Path, ...] = ()) -> list[Clip]:
     if not shown:
         return found
     if not found:
+        _warn_of_series(path, shown)
         return [Clip(path, name or path.absolute().name)]
     warnings.warn(
         f"{path} holds clips and {len(shown)} pictures beside them ({shown[0].name} ...); the pictures are ignored",
         stacklevel=4,
     )
     return found
+
+
+def _warn_of_series(path: Path, shown: list[Path]) -> None:
+    """Say it where the names of the pictures in a folder look like those of several clips."""
+    counts = Counter(re.sub(r"\d+(?=\D*$)", "*", picture.name) for picture in shown)
+    series = [name for name, count in counts.items() if count > 1]
+    if len(series) > 1:
+        warnings.warn(
+            f"{path} holds {len(shown)} pictures of {len(series)} series ({', '.join(series[:3])}), which are read as one clip;"
+            " if they are several, put each into a folder of its own",
+            stacklevel=5,
+        )
 
 
 def _of_file(path: Path, name: str) -> list[Clip]:

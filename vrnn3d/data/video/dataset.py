@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Iterator
-from functools import lru_cache
 from itertools import islice
 from math import ceil
 from pathlib import Path
@@ -16,16 +15,15 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vrnn3d.data.sequences import SequenceDataset, pair, pixels
-from vrnn3d.data.settings import SPLITS, VideoData
-from vrnn3d.data.video.clips import WHOLE, Clip, find_clips
+from vrnn3d.data.settings import SPLITS, USES, VideoData
+from vrnn3d.data.video.clips import WHOLE, Clip, find_clips, list_clips
 from vrnn3d.data.video.errors import UnreadableError
+from vrnn3d.data.video.identity import add_clip
 from vrnn3d.data.video.read import FITS, check_size, convert
-from vrnn3d.data.video.sources import DelayedFrame, count_frames, open_source, pictures
+from vrnn3d.data.video.sources import DelayedFrame, open_source
 
 _NAMED = 8  # clips that a warning lists
 _BAR_FROM = 5  # clips from which on a progress bar is shown
-_HASHED_WHOLE = 1 << 24  # bytes of a file up to which all of it goes into the identity
-_BLOCKS, _BLOCK = 16, 1 << 20  # of a longer one so many blocks of so many bytes, evenly spaced
 _FITTED = {"crop": "cropped to shape", "pad": "with black borders", "stretch": "stretched to shape"}
 
 
@@ -43,6 +41,7 @@ class VideoFolder(SequenceDataset):
         channels: 1 for grey, 3 for colour.
         fit: what is done about another aspect ratio; see :func:`~vrnn3d.data.video.read.read_video`.
         seed: of the split.
+        use: "shared" between the splits, or all clips for the "test": then every split holds all of them.
         device: where the frames are held.
 
     Raises:
@@ -62,6 +61,7 @@ class VideoFolder(SequenceDataset):
         channels: int = 1,
         fit: str = "crop",
         seed: int = 0,
+        use: str = "shared",
         device: torch.device | str = "cpu",
     ):
         if split not in SPLITS:
@@ -70,6 +70,8 @@ class VideoFolder(SequenceDataset):
             raise ValueError(f"length is {length} and size {pixels(pair(size))}; both must be at least 1")
         if channels not in (1, 3) or fit not in FITS:
             raise ValueError(f"channels is {channels} and fit {fit!r}; they must be 1 or 3, and one of: {', '.join(FITS)}")
+        if use not in USES:
+            raise ValueError(f"use is {use!r}; it must be one of: {', '.join(USES)}")
         if not str(path):
             raise ValueError("data.path is empty: it must name a folder of clips, or a clip")
         self.length, self.size, self.channels, self.fit = length, pair(size), channels, fit
@@ -80,8 +82,13 @@ class VideoFolder(SequenceDataset):
         problems: list[str] = []
         pieces: list[Tensor] = []
         short: list[tuple[str, int]] = []
-        clips = find_clips(path, seed)[split]
-        for clip in tqdm(clips, desc=f"{split} clips", unit="clip", leave=False, disable=len(clips) < _BAR_FROM):
+        clips = find_clips(path, seed)[split] if use == "shared" else list_clips(path)
+        for clip in tqdm(
+            clips, desc=f"{split} clips", unit="clip", leave=False, disable=True if len(clips) < _BAR_FROM else None
+        ):
+            if (known := _length_in_array(clip)) is not None and known < length:
+                short.append((clip.name, known))
+                continue
             read = list(_read_pieces(clip, self.size, channels, fit, problems))
             long_enough = [piece for piece in read if len(piece) >= length]
             if read and not long_enough:
@@ -89,7 +96,7 @@ class VideoFolder(SequenceDataset):
             if long_enough:
                 self.clips.append(clip)
                 pieces += long_enough
-                _hash_clip(digest, clip)
+                add_clip(digest, clip)
         _warn(f"{len(problems)} frames or clips of {self.source} are skipped", problems)
         if not pieces:
             raise ValueError(_too_short(self.source, split, clips, length, short))
@@ -116,6 +123,11 @@ class VideoFolder(SequenceDataset):
         """Frames uint8 (B, T, channels, H, W), values 0..255; indices: LongTensor (B,)."""
         starts = self._starts[self._numbers(indices).to(self.device)]
         return self._frames[starts[:, None] + torch.arange(self.length, device=self.device)]
+
+
+def _length_in_array(clip: Clip) -> int | None:
+    """Frames of one of several clips in an array, of which there may be thousands: none need be read to know; else None."""
+    return None if clip.number is None or clip.part != WHOLE else open_source(clip.path, clip.number).count()
 
 
 def _starts(pieces: list[Tensor], length: int, step: int) -> list[int]:
@@ -154,12 +166,12 @@ def _read_pieces(clip: Clip, size: tuple[int, int], channels: int, fit: str, pro
 
 def _frames(clip: Clip) -> Iterator[tuple[int, DelayedFrame]]:
     """The frames of the part of a clip that is used, with their numbers, from 1."""
-    frames = open_source(clip.path, clip.number).frames()
+    source = open_source(clip.path, clip.number)
     if clip.part == WHOLE:
-        return enumerate(frames, 1)
-    count = count_frames(clip.path, clip.number)
+        return enumerate(source.frames(), 1)
+    count = source.count()
     start, stop = (round(count * percent / 100) for percent in clip.part)
-    return enumerate(islice(frames, start, stop), start + 1)
+    return enumerate(islice(source.frames(start), stop - start), start + 1)
 
 
 def _warn(what: str, names: list[str]) -> None:
@@ -177,32 +189,12 @@ def _too_short(source: str, split: str, clips: list[Clip], length: int, short: l
     if clips[0].part == WHOLE:
         return (
             f"none of the {len(clips)} {split} clips in {source} has {length} frames (the longest, {name}, has {most}): "
-            "put longer ones there, or ask for shorter windows"
+            "put longer ones there, or ask for shorter windows (data.length in training, eval.protocols in the test)"
         )
     return (
         f"the {split} part of {name} has {most} frames, and windows of {length} are asked for: too few clips are there to "
         f"share out, so each is cut in time, and one needs {ceil(100 * length / (stop - start))} frames at least"
     )
-
-
-def _hash_clip(digest: Any, clip: Clip) -> None:
-    for path in pictures(clip.path) if clip.path.is_dir() else [clip.path]:
-        digest.update(_hash_file(path, path.stat().st_mtime))
-    digest.update(f"{clip.number} {clip.part}".encode())
-
-
-@lru_cache(maxsize=1)  # of an array, which holds many clips, once
-def _hash_file(path: Path, changed: float) -> bytes:
-    """A hash of a file's contents, or if it is long of its length and blocks of it."""
-    size = path.stat().st_size
-    digest = hashlib.sha256(str(size).encode())
-    with path.open("rb") as stream:
-        if size <= _HASHED_WHOLE:
-            digest.update(stream.read())
-        for block in range(_BLOCKS if size > _HASHED_WHOLE else 0):
-            stream.seek(block * (size - _BLOCK) // (_BLOCKS - 1))
-            digest.update(stream.read(_BLOCK))
-    return digest.digest()
 
 
 def build(settings: VideoData, split: str, pool: str | None, length: int, device: Any = "cpu") -> VideoFolder:
@@ -215,5 +207,6 @@ def build(settings: VideoData, split: str, pool: str | None, length: int, device
         channels=settings.channels,
         fit=settings.fit,
         seed=settings.seed,
+        use=settings.use,
         device=device,
     )

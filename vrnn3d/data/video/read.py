@@ -55,7 +55,7 @@ def read_video(
     if start < 0:
         raise ValueError(f"start is {start}, and must be at least 0")
     stop = None if max_frames is None else start + max_frames
-    chosen = islice(open_source(path).frames(), start, stop)
+    chosen = islice(open_source(path).frames(start), None if stop is None else stop - start)
     frames = list(converted(path, chosen, size, channels, fit, first=start + 1))
     if len(frames) < needed:
         plural = "" if len(frames) == 1 else "s"
@@ -69,13 +69,16 @@ def read_last(
 ) -> Tensor:
     """The last `count` frames of a clip, float32 (count, channels, H, W) in [0, 1], in their order.
 
-    The file is gone through once, with no more than `count` frames in memory. Arguments and errors: :func:`read_video`;
-    ``ValueError`` too when the clip has fewer frames.
+    No more than that is decoded where the format allows it, and no more than `count` frames are in memory. Arguments and
+    errors: :func:`read_video`; ``ValueError`` too when the clip has fewer frames.
     """
     path = Path(path)
     if count < 1:
         raise ValueError(f"count is {count}, and must be at least 1")
-    kept = deque(open_source(path).frames(), maxlen=count)
+    source = open_source(path)
+    kept = deque(source.frames(max(0, source.count() - count)), maxlen=count)
+    if len(kept) < count:  # a damaged file has fewer than it says
+        kept = deque(source.frames(), maxlen=count)
     if len(kept) < count:
         raise UnreadableError(f"{path} has {len(kept)} frames, and the last {count} were asked for")
     return torch.stack(list(converted(path, kept, size, channels, fit)))
@@ -92,8 +95,8 @@ def probe(path: Path | str) -> VideoInfo:
 
 
 def count_frames(path: Path | str) -> int:
-    """How many frames a clip has, by going through it; for files that do not say. Errors: :func:`probe`."""
-    return sum(1 for _ in open_source(Path(path)).frames())
+    """How many frames a clip has, without decoding them. Errors: :func:`probe`."""
+    return open_source(Path(path)).count()
 
 
 def converted(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain, dropwhile, islice
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -43,8 +44,12 @@ class Source(Protocol):
         """What it says about itself, without decoding it."""
         ...
 
-    def frames(self) -> Iterator[DelayedFrame]:
-        """All its frames."""
+    def frames(self, first: int = 0) -> Iterator[DelayedFrame]:
+        """Its frames, from number `first` on; what stands before that is decoded only where the format demands it."""
+        ...
+
+    def count(self) -> int:
+        """How many frames there are, without decoding them."""
         ...
 
 
@@ -130,8 +135,11 @@ class _Pictures:
         except Exception as error:  # see _guarded
             raise unreadable(self.paths[0], error) from None
 
-    def frames(self) -> Iterator[DelayedFrame]:
-        return iter([partial(_called, path, partial(self._read, path)) for path in self.paths])
+    def frames(self, first: int = 0) -> Iterator[DelayedFrame]:
+        return iter([partial(_called, path, partial(self._read, path)) for path in self.paths[first:]])
+
+    def count(self) -> int:
+        return len(self.paths)
 
     @staticmethod
     def _read(path: Path) -> np.ndarray:
@@ -154,13 +162,16 @@ class _Animation:
         except Exception as error:  # see _guarded
             raise unreadable(self.path, error) from None
 
-    def frames(self) -> Iterator[DelayedFrame]:
-        return _guarded(self.path, self._frames())
+    def frames(self, first: int = 0) -> Iterator[DelayedFrame]:
+        return _guarded(self.path, self._frames(first))
 
-    def _frames(self) -> Iterator[DelayedFrame]:
+    def _frames(self, first: int) -> Iterator[DelayedFrame]:
         with Image.open(self.path) as image:
-            for frame in ImageSequence.Iterator(image):
+            for frame in islice(ImageSequence.Iterator(image), first, None):  # each frame is built upon the one before
                 yield partial(_pixels, frame.copy())  # the iterator hands out one and the same picture
+
+    def count(self) -> int:
+        return self.info().frames or 0
 
 
 class _Array:
@@ -172,8 +183,11 @@ class _Array:
     def info(self) -> VideoInfo:
         return VideoInfo(self.clip.length, None, self.clip.height, self.clip.width)
 
-    def frames(self) -> Iterator[DelayedFrame]:
-        return _guarded(self.clip.path, self.clip.frames())
+    def frames(self, first: int = 0) -> Iterator[DelayedFrame]:
+        return _guarded(self.clip.path, islice(self.clip.frames(), first, None))
+
+    def count(self) -> int:
+        return self.clip.length
 
 
 class _Container:
@@ -193,36 +207,63 @@ class _Container:
         except Exception as error:  # see _guarded
             raise unreadable(self.path, error) from None
 
-    def frames(self) -> Iterator[DelayedFrame]:
-        return _guarded(self.path, self._frames())
+    def frames(self, first: int = 0) -> Iterator[DelayedFrame]:
+        return _guarded(self.path, self._frames(first))
 
-    def _frames(self) -> Iterator[DelayedFrame]:
+    def _frames(self, first: int) -> Iterator[DelayedFrame]:
         import av
 
         with av.open(str(self.path)) as container:
-            for frame in container.decode(_video_stream(container)):
+            stream = _video_stream(container)
+            frames = self._sought(container, stream, first) if first else None
+            for frame in frames or islice(_decoded(container, stream), first, None):
                 yield partial(frame.to_ndarray, format="rgb24")
 
-    def packets(self) -> int:
-        """How many frames are stored, counted without decoding them."""
+    def _sought(self, container: Any, stream: Any, first: int) -> Iterator[Any] | None:
+        """The frames from number `first` on, decoded from the key frame before it; None, and back at the beginning, where
+        the file has no such order in time."""
+        start = self._time_of(first)
+        if start is None:
+            return None
+        container.seek(start, stream=stream)
+        frames = dropwhile(lambda frame: frame.pts is None or frame.pts < start, _decoded(container, stream))
+        found = next(frames, None)
+        if found is not None and found.pts == start:
+            return chain([found], frames)
+        container.seek(0, stream=stream)
+        return None
+
+    def _time_of(self, number: int) -> int | None:
+        """The time at which a frame is shown, in the stream's units; None where only counting finds it."""
+        times = self._times()
+        usable = None not in times and len(set(times)) == len(times) and number < len(times)
+        return sorted(time for time in times if time is not None)[number] if usable else None
+
+    def _times(self) -> list[int | None]:
+        """When each stored frame is shown, without decoding them."""
         import av
 
         try:
             with av.open(str(self.path)) as container:
-                return sum(1 for packet in container.demux(_video_stream(container)) if packet.size)
+                return [packet.pts for packet in container.demux(_video_stream(container)) if _is_shown(packet)]
         except Exception as error:  # see _guarded
             raise unreadable(self.path, error) from None
+
+    def count(self) -> int:
+        return len(self._times())  # what the header says may be an estimate
+
+
+def _is_shown(packet: Any) -> bool:
+    """Whether a packet holds a frame that is shown: the last one is empty, and an editor may have cut others off."""
+    return bool(packet.size) and not packet.is_discard
+
+
+def _decoded(container: Any, stream: Any) -> Iterator[Any]:
+    """The frames of a video from where it was sought to."""
+    yield from container.decode(stream)
 
 
 def _video_stream(container: Any) -> Any:
     if not container.streams.video:
         raise ValueError("it has no video stream")
     return container.streams.video[0]
-
-
-def count_frames(path: Path, number: int | None = None) -> int:
-    """How many frames a clip has, without decoding it. Errors: :func:`open_source`."""
-    source = open_source(path, number)
-    if isinstance(source, _Container):  # what its header says may be an estimate
-        return source.packets()
-    return source.info().frames or 0

@@ -12,6 +12,8 @@ import os
 import sys
 from pathlib import Path
 
+from vrnn3d.cli.options import add_device, filled
+from vrnn3d.files import check_file
 from vrnn3d.study.bench.jobs import Plan
 
 LASTS = (
@@ -23,13 +25,12 @@ LASTS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the arguments of the command."""
-    from vrnn3d.models import REGISTRY
+    from vrnn3d.models import REGISTRY, networks
 
-    trained = [name for name, (module, *_) in REGISTRY.items() if module != "baselines"]
     help_of = Plan.help
     defaults = {field.name: field.default for field in dataclasses.fields(Plan)}
     parser.epilog = LASTS
-    parser.add_argument("--models", nargs="*", default=trained, choices=list(REGISTRY), help="models of the registry")
+    parser.add_argument("--models", nargs="*", default=networks(), choices=list(REGISTRY), help="models of the registry")
     parser.add_argument("--against", nargs="*", default=[], metavar="MODULE:FACTORY", help="outside models with our contract")
     for name in ("batch", "size", "length", "context", "samples", "repeats", "rounds"):
         parser.add_argument(f"--{name}", type=int, default=defaults[name], help=help_of(name))
@@ -38,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", default="auto", help=help_of("precision"))
     parser.add_argument("--options", default="{}", metavar="JSON", help='arguments per model, as {"vrnn3d": {"hidden": 32}}')
     parser.add_argument("--sweep", action="store_true", help="also how the cost of ours grows with batch, M, H, size, length")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1, ...; by default a GPU if there is one")
-    parser.add_argument("--out", default="runs/bench.json", help="record to write")
+    add_device(parser)
+    parser.add_argument("--out", type=filled, default="runs/bench.json", help="record to write")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
@@ -63,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure, write and print; 1 if no row could be measured. ``ValueError`` for settings that cannot be."""
     from vrnn3d.study.bench import record, report, rounds
 
+    check_file(args.out)
     bench = None
     for bench in rounds.run(plan_of(args), progress=not args.quiet):
         record.write(bench, Path(args.out))

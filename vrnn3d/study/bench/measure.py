@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -82,7 +84,9 @@ def attempt(job: Job) -> Outcome:
 def in_a_process(job: Job) -> Outcome:
     """:func:`attempt` in a process of its own; one that dies without a word has failed too."""
     command = [sys.executable, "-m", "vrnn3d.study.bench.measure", json.dumps(dataclasses.asdict(job))]
-    done = subprocess.run(command, capture_output=True, text=True)
+    # The package of this process, whatever another PYTHONPATH or the working directory would lead to.
+    found_in = [str(Path(__file__).parents[3]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(found_in)})
     for line in done.stdout.splitlines():
         if line.startswith(_RESULT):
             return parse(Outcome, json.loads(line.removeprefix(_RESULT)), "the measurement")

@@ -146,7 +146,7 @@ def outcomes_table(outcomes: Mapping[str, Mapping[tuple[str, str], str]]) -> pan
     """{model: {(protocol, metric): outcome}} as a table, protocols in order; what is missing was not kept by window."""
     columns = sorted({column for row in outcomes.values() for column in row}, key=lambda column: column[0])
     missing = dict.fromkeys(columns, "not kept by window")
-    return _two_levels([{"model": name} | missing | row for name, row in outcomes.items()])
+    return _two_levels([{"model": name, **missing, **row} for name, row in outcomes.items()])
 
 
 def forms_table(forms: Mapping[str, DecayForm]) -> pandas.DataFrame:

@@ -1,0 +1,67 @@
+"""A continued video is written as what its name says."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vrnn3d.evaluation.predict import Continued
+from vrnn3d.evaluation.write import check_name, write
+
+
+def continued(channels: int = 1, rate: float = 20.0) -> Continued:
+    """Two frames given, three predicted by two samples, of which the truth of two is known."""
+    torch.manual_seed(0)
+    parts = (torch.rand(2, channels, 8, 12), torch.rand(2, 3, channels, 8, 12), torch.rand(2, channels, 8, 12))
+    return Continued(*parts, rate, stochastic=True)
+
+
+@pytest.mark.parametrize("name", ["a.webp", "a.gif", "A.WEBP"])
+def test_an_animation_keeps_the_rate_of_the_clip(tmp_path, name):
+    (path,) = write(continued(), tmp_path / name)
+    with Image.open(path) as image:
+        image.load()
+        assert image.n_frames == 5 and image.info["duration"] == 50
+        assert image.width > 4 * 12, "truth, mean and two samples side by side"
+
+
+@pytest.mark.parametrize("rate", [25.0, 30000 / 1001])
+def test_a_video_keeps_the_rate_of_the_clip(tmp_path, rate):
+    (path,) = write(continued(rate=rate), tmp_path / "a.mp4")
+    with av.open(str(path)) as container:
+        assert float(container.streams.video[0].average_rate) == pytest.approx(rate, rel=1e-3)
+        assert sum(1 for _ in container.decode(video=0)) == 5
+
+
+def test_apart_each_row_has_a_file(tmp_path):
+    written = write(continued(), tmp_path / "a.gif", apart=True)
+    assert [path.name for path in written] == ["a-truth.gif", "a-mean.gif", "a-sample_1.gif", "a-sample_2.gif"]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_arrays_hold_the_numbers(tmp_path, channels):
+    found = continued(channels)
+    np.testing.assert_array_equal(np.load(write(found, tmp_path / "a.npy")[0]), found.samples)
+    with np.load(write(found, tmp_path / "a.npz")[0]) as arrays:
+        assert set(arrays) == {"samples", "given", "truth", "rate"} and arrays["rate"] == 20
+        for name in ("samples", "given", "truth"):
+            np.testing.assert_array_equal(arrays[name], getattr(found, name))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_without_a_suffix_pictures_are_written(tmp_path, channels):
+    found = continued(channels)
+    written = write(found, tmp_path / "frames")
+    assert len(written) == 4 * 5 and {path.parent.name for path in written} == {"truth", "mean", "sample_1", "sample_2"}
+    with Image.open(tmp_path / "frames" / "sample_2" / "0003.png") as image:
+        expected = (found.samples[1, 0] * 255).round().byte().permute(1, 2, 0).squeeze(-1)
+        np.testing.assert_array_equal(np.asarray(image), expected)
+
+
+@pytest.mark.parametrize("name", ["a.avi", "a.txt", "a.webm"])
+def test_another_suffix_is_told_before_anything_is_predicted(name):
+    with pytest.raises(ValueError, match="known are .webp .gif .mp4 .npy .npz, and a name without a suffix: a folder"):
+        check_name(name)

@@ -1,0 +1,69 @@
+"""What a table of forecasters says: who is first by which score, and seeds that are put together."""
+
+from __future__ import annotations
+
+import pytest
+from study.chance.made import analysis, oracle, scores
+from study.made import record as made
+
+from vrnn3d.study import records
+from vrnn3d.study.chance import record, report
+
+PROTOCOL = "10->20"
+
+
+def placed(*models):
+    rows = [*report.oracle_rows(oracle(), PROTOCOL), *report.model_rows(models, "half", PROTOCOL)]
+    return {p.question.label: p for p in report.placings(rows)}
+
+
+def model(name="chance_kl_ll_z_q", seed=0, mse=30.0, **changed):
+    return made(name, profile="half", seed=seed, evaluation={"test": scores(mse, **changed)})
+
+
+def test_the_three_ways_in_which_a_score_places_the_oracle():
+    found = placed()
+    assert found["CRPS of a frame"].oracle_first and found["CRPS of a frame"].outcome == "first"
+    behind, level = found["MSE, average over samples"], found["SSIM, average over samples"]
+    assert not behind.oracle_first and behind.outcome == f"behind: {record.TITLES[record.ORACLE_MEAN]}"
+    assert not level.oracle_first and level.outcome == f"level with: {record.TITLES[record.ORACLE_SINGLE]}"
+    assert "It is first by" in report.finding(list(found.values())) and "CRPS" in report.finding(list(found.values()))
+
+
+def test_a_model_that_is_ahead_of_the_oracle_is_named():
+    found = placed(model(crps=3.0))
+    assert found["CRPS of a frame"].outcome == "behind: KL-LL, z_q decoded"
+    assert found["MSE, average over samples"].best.name == record.ORACLE_MEAN, "the model is no better by that"
+
+
+def test_seeds_of_a_model_make_one_row_and_what_was_not_run_makes_none():
+    rows = report.model_rows([model(seed=0, crps=6.0), model(seed=1, crps=8.0)], "half", PROTOCOL)
+    assert [row.name for row in rows] == ["chance_kl_ll_z_q"] and rows[0].seeds == (0, 1)
+    crps = rows[0].scores["crps", "average"]
+    assert crps.mean == 7.0 and crps.std == pytest.approx(2**0.5)
+    assert report.model_rows([], "half", PROTOCOL) == []
+
+
+def test_analyses_are_found_beside_the_records(tmp_path, monkeypatch):
+    monkeypatch.setenv("VRNN3D_RESULTS", str(tmp_path))
+    runs = [model(seed=0), model(seed=1), model("chance_no_latent")]
+    assert report.analyses(runs, "half") == {}
+    for run in runs[:2]:
+        record.write(analysis(run.experiment, run.seed), record.analysis_path(run))
+        records.write_record(run)
+    found = report.analyses(runs, "half")
+    assert list(found) == ["chance_kl_ll_z_q"] and [a.seed for a in found["chance_kl_ll_z_q"]] == [0, 1]
+    assert len(records.read_records()) == 2, "an analysis is not taken for a record"
+    assert record.read_oracle("half") is None
+    record.write(oracle(), record.oracle_path("half"))
+    assert record.read_oracle("half").calibration == oracle().calibration
+
+
+def test_seeds_are_put_together():
+    each = [analysis("chance_kl_ll_z_q", 0), analysis("chance_kl_ll_z_q", 1, flat=False, after=5.0, nats=0.7)]
+    pooled = report.pooled(each, "position")
+    assert pooled.frequencies == pytest.approx((0.325, 0.175, 0.175, 0.325)) and pooled.index == pytest.approx(0.3)
+    assert report.calibration_spread(each, "position").mean == pytest.approx(0.3)
+    assert report.probe_spread(each, "posterior").mean == pytest.approx(0.6)
+    assert report.probe_spread([analysis("chance_no_latent", nats=None)], "posterior") is None
+    assert report.share_of_oracle(each, oracle()).mean == pytest.approx(0.75)

@@ -1,0 +1,59 @@
+"""Which protocols the test data are long enough for: known before a training starts, and not when it has ended."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Iterable
+
+from vrnn3d.config import Experiment
+from vrnn3d.data import build
+
+
+def with_fitting_protocols(experiment: Experiment) -> Experiment:
+    """The experiment with those of its protocols whose sequences the test sets have; a warning names the others.
+
+    The test sets are built for that, for the longest sequences first. No random number is drawn.
+
+    Raises:
+        ValueError: when no protocol fits: what the test set says of the shortest sequences that were asked for, or that
+            every context is shorter than the model's window.
+        FileNotFoundError: when the data are not there.
+    """
+    wanted, window = experiment.eval.protocols, experiment.model.window
+    if all(context < window for context, _ in wanted):
+        raise ValueError(
+            f"eval.protocols gives at most {max(context for context, _ in wanted)} frames, and the model's window has"
+            f" {window}: name a protocol with a longer context"
+        )
+    longest, reason = _longest(experiment)
+    fitting = tuple(protocol for protocol in wanted if sum(protocol) <= longest)
+    if fitting == wanted:
+        return experiment
+    dropped = _words(protocol for protocol in wanted if protocol not in fitting)
+    warnings.warn(f"only {_words(fitting)} will be measured, and not {dropped}: {reason}", stacklevel=2)
+    return dataclasses.replace(experiment, eval=dataclasses.replace(experiment.eval, protocols=fitting))
+
+
+def _words(protocols: Iterable[tuple[int, int]]) -> str:
+    return ", ".join(f"{context}->{ahead}" for context, ahead in protocols)
+
+
+def _longest(experiment: Experiment) -> tuple[int, str]:
+    """Frames of the longest protocol for which every test set has sequences, and why a longer one has none."""
+    window = experiment.model.window
+    lengths = sorted({context + ahead for context, ahead in experiment.eval.protocols if context >= window}, reverse=True)
+    refused: list[ValueError] = []
+    for length in lengths:
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                for pool in experiment.data.pools():
+                    build(experiment.data, "test", pool=pool, length=length)
+        except ValueError as error:
+            refused.append(error)
+            continue
+        for warning in caught:  # of the attempt that counts
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+        return length, str(refused[-1]) if refused else ""
+    raise refused[-1]

@@ -1,0 +1,180 @@
+"""What the analyses say: the rows of the table, which scores put the oracle first, and how runs differ from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vrnn3d.evaluation.metrics import METRICS
+from vrnn3d.evaluation.scores import Evaluation
+from vrnn3d.study.catalogue import names
+from vrnn3d.study.chance.calibration import Calibration, index_of
+from vrnn3d.study.chance.record import ORACLE, ORACLE_MEAN, ORACLE_SINGLE, TITLES, Analysis, read_runs
+from vrnn3d.study.compare import Spread, spread
+from vrnn3d.study.records import Record
+from vrnn3d.study.scales import runs_at, title_of
+
+#: The test set of every run of the group: held-out digits.
+POOL = "test"
+
+
+@dataclass(frozen=True)
+class Question:
+    """A number that forecasters can be ranked by."""
+
+    metric: str
+    statistic: str  #: "average", "best" or "mean_frame"
+    label: str
+    in_the_paper: bool = False
+
+    @property
+    def larger_is_better(self) -> bool:
+        """Whether more of it is better."""
+        return METRICS[self.metric].larger_is_better
+
+
+QUESTIONS = (
+    Question("mse", "average", "MSE, average over samples", in_the_paper=True),
+    Question("ssim", "average", "SSIM, average over samples", in_the_paper=True),
+    Question("psnr", "average", "PSNR (dB), average over samples"),
+    Question("mse", "best", "MSE, best sample"),
+    Question("ssim", "best", "SSIM, best sample"),
+    Question("mse", "mean_frame", "MSE of the mean frame"),
+    Question("ssim", "mean_frame", "SSIM of the mean frame"),
+    Question("crps", "average", "CRPS of a frame"),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A forecaster: scores by (metric, statistic), over the seeds of a run; NaN where one was not measured."""
+
+    name: str
+    title: str
+    seeds: tuple[int, ...]
+    samples: int
+    scores: dict[tuple[str, str], Spread | None]
+    interval: dict[str, tuple[float, float]]  #: 95% over test sequences of each metric's average, seed 0 or the oracle
+
+    def mean(self, question: Question) -> float:
+        """A score, averaged over seeds; NaN where it was not measured."""
+        found = self.scores.get((question.metric, question.statistic))
+        return math.nan if found is None else found.mean
+
+
+def _row(name: str, title: str, entries: Mapping[int, Evaluation]) -> Row:
+    first = next(iter(entries.values()))
+    wanted = [(q.metric, q.statistic) for q in QUESTIONS] + [("sample_variance", "average")]
+    values = {
+        (metric, statistic): spread({seed: _value(entry, metric, statistic) for seed, entry in entries.items()})
+        for metric, statistic in wanted
+    }
+    intervals = {metric: score.interval for metric, score in first.scores.items()}
+    return Row(name, title, tuple(entries), first.samples, values, intervals)
+
+
+def _value(entry: Evaluation, metric: str, statistic: str) -> float:
+    value = getattr(entry.scores[metric], statistic) if metric in entry.scores else None
+    return math.nan if value is None else value
+
+
+def oracle_rows(oracle: Analysis, protocol: str) -> list[Row]:
+    """The oracle, its mean frame, and one sample repeated."""
+    return [_row(name, TITLES[name], {0: oracle.evaluation[name][protocol]}) for name in (ORACLE, ORACLE_MEAN, ORACLE_SINGLE)]
+
+
+def model_rows(records: Iterable[Record], profile: str, protocol: str) -> list[Row]:
+    """The experiments of the group that have finished runs at a profile."""
+    records, found = list(records), []
+    for name in names("chance"):
+        entries = {r.seed: e for r in runs_at(records, name, profile) if (e := r.measured(POOL, protocol)) is not None}
+        if entries:
+            found.append(_row(name, title_of(name), entries))
+    return found
+
+
+@dataclass(frozen=True)
+class Placing:
+    """Who comes first by a score, and where the oracle stands."""
+
+    question: Question
+    oracle: float
+    best: Row  #: of the other forecasters
+    other: float  #: its score
+    tied: bool  #: whether the best of the others lies within the oracle's 95% interval over test sequences
+
+    @property
+    def oracle_first(self) -> bool:
+        """Whether the oracle is ahead of all others."""
+        better = self.oracle > self.other if self.question.larger_is_better else self.oracle < self.other
+        return better and not self.tied
+
+    @property
+    def outcome(self) -> str:
+        """ "first", "level with ..." or "behind ...", in words."""
+        if self.oracle_first:
+            return "first"
+        return f"{'level with' if self.tied else 'behind'}: {self.best.title}"
+
+
+def placings(rows: Sequence[Row]) -> list[Placing]:
+    """For each question the best forecaster besides the oracle; rows without a score are left out.
+
+    Only averages over samples have an interval; of other statistics a tie is an equal number.
+    """
+    oracle = next(row for row in rows if row.name == ORACLE)
+    found = []
+    for question in QUESTIONS:
+        others = [row for row in rows if row is not oracle and not math.isnan(row.mean(question))]
+        if not others or math.isnan(oracle.mean(question)):
+            continue
+        choose = max if question.larger_is_better else min
+        best = choose(others, key=lambda row: row.mean(question))  # noqa: B023 (called at once)
+        mine, other = oracle.mean(question), best.mean(question)
+        low, high = oracle.interval[question.metric] if question.statistic == "average" else (mine, mine)
+        found.append(Placing(question, mine, best, other, low <= other <= high))
+    return found
+
+
+# --- analyses of runs, over seeds -------------------------------------------------------------------------------------
+
+
+def analyses(records: Iterable[Record], profile: str) -> dict[str, list[Analysis]]:
+    """{experiment: the analyses of its finished runs at a profile}, of those that have one."""
+    records = list(records)
+    found = {name: read_runs(runs_at(records, name, profile)) for name in names("chance")}
+    return {name: each for name, each in found.items() if each}
+
+
+def pooled(each: Sequence[Analysis], quantity: str) -> Calibration:
+    """The rank histogram over all seeds; its noise is that of the first seed."""
+    parts = [analysis.calibration[quantity] for analysis in each]
+    frequencies = np.mean([part.frequencies for part in parts], 0)
+    ranked = sum(part.ranked for part in parts)
+    return replace(parts[0], frequencies=tuple(frequencies.tolist()), index=index_of(frequencies), ranked=ranked)
+
+
+def calibration_spread(each: Sequence[Analysis], quantity: str) -> Spread | None:
+    """The calibration index over seeds."""
+    return spread({a.seed: a.calibration[quantity].index for a in each if quantity in a.calibration})
+
+
+def probe_spread(each: Sequence[Analysis], latent: str) -> Spread | None:
+    """What a probe found, over seeds, in nats; None for a model without a latent."""
+    return spread({a.seed: a.probe[latent].nats for a in each if latent in a.probe})
+
+
+def share_of_oracle(each: Sequence[Analysis], oracle: Analysis) -> Spread | None:
+    """Sample variance after a bounce over the oracle's, which is right, over seeds."""
+    assert oracle.spread is not None
+    return spread({a.seed: a.spread.after / oracle.spread.after for a in each if a.spread is not None})
+
+
+def finding(placed: Sequence[Placing]) -> str:
+    """Whether the paper's protocol puts the oracle first, in a sentence, and which scores do."""
+    parts = [f"by {p.question.label} the oracle is {p.outcome}" for p in placed if p.question.in_the_paper]
+    firsts = [p.question.label for p in placed if p.oracle_first]
+    return f"{'; '.join(parts)}. It is first by {', '.join(firsts) if firsts else 'none'}"
