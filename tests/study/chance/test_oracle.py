@@ -17,6 +17,13 @@ def small(sequences: int = 24, **data):
     return replace(found, data=sizes, eval=replace(found.eval, sequences=sequences, samples=4))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def fewer_futures():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measure, "MEAN_OF", 20)
+        yield
+
+
 @pytest.fixture(scope="module")
 def measured():
     return measure.measure_oracle(small())

@@ -20,6 +20,7 @@ _SCORES = {
     ("sample_variance", "average"): "sample variance",
     ("crps", "average"): "CRPS",
 }
+_SPREAD = ("variance before", "variance after", "of the oracle's", "over error", "order")
 #: The quantities whose calibration is shown.
 QUANTITIES = ("position", "pixel")
 
@@ -84,7 +85,8 @@ def spread_lines(oracle: Analysis, found: Mapping[str, Sequence[Analysis]], miss
             "over error": spread({seed: part.over_error(each[0].samples) for seed, part in parts.items()}),
             "order": spread({seed: part.order for seed, part in parts.items() if part.order is not None}),
         }
-        share = share_of_oracle(each, oracle)
         texts = {label: "" if value is None else value.text() for label, value in values.items()}
-        lines.append({"forecaster": title, **texts, "of the oracle's": "" if share is None else f"{share.mean:.0%}"})
+        share = share_of_oracle(each, oracle)
+        texts["of the oracle's"] = "" if share is None else f"{share.mean:.0%}"
+        lines.append({"forecaster": title} | {label: texts[label] for label in _SPREAD})
     return lines + _not_run(lines[0], missing)
