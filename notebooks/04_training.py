@@ -61,7 +61,7 @@ use_style()
 # would vary two things at once.
 #
 # Three schedules run over a training, all of them functions of its progress alone. Beta warm-up lets the latent loss in
-# gradually; scheduled sampling replaces true input frames by the model's own predictions, until it lives on its own.
+# gradually; scheduled sampling replaces more and more true input frames by the model's own predictions, until none is left.
 
 # %% tags=["hide-input"]
 experiment = get("live", profile)
@@ -142,7 +142,7 @@ glue("live_strip", strip, display=False)
 display(strip)
 
 # %% [markdown]
-# Two forecasts that nobody should lose to: the last frame given, repeated, and black.
+# Any model should beat two simple forecasts: the last given frame, repeated, and a black frame.
 
 # %% tags=["hide-input"]
 many = test.batch(torch.arange(200)).float() / 255
@@ -197,8 +197,8 @@ print(f"As the paper: {same}.")
 # %% [markdown]
 # ## How the recipe was fixed
 #
-# The paper trained on a GPU, from Kinetics weights, for a number of steps it does not state. What remains to be chosen was
-# tried on its own model (3D VRNN with KL) at half scale for 20,000 sequences, one change at a time, and then fixed for all systems.
+# The paper's training starts from Kinetics weights, and the number of its steps is not stated. What was left to choose was tried
+# on the 3D VRNN with KL at half scale, for 20,000 sequences, one change at a time, and then fixed for all systems.
 
 # %% tags=["hide-input"]
 records = read_records(profile=trials.PROFILE)
@@ -231,16 +231,17 @@ trials_table(catalogue.RECIPE, "Half scale, a fifth of the training: 10 → 10 o
 
 # %% [markdown]
 # *MSE of a frame averaged over samples; validation is the error of one free-running prediction at the end of the training.*
-# L1 is the clearest: its best guess is the median of a pixel, which is black, and it holds the network near the mean picture
-# for half of such a training. Bounding the gradient's norm matters little, because Adam divides by its size anyway; the bound
+# The clearest effect is that of L1: its best guess is the median of a pixel, which is black, and it holds the network near the
+# mean picture for half of such a training. Bounding the gradient's norm matters little, because Adam divides by its size anyway; the bound
 # is set near the median, so that about half of the updates late in a training are left as they are.
 #
 # ## What might go further
 #
-# The same, with changes that leave the paper's recipe: for `beyond`, the best model we could train at the same size.
+# Further trials of the same length, with changes that leave the paper's recipe. They prepare `beyond`, the best model that we
+# could train at the same size.
 
 # %% tags=["hide-input"]
-trials_table(catalogue.IDEAS, "Half scale, a fifth of the training: what changes of the recipe do, one at a time")
+trials_table(catalogue.IDEAS, "Half scale, a fifth of the training: what changes of the recipe do, alone and together")
 
 # %% [markdown]
 # ## Cut and continue

@@ -47,9 +47,9 @@ records = read_records()
 counts = verdicts.count_parameters()
 judged = verdicts.verdicts(records, counts)
 table = pd.DataFrame(
-    {"claim": v.claim, "what the paper says": f"{v.text} ({v.where})", "verdict": v.outcome, "scale": v.scale} for v in judged
+    {"what the paper says": f"{v.claim}: {v.text} ({v.where})", "verdict": v.outcome, "scale": v.scale} for v in judged
 )
-display(table_html(table.set_index("claim"), caption="The claims of the paper and what became of them so far"))
+display(table_html(table.set_index("what the paper says"), caption="The claims of the paper and what became of them so far"))
 reasons = "".join(f"<details><summary>{v.claim}, {v.outcome}: why</summary><p>{escape(v.why)}</p></details>" for v in judged)
 display(HTML(reasons))
 caption = "The paper's tables: better, worse and undecided count paired comparisons on held-out digits or persons"
@@ -301,7 +301,7 @@ display(table_html(anchors.set_index("model"), caption=paper.ANCHOR_NOTE, decima
 # %% [markdown]
 # ## Records
 #
-# What these pages were made from.
+# The records that this book was made from.
 
 # %% tags=["hide-input"]
 listing = pd.DataFrame(scales.inventory(records))
@@ -322,6 +322,6 @@ glue("queue_all", len(queue.runs("full")), display=False)
 # %% [markdown]
 # :::{admonition} What to take away
 # :class: note
-# The verdicts above are code, and change when records do. At half scale the systems can be told apart on equal terms; what a
-# full-size training would say, only a full-size training can say.
+# The verdicts above are computed, and change when records do. At half scale the systems are compared on equal terms; what they
+# would score at full size can only be found by training them there.
 # :::

@@ -69,9 +69,9 @@ glue("speed_device", f"{cpu.device}, {cpu.settings.threads} threads, batch {cpu.
 # ## The table
 #
 # One training step is forward, backward and Adam on sequences of 20 frames of 64 x 64 pixels, ten of them context, at
-# full size. The plain form encodes and decodes step by step, computes every gate of a level in one go and every
-# convolution with `nn.Conv3d`. What counts as fast on a GPU is the fast form as it is, compiled, or replayed as CUDA
-# graphs, whichever took least.
+# full size. The plain form encodes and decodes step by step, computes all gates of a level in one convolution and every
+# convolution with `nn.Conv3d`. On a GPU the fast form is measured as it is, compiled, and replayed as CUDA graphs, and the
+# quickest of the three counts.
 
 # %%
 for bench in main:

@@ -20,7 +20,7 @@
 # :::{admonition} In short
 # :class: tip
 # - This study holds 20 of the 599 clips. {glue:text}`kth_conditions`
-# - {glue:text}`kth_beat` of these models beat copying the last frame in some measure.
+# - {glue:text}`kth_beat` models beat copying the last frame in some measure.
 # - {glue:text}`kth_fade`. The test has two persons and one seed; it says little about KTH as a whole.
 # - The paper's own Table 2 is an image that our text of it lost, so none of its numbers stands here.
 # :::

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from study.made import people
 
+from vrnn3d.study import decay
 from vrnn3d.study.catalogue import EXPERIMENTS
 from vrnn3d.study.figures import kth
 from vrnn3d.study.paper import TABLE2
@@ -147,3 +148,21 @@ def test_table_2_holds_full_data_at_full_size_only():
     assert table["", "", "profile"][titles["kth_e3d_lstm"]] == "ablation"
     assert table["", "", "seeds"][titles["kth_vrnn3d_kl_ll"]] == 2
     assert kth.table2([], titles)["10 → 60", "SSIM", "ours"].isna().all()
+
+
+def test_tables_have_two_header_rows_and_a_column_for_every_measure():
+    outcomes = {"a": {("10 → 20", "SSIM"): "worse", ("10 → 40", "MSE"): "better"}, "b": {("10 → 20", "MSE"): "undecided"}}
+    table = kth.outcomes_table(outcomes)
+    assert list(table.columns) == [("10 → 20", "MSE"), ("10 → 20", "SSIM"), ("10 → 40", "MSE")]
+    assert list(table.loc["a"]) == ["not kept by window", "worse", "better"] and table.index.name == "model"
+    form = decay.decay_form([30 - 5 * (1 - 0.9**n) for n in range(60)])
+    forms = kth.forms_table({"x": form})
+    assert forms.loc["x", ("fitted to all frames", "exponential")] == form.exponential.fitted
+    assert forms.columns.nlevels == 2 and forms.loc["x", ("exponential", "time constant")].endswith(" frames")
+
+
+def test_results_on_persons_seen_and_not_seen():
+    runs = [people("kth_vrnn3d_kl"), people("kth_e3d_lstm")]
+    table = kth.results_table(runs, "10->20")
+    assert len(table) == 2 and list(dict.fromkeys(head for head, _ in table.columns)) == ["persons not seen", "persons seen"]
+    assert table.iloc[0, 0] == kth.measured(runs[0], "test", "10->20", "psnr", 2)

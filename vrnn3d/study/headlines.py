@@ -33,10 +33,8 @@ def tables(verdicts: Sequence[Verdict]) -> list[dict[str, str]]:
     by_claim = {v.claim: v for v in verdicts}
     return [
         {
-            "of the paper": table,
-            "what it is said to show": by_claim[claim].text,
+            "of the paper": f"{table}: {by_claim[claim].text}",
             "so far": by_claim[claim].outcome,
-            "judged at": by_claim[claim].scale or "no scale",
             "how sure": how_sure(by_claim[claim]),
         }
         for table, claim in _TABLES.items()
@@ -44,13 +42,13 @@ def tables(verdicts: Sequence[Verdict]) -> list[dict[str, str]]:
 
 
 def how_sure(verdict: Verdict) -> str:
-    """How the comparisons behind a verdict came out, and how many seeds they rest on."""
+    """At which scale a verdict was reached, how the comparisons behind it came out, and how many seeds they rest on."""
     known = [each.comparison for each in verdict.comparisons if each.comparison is not None]
     if not known:
         return "nothing measured"
     seeds = sorted({max(len(c.seeds), 1) for c in known})
     words = f"{seeds[0]} seed{'s' * (seeds[0] != 1)}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
-    return f"{tally(verdict.comparisons)}; {words} each"
+    return f"{verdict.scale}: {tally(verdict.comparisons)}; {words} each"
 
 
 def systems(records: Iterable[Record], profile: str) -> str:

@@ -42,8 +42,13 @@ def test_what_is_missing_is_said_in_ours_only():
 @pytest.mark.parametrize("text", ["11.01 ± 0.08", "39.4 [38.2, 41.0]", "0.850 (−0.046)", "12%", "-3", "1,234"])
 def test_a_number_with_its_uncertainty_is_a_number_and_stays_on_one_line(text):
     page = tables.table_html([{"a": text}]).data
-    assert "number" in classes(page, text)
+    assert "number" in classes(page, text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"))
     assert re.search(r"td\.number \{[^}]*white-space: nowrap", page)
+
+
+def test_an_uncertainty_stays_beside_its_number_among_words():
+    page = tables.table_html([{"a": "11.01 ± 0.08, worse"}]).data
+    assert "11.01\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}0.08, worse" in page
 
 
 @pytest.mark.parametrize("text", ["3D VRNN", "10 → 10", "2D ConvLSTM", "2026-11-25", "KL", "12 of 14 (all)"])

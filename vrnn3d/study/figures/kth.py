@@ -144,7 +144,7 @@ def results_table(records: Iterable[Record], protocol: str) -> pandas.DataFrame:
 
 def outcomes_table(outcomes: Mapping[str, Mapping[tuple[str, str], str]]) -> pandas.DataFrame:
     """{model: {(protocol, metric): outcome}} as a table, protocols in order; what is missing was not kept by window."""
-    columns = sorted({column for row in outcomes.values() for column in row}, key=lambda column: column[0])
+    columns = sorted({column for row in outcomes.values() for column in row})
     missing = dict.fromkeys(columns, "not kept by window")
     return _two_levels([{"model": name, **missing, **row} for name, row in outcomes.items()])
 

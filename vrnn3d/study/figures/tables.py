@@ -118,7 +118,7 @@ def _text(value: Any, column: Any, decimals: int | Mapping[str, int]) -> str:
         return number(int(value), 0)
     if isinstance(value, (float, np.floating)):
         return number(float(value), _digits(column, decimals), "+" if name == "difference" else "")
-    return " ".join(str(value).split())
+    return " ".join(str(value).split()).replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")  # never broken
 
 
 def _page(
