@@ -94,6 +94,8 @@ def _check_parts(state: dict[str, Any]) -> None:
     wrong = [name for name, kind in _PARTS.items() if not isinstance(state.get(name), kind)]
     if wrong:
         raise ValueError(f"its part {wrong[0]!r} is missing or of another kind")
+    if missing := {"identity", "source", "description"} - set(state["data"]):
+        raise ValueError(f"its part 'data' lacks {sorted(missing)[0]!r}")
     if min(state["step"], state["summed"]) < 0:
         raise ValueError(f"its number of updates is {min(state['step'], state['summed'])}")
 

@@ -241,7 +241,7 @@ def override(experiment: Experiment, assignments: Mapping[str, Any]) -> Experime
         options = {name.removeprefix("options."): v for name, v in values.items() if name.startswith("options.")}
         values = {name: v for name, v in values.items() if not name.startswith("options.")}
         if options:
-            values["options"] = {**values.get("options", part.options), **options}
+            values["options"] = {**check(f"{group}.options", values.get("options", part.options), dict, {}), **options}
         parts[group] = dataclasses.replace(part, **values)
     return dataclasses.replace(experiment, **parts)
 

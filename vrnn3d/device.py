@@ -17,7 +17,7 @@ def pick_device(name: str | torch.device | None = None) -> torch.device:
     Raises:
         ValueError: for a device that this machine does not have; the message lists what there is.
     """
-    if name:
+    if name is not None:
         return _existing(str(name))
     if torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))

@@ -46,9 +46,23 @@ def weights(tmp_path, monkeypatch):
 
 TENSORS = {"a": torch.arange(6.0).view(2, 3), "n": torch.tensor(3)}
 STATE = {
-    "config": "{}", "seed": 0, "data": {}, "parent": "", "evaluated": TENSORS, "model": TENSORS, "ema": None, "best": None,
-    "best_mse": 1.0, "optimiser": {}, "step": 4, "seconds": 1.5, "cpu_seconds": 1.5, "curves": "{}", "sums": {}, "summed": 0,
-}  # fmt: skip
+    "config": "{}",
+    "seed": 0,
+    "data": dict.fromkeys(("identity", "source", "description"), "x"),
+    "parent": "",
+    "evaluated": TENSORS,
+    "model": TENSORS,
+    "ema": None,
+    "best": None,
+    "best_mse": 1.0,
+    "optimiser": {},
+    "step": 4,
+    "seconds": 1.5,
+    "cpu_seconds": 1.5,
+    "curves": "{}",
+    "sums": {},
+    "summed": 0,
+}
 
 
 def test_a_state_comes_back(tmp_path):
@@ -278,6 +292,7 @@ def test_a_full_disk_is_found_before_anything_is_published(weights, monkeypatch)
     [
         ("step", -16, "its number of updates is -16"),
         ("step", "many", "its part 'step' is missing or of another kind"),
+        ("data", {"source": "x", "description": "x"}, "its part 'data' lacks 'identity'"),
         ("evaluated", None, "its part 'evaluated' is missing or of another kind"),
     ],
 )

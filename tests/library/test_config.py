@@ -283,3 +283,8 @@ def test_known_settings_explain_themselves():
 def test_parts_of_a_configuration_that_are_of_another_kind_are_told(change, message):
     values = {**to_dict(Experiment("x", "test")), **change}
     assert message in refused(lambda: from_dict({key: value for key, value in values.items() if value is not ...}))
+
+
+def test_options_of_another_kind_are_told():
+    changes = {"model.options": "", "model.options.hidden": 4}
+    assert "model.options is '', but must be" in refused(lambda: override(Experiment("x", "test"), changes))

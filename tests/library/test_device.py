@@ -21,7 +21,7 @@ def no_gpu(monkeypatch):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
 
 
-@pytest.mark.parametrize("name", ["tpu", "foo", "cuda", "cuda:9", "mps", "cpu:1", "cuda:-1", "meta", "xla", "CPU"])
+@pytest.mark.parametrize("name", ["", "tpu", "foo", "cuda", "cuda:9", "mps", "cpu:1", "cuda:-1", "meta", "xla", "CPU"])
 def test_what_is_not_there_is_told_with_what_is(name, no_gpu):
     with pytest.raises(ValueError) as told:
         device.pick_device(name)

@@ -165,8 +165,12 @@ class State:
             ValueError: when the folder holds a run with other settings, another seed or other data.
         """
         saved = checkpoint.load_state(folder, device)
-        _check_same(folder, experiment, seed, data, saved)
         with checkpoint.fitting(folder / checkpoint.CHECKPOINT):
+            theirs = config.from_dict(json.loads(saved["config"]))
+        _check_same(folder, experiment, theirs, seed, data, saved)
+        with checkpoint.fitting(folder / checkpoint.CHECKPOINT):
+            _check_copy("ema", saved["ema"], self.model, needed=self.average is not None)
+            _check_copy("best", saved["best"], self.model, needed=False)
             self.model.load_state_dict(saved["model"])
             if self.optimiser is not None:
                 self.optimiser.load_state_dict(saved["optimiser"])
@@ -182,8 +186,18 @@ def copied(model: VideoModel) -> Weights:
     return {name: value.clone() for name, value in model.state_dict().items()}
 
 
-def _check_same(folder: Path, experiment: config.Experiment, seed: int, data: Dataset, saved: dict[str, Any]) -> None:
-    theirs = config.from_dict(json.loads(saved["config"]))
+def _check_copy(name: str, copy: Weights | None, model: VideoModel, needed: bool) -> None:
+    """``ValueError`` where a copy of the weights is missing, or is another model's."""
+    if copy is None and needed:
+        raise ValueError(f"its part {name!r} is missing")
+    shapes = {key: value.shape for key, value in model.state_dict().items()}
+    if copy is not None and {key: value.shape for key, value in copy.items()} != shapes:
+        raise ValueError(f"its part {name!r} has other weights or shapes than the model")
+
+
+def _check_same(
+    folder: Path, experiment: config.Experiment, theirs: config.Experiment, seed: int, data: Dataset, saved: dict[str, Any]
+) -> None:
     if config.config_hash(theirs) != config.config_hash(experiment):
         before, now = (config.different_from_default(e) for e in (theirs, experiment))
         differing = [name for name in {**before, **now} if before.get(name) != now.get(name)]

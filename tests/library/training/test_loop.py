@@ -201,13 +201,18 @@ def test_the_room_that_is_looked_for_is_that_of_a_checkpoint(tmp_path, changes):
         lambda state: state["model"].update({next(iter(state["model"])): torch.zeros(3)}),
         lambda state: state.update(optimiser={"state": {}}),
         lambda state: state.update(curves="{"),
+        lambda state: state.update(config="{"),
+        lambda state: state.update(ema=None),
+        lambda state: state["ema"].popitem(),
+        lambda state: state.update(best={"x": torch.zeros(3)}),
     ],
 )
 def test_a_checkpoint_whose_parts_do_not_fit_is_named_when_a_run_goes_on(tmp_path, spoil):
-    train(tiny("convlstm2d"), 0, tmp_path, max_steps=2, progress=False)
+    experiment = tiny("convlstm2d", **{"train.ema": 0.9})
+    train(experiment, 0, tmp_path, max_steps=2, progress=False)
     state = checkpoint.load_state(tmp_path)
     spoil(state)
     checkpoint.save(tmp_path, state)
     with pytest.raises(ValueError, match="checkpoint.pt do not fit a model of this program") as told:
-        train(tiny("convlstm2d"), 0, tmp_path, progress=False)
+        train(experiment, 0, tmp_path, progress=False)
     assert "\n" not in str(told.value)

@@ -12,7 +12,6 @@ import os
 import sys
 from pathlib import Path
 
-from vrnn3d.cli.options import add_device, filled
 from vrnn3d.files import check_file
 from vrnn3d.study.bench.jobs import Plan
 
@@ -39,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", default="auto", help=help_of("precision"))
     parser.add_argument("--options", default="{}", metavar="JSON", help='arguments per model, as {"vrnn3d": {"hidden": 32}}')
     parser.add_argument("--sweep", action="store_true", help="also how the cost of ours grows with batch, M, H, size, length")
-    add_device(parser)
-    parser.add_argument("--out", type=filled, default="runs/bench.json", help="record to write")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, ...; by default a GPU if there is one")
+    parser.add_argument("--out", default="runs/bench.json", help="record to write")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
