@@ -241,7 +241,7 @@ trials_table(catalogue.RECIPE, "Half scale, a fifth of the training: 10 → 10 o
 # could train at the same size.
 
 # %% tags=["hide-input"]
-trials_table(catalogue.IDEAS, "Half scale, a fifth of the training: what changes of the recipe do, one at a time")
+trials_table(catalogue.IDEAS, "Half scale, a fifth of the training: what changes of the recipe do, alone and together")
 
 # %% [markdown]
 # ## Cut and continue

@@ -20,9 +20,10 @@
 #
 # :::{admonition} In short
 # :class: tip
-# - The generator itself, the *oracle*, has twice the squared error of its own mean frame: {glue:text}`chance_oracle_mse:.1f`
-#   against {glue:text}`chance_mean_mse:.1f`. Averaged over samples, the paper's MSE does not put the true sampler first.
-# - {glue:text}`chance_finding`.
+# - The generator itself, the *oracle*, has twice the squared error of its own mean frame, {glue:text}`chance_oracle_mse:.1f`
+#   against {glue:text}`chance_mean_mse:.1f`, and more than black frames, {glue:text}`chance_black_mse:.1f`. Averaged over samples,
+#   as the paper does it, the squared error does not put the true sampler first.
+# - Does the paper's protocol see that the oracle is right? {glue:text}`chance_finding`.
 # - {glue:text}`chance_models`
 # - {glue:text}`chance_verdict`
 # :::
@@ -34,11 +35,11 @@ from IPython.display import Markdown, display
 from myst_nb import glue
 
 from vrnn3d import show
-from vrnn3d.study import compare, paper, profiles, scales, verdicts
-from vrnn3d.study.catalogue import EXPERIMENTS, names
+from vrnn3d.study import paper, profiles, scales, verdicts
+from vrnn3d.study.catalogue import names
 from vrnn3d.study.chance import oracle as worlds
 from vrnn3d.study.chance import record as kept
-from vrnn3d.study.chance import report
+from vrnn3d.study.chance import report, tables
 from vrnn3d.study.chance.probe import CEILING
 from vrnn3d.study.figures import chance as pictures
 from vrnn3d.study.figures.style import figure_html, use_style
@@ -52,7 +53,8 @@ oracle = kept.read_oracle(SCALE)
 assert oracle is not None, "the oracle has no record: python -m vrnn3d.study.chance --oracle half"
 found = report.analyses(records, SCALE)
 models = report.model_rows(records, SCALE, PROTOCOL)
-missing = [scales.title_of(name) for name in names("chance") if not scales.runs_at(records, name, SCALE)]
+missing = [name for name in names("chance") if not scales.runs_at(records, name, SCALE)]
+unanalysed = [name for name in names("chance") if name not in found]
 samples = oracle.samples
 
 # %% [markdown]
@@ -63,7 +65,7 @@ samples = oracle.samples
 
 # %% tags=["hide-input"]
 CONTEXT, AHEAD = 10, 20
-world = worlds.test_world(profiles.get("chance_no_latent", SCALE), CONTEXT + AHEAD)
+world = worlds.world_of(profiles.get("chance_no_latent", SCALE), CONTEXT + AHEAD)
 futures = world.futures(0, CONTEXT, 5)[:, CONTEXT:]
 many = world.futures(0, CONTEXT, 100)[:, CONTEXT:].float().mean(0).round().to(torch.uint8)
 rows = {"test sequence 0": world.batch(torch.tensor([0]))[0]}
@@ -76,7 +78,7 @@ figure_html(
 
 # %% [markdown]
 # The oracle knows more than any model can: where the digit is to a fraction of a pixel, and how fast it is. What it does not
-# know is where the bounces after the context will send it. It predicts in three ways:
+# know is where the bounces after the context will send it. It predicts in three ways, beside which stand black frames:
 #
 # - *samples of the generator*, as many as a model draws: the right answer to "what may happen";
 # - *its mean frame*, of a hundred further futures, as one forecast: the least squared error that anyone can have;
@@ -88,84 +90,46 @@ figure_html(
 # of every model.
 
 # %% tags=["hide-input"]
-COLUMNS = {
-    ("mse", "average"): "MSE",
-    ("mse", "best"): "MSE, best",
-    ("mse", "mean_frame"): "MSE of the mean",
-    ("ssim", "average"): "SSIM",
-    ("ssim", "best"): "SSIM, best",
-    ("sample_variance", "average"): "sample variance",
-    ("crps", "average"): "CRPS",
-}
-
-
-def score_table(rows):
-    """One line a forecaster: mean over seeds ± standard deviation."""
-    lines = []
-    for row in rows:
-        cells = {
-            label: "" if (value := row.scores[key]) is None else value.text(3 if "SSIM" in label else 2)
-            for key, label in COLUMNS.items()
-        }
-        lines.append({"forecaster": row.title, "seeds": len(row.seeds) if row.name in EXPERIMENTS else "", **cells})
-    return pd.DataFrame(lines).set_index("forecaster")
-
-
-table = score_table([*report.oracle_rows(oracle, PROTOCOL), *models])
-for title in missing:
-    table.loc[title] = ["", *["not run"] * len(COLUMNS)]
+rows = report.oracle_rows(oracle, PROTOCOL)
 caption = (
     f"{scales.words(SCALE).capitalize()}, one digit, {paper.arrow(PROTOCOL)}, {oracle.sequences:,} test sequences of held-out "
     f"digits, {samples} samples where a forecaster draws any. Mean over seeds ± standard deviation"
 )
-display(table_html(table, caption=caption))
+display(table_html(pd.DataFrame(tables.score_lines([*rows, *models], missing)).set_index("forecaster"), caption=caption))
 
 # %% tags=["hide-input"]
-placed = report.placings([*report.oracle_rows(oracle, PROTOCOL), *models])
-
-
-def placing_table(placed):
-    """One line a score: the oracle, the best of the others, and who is first."""
-    return pd.DataFrame(
-        {
-            "score": ("* " if p.question.in_the_paper else "") + p.question.label,
-            "oracle": f"{p.oracle:.3f}" if p.question.metric == "ssim" else f"{p.oracle:.2f}",
-            "best of the others": f"{p.other:.3f}" if p.question.metric == "ssim" else f"{p.other:.2f}",
-            "the oracle is": p.outcome,
-        }
-        for p in placed
-    ).set_index("score")
-
-
-glue("chance_oracle_mse", placed[0].oracle, display=False)
-glue(
-    "chance_mean_mse",
-    next(r for r in report.oracle_rows(oracle, PROTOCOL) if r.name == kept.ORACLE_MEAN).mean(report.QUESTIONS[0]),
-    display=False,
-)
-glue("chance_finding", report.finding(placed).capitalize(), display=False)
-display(table_html(placing_table(placed), caption=f"One digit, {paper.arrow(PROTOCOL)}; a star marks what the paper reports"))
+placed = report.placings([*rows, *models])
+caption = f"One digit, {paper.arrow(PROTOCOL)}: where each score puts the oracle; a star marks what the paper reports"
+display(table_html(pd.DataFrame(tables.placing_lines(placed)).set_index("score"), caption=caption))
+by_mse = {row.name: row.mean(report.QUESTIONS[0]) for row in rows}
+glue("chance_oracle_mse", by_mse[kept.ORACLE], display=False)
+glue("chance_mean_mse", by_mse[kept.ORACLE_MEAN], display=False)
+glue("chance_black_mse", by_mse[kept.BLACK], display=False)
+words = report.finding(placed)
+glue("chance_finding", words[0].upper() + words[1:], display=False)
 
 # %% [markdown]
 # The arithmetic behind the first line: for a forecaster that draws from the right distribution, the squared error of a sample is
 # the variance of the world twice over, once for the truth and once for the sample; the mean frame pays once. Whoever is ranked by
-# the average MSE is paid for predicting the cloud. The average SSIM prefers a sharp picture in any place, but no average over
-# samples sees whether they differ, so that it cannot tell the oracle from one sample that is repeated. The best of several
-# samples sees it, but its squared error must fall by half before it is below that of the mean frame, which few samples over many
-# frames do not reach. And the mean of a few samples is a little worse than that of a hundred, which says nothing of the
-# distribution. The CRPS is made for the question: in expectation nothing is ahead of the right distribution.
+# the average MSE is paid for predicting the cloud, or nothing at all: a digit in the wrong place is punished twice, where it is and
+# where it is not, and black frames once. The average SSIM does not like the cloud, and black frames all the better, since most of
+# a frame is black. No average over samples sees whether they differ, so that none can tell the oracle from one sample that is
+# repeated. The best of several samples can, but its squared error must fall by half before it is below that of the mean frame, and
+# few samples over many frames do not get there. That the mean of a few samples is a little worse than that of a hundred says nothing
+# of the distribution. The CRPS is made for the question: in expectation nothing is ahead of the right distribution.
 
 # %% tags=["hide-input"]
-OTHERS = [
-    (kept.read_oracle(SCALE, 2), "Two digits, half scale"),
-    (kept.read_oracle("paper"), "Two digits in 64 x 64, the paper's size"),
-]
-for other, words in OTHERS:
+OTHERS = {
+    "Two digits, half scale": kept.read_oracle(SCALE, 2),
+    "Two digits in 64 x 64, the paper's size": kept.read_oracle("paper"),
+}
+for words, other in OTHERS.items():
     if other is None:
         display(Markdown(f"*{words}: not run.*"))
         continue
-    caption = f"{words}: {other.sequences:,} test sequences, {other.samples} samples, {paper.arrow(PROTOCOL)}; the oracle's rows alone"
-    display(table_html(placing_table(report.placings(report.oracle_rows(other, PROTOCOL))), caption=caption))
+    lines = tables.placing_lines(report.placings(report.oracle_rows(other, PROTOCOL)))
+    counts = f"{other.sequences:,} test sequences, {other.samples} samples, {paper.arrow(PROTOCOL)}"
+    display(table_html(pd.DataFrame(lines).set_index("score"), caption=f"{words}, no models: {counts}"))
 
 # %% [markdown]
 # ## Samples side by side
@@ -173,17 +137,17 @@ for other, words in OTHERS:
 # Test sequences 0, 1 and 2, whatever they show; every second frame. Models saw what is left of the rule.
 
 # %% tags=["hide-input"]
-shown = {"oracle": kept.read_samples(kept.oracle_path(SCALE))}
+shown = {"the oracle": kept.read_samples(kept.oracle_path(SCALE))}
 for name in names("chance"):
     for run in (r for r in scales.runs_at(records, name, SCALE) if r.seed == 0):
         if (clips := kept.read_samples(kept.analysis_path(run))) is not None:
             shown[scales.title_of(name)] = clips
-for number in range(len(shown["oracle"]["truth"])):
+for number in range(len(shown["the oracle"]["truth"])):
     strip = show.strip(pictures.sample_rows(shown, number), context=CONTEXT, every=2, title=f"Test sequence {number}")
     words = f"Test sequence {number}: the truth, then samples of {', '.join(shown)}, every second frame."
     display(figure_html(strip, words))
 if missing:
-    display(Markdown(f"*Not run: {'; '.join(missing)}.*"))
+    display(Markdown(f"*Not run: {'; '.join(map(scales.title_of, missing))}.*"))
 
 # %% [markdown]
 # ## Are the samples spread as the truth is?
@@ -195,7 +159,7 @@ if missing:
 
 # %% tags=["hide-input"]
 for quantity, words in (("position", "position of the digit"), ("pixel", "grey level of a pixel")):
-    drawn = {(kept.ORACLE, "oracle"): oracle.calibration[quantity]}
+    drawn = {(kept.ORACLE, "the oracle"): oracle.calibration[quantity]}
     drawn |= {(name, scales.title_of(name)): report.pooled(each, quantity) for name, each in found.items()}
     figure = pictures.calibration(drawn, words)
     alt = (
@@ -204,29 +168,15 @@ for quantity, words in (("position", "position of the digit"), ("pixel", "grey l
     display(figure_html(figure, alt))
 
 # %% tags=["hide-input"]
-QUANTITIES = ("position", "pixel")
-lines = [
-    {
-        "forecaster": "oracle",
-        **{f"index, {q}": f"{oracle.calibration[q].index:.3f}" for q in QUANTITIES},
-        "truth outside of all samples": f"{oracle.calibration['position'].outside:.0%}",
-    }
-]
-for name, each in found.items():
-    cells = {f"index, {q}": report.calibration_spread(each, q).text(3) for q in QUANTITIES}
-    outside = f"{report.pooled(each, 'position').outside:.0%}"
-    lines.append({"forecaster": scales.title_of(name), **cells, "truth outside of all samples": outside})
-table = pd.DataFrame(lines).set_index("forecaster")
-for title in missing:
-    table.loc[title] = ["not run"] * 3
 known = oracle.calibration["known position"]
-limits = " and ".join(f"{oracle.calibration[q].noise:.3f} ({q})" for q in QUANTITIES)
+lines = tables.calibration_lines(oracle, found, unanalysed)
+limits = " and ".join(f"{oracle.calibration[q].noise:.3f} ({q})" for q in tables.QUANTITIES)
 caption = (
     "Calibration index: summed distance of the rank histogram from a flat one; a calibrated forecaster stays below "
     f"{limits} in 95% of test sets like this one. And how often the true position lies outside of all {samples} samples, "
     f"{known.expected_outside:.0%} for a calibrated forecaster"
 )
-display(table_html(table, caption=caption))
+display(table_html(pd.DataFrame(lines).set_index("forecaster"), caption=caption))
 glue("chance_known_index", known.index, display=False)
 glue("chance_known_noise", known.noise, display=False)
 
@@ -240,7 +190,7 @@ glue("chance_known_noise", known.noise, display=False)
 # the world has no variance at all, and from then on as much as the world.
 
 # %% tags=["hide-input"]
-drawn = {(kept.ORACLE, "oracle"): oracle.spread}
+drawn = {(kept.ORACLE, "the oracle"): oracle.spread}
 drawn |= {(name, scales.title_of(name)): each[0].spread for name, each in found.items()}
 figure_html(
     pictures.spread(drawn),
@@ -249,28 +199,13 @@ figure_html(
 )
 
 # %% tags=["hide-input"]
-lines = []
-for title, each in [("oracle", [oracle]), *((scales.title_of(name), each) for name, each in found.items())]:
-    parts = [a.spread for a in each]
-    lines.append(
-        {
-            "forecaster": title,
-            "variance before": compare.spread({a.seed: a.spread.before for a in each}).text(),
-            "variance after": compare.spread({a.seed: a.spread.after for a in each}).text(),
-            "of the oracle's": f"{report.share_of_oracle(each, oracle).mean:.0%}",
-            "over error": f"{sum(s.over_error(samples) for s in parts) / len(parts):.2f}",
-            "order": f"{sum(s.order or 0 for s in parts) / len(parts):.2f}",
-        }
-    )
-table = pd.DataFrame(lines).set_index("forecaster")
-for title in missing:
-    table.loc[title] = ["not run"] * 5
+lines = tables.spread_lines(oracle, found, unanalysed)
 caption = (
     "Sample variance of a frame before and after the first outcome that the context does not decide; over error: variance after it "
     "over the squared error of the mean frame, 1 for calibrated samples; order: how often, of two frames at the same time, "
     "the one after varies more than the one before, 0.5 by chance"
 )
-display(table_html(table, caption=caption))
+display(table_html(pd.DataFrame(lines).set_index("forecaster"), caption=caption))
 
 # %% [markdown]
 # ## Does z carry the direction after a bounce?

@@ -68,9 +68,13 @@ def test_the_command_line_understands_what_is_not_run(document):
             parser(words[1]).parse_args(words[1:])
 
 
-@pytest.fixture
-def clone(tmp_path):
-    """A copy of the repository as git has it, with clips of a user beside it, and the environment to run commands in."""
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A copy of the repository as git has it, with clips of a user in it, and the environment to run commands in.
+
+    Both documents share it, so that what both train is trained once.
+    """
+    tmp_path = tmp_path_factory.mktemp("documents")
     folder = tmp_path / "clone"
     for path in tracked():
         target = folder / path.relative_to(ROOT)
@@ -91,7 +95,7 @@ def clone(tmp_path):
         script.chmod(0o755)
     places = [str(scripts), str(Path(sys.executable).parent), os.environ["PATH"]]
     without = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VRNN3D_RESULTS")}
-    yield folder, {**without, "PATH": os.pathsep.join(places), "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
+    return folder, {**without, "PATH": os.pathsep.join(places), "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
 
 
 @pytest.mark.slow

@@ -213,6 +213,7 @@ DEFAULTS = {
     "data.path": "",
     "data.colour": False,
     "data.fit": "crop",
+    "data.use": "shared",
     "model.name": "vrnn3d",
     "model.window": 2,
     "model.horizon": 2,

@@ -168,7 +168,7 @@ def test_table_1_puts_ours_beside_the_papers():
 
 
 def test_a_row_that_the_paper_lacks_has_ours_alone():
-    row = compare.paper_table([record("beyond", 20.0)], ("beyond",)).loc["3D VRNN, beyond the paper"]
+    row = compare.paper_table([record("beyond", 20.0)], ("beyond",)).loc["3D ConvLSTM, beyond the paper"]
     assert math.isnan(row["10 → 10", "MSE", "paper"]) and not math.isnan(row["10 → 10", "MSE", "ours"])
 
 

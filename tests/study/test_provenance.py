@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import torch
+from study.made import ORIGIN, record
 
-from vrnn3d.study import provenance
+from vrnn3d.study import provenance, records
 
 
 def test_it_says_what_ran():
@@ -21,3 +23,8 @@ def test_it_says_what_ran():
 def test_without_a_checkout_the_commit_is_unknown(monkeypatch):
     monkeypatch.setattr(provenance, "checkout", lambda: None)
     assert provenance.provenance().code == provenance.Code(None, None)
+
+
+def test_a_record_made_without_a_checkout_can_be_read(tmp_path):
+    unknown = replace(record(), provenance=replace(ORIGIN, code=provenance.Code(None, None)))
+    assert records.read(records.write(unknown, tmp_path / "record.json")).provenance.code == provenance.Code(None, None)

@@ -71,7 +71,9 @@ def test_seeds_in_words():
 
 def test_titles():
     assert scales.title_of("vrnn3d_kl") == "Variational 3D ConvLSTM", "as in the paper"
-    assert scales.title_of("kth_vrnn3d_kl_ll") == "3D VRNN, KL-LL" and scales.title_of("beyond").startswith("3D VRNN, beyond")
+    assert scales.title_of("kth_vrnn3d_kl_ll") == "3D VRNN, KL-LL" and scales.title_of("beyond").startswith(
+        "3D ConvLSTM, beyond"
+    )
     assert scales.title_of("unknown") == "unknown"
 
 

@@ -21,7 +21,9 @@ def run(args: argparse.Namespace) -> int:
 
         report = prepare_kth(size=args.size, progress=True, download=not args.no_download)
         print(report)
-        return 1 if report.download else 0
+        if report.download:
+            raise OSError(f"not all of KTH Actions is here: {report.download}")
+        return 0
     from vrnn3d.data import mnist
 
     fetched = mnist.fetch(progress=True, download=not args.no_download)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from vrnn3d import show
 from vrnn3d.evaluation.predict import Continued
-from vrnn3d.files import atomic_write, check_file, check_writable
+from vrnn3d.files import atomic_write, check_file, check_writable, temporary_folder, told
 
 ARRAYS = (".npy", ".npz")
 
@@ -43,7 +44,8 @@ def write(continued: Continued, path: str | Path, apart: bool = False) -> list[P
     Args:
         path: ``.webp``, ``.gif`` and ``.mp4`` show truth, mean and samples side by side, at the source's rate; ``.npy`` holds
             the samples, float32 (samples, time, channel, height, width); ``.npz`` also "given", "truth" and "rate"; without a
-            suffix a folder is made, with a folder of PNG pictures for each row.
+            suffix a folder is made, with a folder of PNG pictures for each row; numbered pictures of an earlier prediction
+            in it are replaced.
         apart: an animation of its own for each row, NAME-sample_1.webp for example.
     """
     path = check_name(path)
@@ -51,7 +53,7 @@ def write(continued: Continued, path: str | Path, apart: bool = False) -> list[P
     if suffix in ARRAYS:
         return [atomic_write(path, lambda temporary: _arrays(continued, temporary, suffix))]
     if not suffix:
-        return [file for name, video in rows.items() for file in _pictures(video, path / name.replace(" ", "_"))]
+        return _folder({name.replace(" ", "_"): video for name, video in rows.items()}, path)
     if apart:
         names = {name: path.with_name(f"{path.stem}-{name.replace(' ', '_')}{suffix}") for name in rows}
         return [show.save_animation({name: rows[name]}, names[name], continued.rate, context=context) for name in rows]
@@ -73,11 +75,38 @@ def _arrays(continued: Continued, path: Path, suffix: str) -> None:
             )
 
 
-def _pictures(video: Tensor, folder: Path) -> list[Path]:
-    """Frames (T, C, H, W) as numbered PNG files."""
-    frames = (video.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    written = []
-    for number, frame in enumerate(frames, 1):
-        picture = Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame)
-        written.append(atomic_write(folder / f"{number:04d}.png", partial(picture.save, format="PNG")))
+def _folder(rows: dict[str, Tensor], path: Path) -> list[Path]:
+    """A folder of pictures for each row, made beside `path` and moved there when all are written."""
+    new = temporary_folder(path)
+    try:
+        for name, video in rows.items():
+            _pictures(video, new / name)
+        written = [path / picture.relative_to(new) for picture in sorted(new.rglob("*.png"))]
+        if path.exists():
+            for row in new.iterdir():
+                _replace_pictures(row, path / row.name)
+        else:
+            new.chmod(0o755)
+            os.rename(new, path)
+    except OSError as error:
+        raise told(path, error) from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
     return written
+
+
+def _replace_pictures(row: Path, target: Path) -> None:
+    """Move numbered pictures into a folder that may hold those of another prediction, longer ones perhaps."""
+    target.mkdir(exist_ok=True)
+    for old in target.glob("[0-9][0-9][0-9][0-9].png"):
+        old.unlink()
+    for picture in row.iterdir():
+        os.replace(picture, target / picture.name)
+
+
+def _pictures(video: Tensor, folder: Path) -> None:
+    """Frames (T, C, H, W) as numbered PNG files."""
+    folder.mkdir()
+    frames = (video.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    for number, frame in enumerate(frames, 1):
+        Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame).save(folder / f"{number:04d}.png")

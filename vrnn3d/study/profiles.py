@@ -117,6 +117,7 @@ _HALF = Profile(
     by_data={"moving_mnist": _HALF_DIGITS, "kth": {"data.size": 64, "train.sequences": 20_000, "eval.batch": 4}},
     by_model=_NARROWED | {"pixel_mean": {"train.lr": 1e-2, "train.sequences": 20_000}},
     by_group={"l1": {"loss.l1": 1.0}, "chance": _CHANCE},
+    by_experiment={"beyond": {"train.sequences": 400_000, "train.forcing_end": 0.1, "train.validate_every": 0.0125}},
     groups=("table3", "l1", "table1", "baselines", "beyond", "losses", "windows", "chance", "kth"),
 )
 

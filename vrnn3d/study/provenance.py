@@ -19,8 +19,8 @@ import numpy as np
 class Code:
     """The commit of the checkout, and whether the package differed from it; None outside a git checkout."""
 
-    commit: str | None
-    dirty: bool | None
+    commit: str | None = None
+    dirty: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ QUEUES: dict[str, Queue] = {
         (
             Step("half_short", tuple(names("recipe"))[:2]),
             Step("half", ("vrnn3d_kl", "vrnn3d_kl_ll", "convlstm2d", "vrnn2d", "convlstm3d")),
-            Step("half", ("black", "copy_last", "pixel_mean")),
+            Step("half", ("beyond", "black", "copy_last", "pixel_mean")),
             Step("half_short", (*tuple(names("recipe"))[2:], *names("ideas"))),
             Step("half", ("vrnn3d_kl_l1",)),
             Step("half", ("predrnnpp", "e3d_lstm", "improved_vrnn")),

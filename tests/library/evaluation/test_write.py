@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
+
 import av
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from vrnn3d.evaluation import write as module
 from vrnn3d.evaluation.predict import Continued
 from vrnn3d.evaluation.write import check_name, write
 
@@ -65,3 +69,25 @@ def test_without_a_suffix_pictures_are_written(tmp_path, channels):
 def test_another_suffix_is_told_before_anything_is_predicted(name):
     with pytest.raises(ValueError, match="known are .webp .gif .mp4 .npy .npz, and a name without a suffix: a folder"):
         check_name(name)
+
+
+def test_nothing_of_a_longer_prediction_stays_and_other_files_do(tmp_path):
+    found = continued()
+    write(replace(found, samples=torch.rand(2, 5, 1, 8, 12)), tmp_path / "frames")
+    (tmp_path / "frames" / "mean" / "note.txt").write_text("mine")
+    write(found, tmp_path / "frames")
+    assert sorted(os.listdir(tmp_path / "frames" / "mean")) == [*(f"000{i}.png" for i in range(1, 6)), "note.txt"]
+    assert os.listdir(tmp_path) == ["frames"]
+
+
+@pytest.mark.parametrize("name", ["frames", "a.npz", "a.npy", "a.webp"])
+def test_an_interrupt_leaves_nothing(tmp_path, monkeypatch, name):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "_pictures", stop)
+    for library, function in ((np, "save"), (np, "savez_compressed"), (os, "replace")):
+        monkeypatch.setattr(library, function, stop)
+    with pytest.raises(KeyboardInterrupt):
+        write(continued(), tmp_path / name)
+    assert os.listdir(tmp_path) == []

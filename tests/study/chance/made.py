@@ -9,7 +9,7 @@ from study.made import digits
 from vrnn3d.evaluation.scores import Evaluation
 from vrnn3d.study.chance.calibration import Calibration
 from vrnn3d.study.chance.probe import Probe
-from vrnn3d.study.chance.record import ORACLE, ORACLE_MEAN, ORACLE_SINGLE, Analysis
+from vrnn3d.study.chance.record import BLACK, ORACLE, ORACLE_MEAN, ORACLE_SINGLE, Analysis
 from vrnn3d.study.chance.spread import Spread
 
 FLAT, STEEP = (0.25, 0.25, 0.25, 0.25), (0.4, 0.1, 0.1, 0.4)
@@ -56,5 +56,6 @@ def oracle() -> Analysis:
         ORACLE: scores(20.0, crps=5.0, ssim=0.7),
         ORACLE_MEAN: scores(10.0, crps=9.0, ssim=0.4),
         ORACLE_SINGLE: scores(20.0, crps=9.5, ssim=0.75),
+        BLACK: scores(15.0, crps=15.0, ssim=0.1),
     }
     return replace(analysis(ORACLE, nats=None), evaluation=rows, probe={"frames": Probe(0.9, (0.8, 1.0), 0.8, 900)})

@@ -23,7 +23,7 @@ def measured():
 
 
 def test_until_the_first_unknown_frame_all_futures_are_the_truth():
-    world, indices = oracle.test_world(small(), 30), torch.arange(24)
+    world, indices = oracle.world_of(small(), 30), torch.arange(24)
     first = oracle.first_unknown(world, indices, 10, 20)
     futures = oracle.draw_futures(world, indices, 10, 20, 5).samples
     truth = world.batch(indices)[:, 10:].float() / 255
@@ -37,11 +37,11 @@ def test_until_the_first_unknown_frame_all_futures_are_the_truth():
 
 def test_a_world_without_chance_is_refused():
     with pytest.raises(ValueError, match="has no random bounces"):
-        oracle.test_world(get("vrnn3d_kl", "half"), 30)
+        oracle.world_of(get("vrnn3d_kl", "half"), 30)
 
 
 def test_more_test_sequences_begin_with_the_same_ones():
-    few, many = oracle.test_world(small(), 20), oracle.test_world(small(), 20, 1500)
+    few, many = oracle.world_of(small(), 20), oracle.world_of(small(), 20, 1500)
     assert len(many) == 1500
     assert torch.equal(few.batch(torch.arange(3)), many.batch(torch.arange(3)))
 

@@ -7,7 +7,7 @@ from study.chance.made import analysis, oracle, scores
 from study.made import record as made
 
 from vrnn3d.study import records
-from vrnn3d.study.chance import record, report
+from vrnn3d.study.chance import record, report, tables
 
 PROTOCOL = "10->20"
 
@@ -23,17 +23,17 @@ def model(name="chance_kl_ll_z_q", seed=0, mse=30.0, **changed):
 
 def test_the_three_ways_in_which_a_score_places_the_oracle():
     found = placed()
-    assert found["CRPS of a frame"].oracle_first and found["CRPS of a frame"].outcome == "first"
-    behind, level = found["MSE, average over samples"], found["SSIM, average over samples"]
-    assert not behind.oracle_first and behind.outcome == f"behind: {record.TITLES[record.ORACLE_MEAN]}"
-    assert not level.oracle_first and level.outcome == f"level with: {record.TITLES[record.ORACLE_SINGLE]}"
-    assert "It is first by" in report.finding(list(found.values())) and "CRPS" in report.finding(list(found.values()))
+    assert found["CRPS"].oracle_first and found["CRPS"].outcome == "first"
+    behind, level = found["average MSE"], found["average SSIM"]
+    assert not behind.oracle_first and behind.outcome == f"behind {record.TITLES[record.ORACLE_MEAN]}"
+    assert not level.oracle_first and level.outcome == f"level with {record.TITLES[record.ORACLE_SINGLE]}"
+    assert report.finding(list(found.values())).endswith("; it is first by the CRPS")
 
 
 def test_a_model_that_is_ahead_of_the_oracle_is_named():
     found = placed(model(crps=3.0))
-    assert found["CRPS of a frame"].outcome == "behind: KL-LL, z_q decoded"
-    assert found["MSE, average over samples"].best.name == record.ORACLE_MEAN, "the model is no better by that"
+    assert found["CRPS"].outcome == "behind KL-LL, z_q decoded"
+    assert found["average MSE"].best.name == record.ORACLE_MEAN, "the model is no better by that"
 
 
 def test_seeds_of_a_model_make_one_row_and_what_was_not_run_makes_none():
@@ -67,3 +67,24 @@ def test_seeds_are_put_together():
     assert report.probe_spread(each, "posterior").mean == pytest.approx(0.6)
     assert report.probe_spread([analysis("chance_no_latent", nats=None)], "posterior") is None
     assert report.share_of_oracle(each, oracle()).mean == pytest.approx(0.75)
+
+
+def test_tables_have_a_line_for_every_forecaster_and_say_what_was_not_run():
+    rows = [*report.oracle_rows(oracle(), PROTOCOL), *report.model_rows([model(crps=6.0)], "half", PROTOCOL)]
+    lines = tables.score_lines(rows, ["chance_no_latent"])
+    assert [line["forecaster"] for line in lines][:1] == ["the oracle"] and len(lines) == 4 + 1 + 1
+    assert lines[4]["forecaster"] == "KL-LL, z_q decoded" and lines[4]["seeds"] == "1" and lines[4]["CRPS"] == "6.00"
+    assert lines[5] == {"forecaster": "no latent", "seeds": "", **dict.fromkeys(list(lines[0])[2:], "not run")}
+    starred = [line["score"] for line in tables.placing_lines(report.placings(rows)) if line["score"].endswith("*")]
+    assert starred == ["average MSE *", "average SSIM *"]
+
+
+@pytest.mark.parametrize("made_by", [tables.calibration_lines, tables.spread_lines])
+def test_tables_of_analyses_begin_with_the_oracle(made_by):
+    each = [analysis("chance_kl_ll_z_q", 0), analysis("chance_kl_ll_z_q", 1, after=5.0)]
+    lines = made_by(oracle(), {"chance_kl_ll_z_q": each}, ["chance_no_latent"])
+    assert [line["forecaster"] for line in lines] == ["the oracle", "KL-LL, z_q decoded", "no latent"]
+    assert set(list(lines[2].values())[1:]) == {"not run"} and all(set(line) == set(lines[0]) for line in lines)
+    if made_by is tables.spread_lines:
+        assert (lines[0]["of the oracle's"], lines[1]["of the oracle's"]) == ("100%", "75%")
+        assert lines[1]["variance after"] == "7.50 ± 3.54"

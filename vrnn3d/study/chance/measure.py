@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -19,9 +19,9 @@ from vrnn3d.evaluation.scores import Evaluation
 from vrnn3d.models.base import VideoModel
 from vrnn3d.rollout import TEACHER, rollout, usable_length
 from vrnn3d.study.chance import calibration as cal
-from vrnn3d.study.chance.oracle import Futures, draw_futures, first_unknown, test_world
+from vrnn3d.study.chance.oracle import Futures, draw_futures, first_unknown, world_of
 from vrnn3d.study.chance.probe import Bounces, Probe, around, find_bounces, probe
-from vrnn3d.study.chance.record import ORACLE, ORACLE_MEAN, ORACLE_SINGLE, Analysis
+from vrnn3d.study.chance.record import BLACK, ORACLE, ORACLE_MEAN, ORACLE_SINGLE, Analysis
 from vrnn3d.study.chance.spread import spread
 from vrnn3d.study.provenance import provenance
 
@@ -39,13 +39,16 @@ _PIXELS = 4  # of the blocks that frames are averaged over before a probe sees t
 class _Found:
     """What is kept of each test sequence, joined at the end: rank histograms, variance, squared error of the mean."""
 
-    counts: dict[str, list[Tensor]]
-    variance: list[Tensor]
-    error: list[Tensor]
-    first: list[Tensor]
+    counts: dict[str, list[Tensor]] = field(default_factory=dict)
+    variance: list[Tensor] = field(default_factory=list)
+    error: list[Tensor] = field(default_factory=list)
+    first: list[Tensor] = field(default_factory=list)
 
     def add(self, samples: Tensor, truth: Tensor, first: Tensor, seed: int) -> torch.Generator:
-        """Take in a batch: (B, S, T, C, H, W), (B, T, C, H, W), and the first frame that is not known, (B,)."""
+        """Take in a batch: (B, S, T, C, H, W), (B, T, C, H, W), and the first frame that is not known, (B,).
+
+        Returns the generator that breaks ties, for more ranks of the same batch.
+        """
         generator = torch.Generator().manual_seed(seed)
         after = torch.arange(truth.shape[1]) >= first[:, None]
         positions = cal.centre_of_mass(samples), cal.centre_of_mass(truth)
@@ -65,6 +68,7 @@ class _Found:
         self.counts.setdefault(name, []).append(counts)
 
     def analysis(self, forecaster: str, experiment: Experiment, seed: int, world: MovingMNIST, protocol: str) -> Analysis:
+        """Of all batches together."""
         calibrations = {name: cal.calibration(torch.cat(parts)) for name, parts in self.counts.items()}
         return Analysis(
             forecaster,
@@ -108,8 +112,8 @@ def measure_model(
     started, place, origin = time.monotonic(), pick_device(device), provenance(pick_device(device))
     model = model.to(place).eval()
     (context, ahead), count = _longest(experiment), experiment.eval.samples
-    world = test_world(experiment, context + ahead)
-    found, shown = _Found({}, [], [], []), dict[str, np.ndarray]()
+    world = world_of(experiment, context + ahead)
+    found, shown = _Found(), dict[str, np.ndarray]()
     for indices in _batches(experiment):
         frames = world.batch(indices)
         start = int(indices[0])
@@ -154,7 +158,7 @@ def latents_at(model: VideoModel, frames: Tensor, bounces: Bounces, place: torch
 
 def probe_latents(model: VideoModel, experiment: Experiment, count: int, place: torch.device) -> dict[str, Probe]:
     """A probe on z of the posterior, which has seen the outcome, and one on z of the prior, which cannot know it."""
-    world = test_world(experiment, experiment.data.length, count)
+    world = world_of(experiment, experiment.data.length, count)
     bounces = _usable(find_bounces(_positions(world), world.free), model.window, usable_length(model, world.length))
     torch.manual_seed(experiment.eval.seed)
     found = latents_at(model, world.batch(torch.arange(count)), bounces, place)
@@ -182,17 +186,18 @@ def measure_oracle(experiment: Experiment) -> tuple[Analysis, dict[str, np.ndarr
     """The oracle's rows on the test set of an experiment, and samples to look at.
 
     Its samples are as many as a model's (``eval.samples``). The mean frame is that of `MEAN_OF` further futures and counts
-    as a single forecast; "one sample, repeated" is the first of them. With one digit there is also a probe on the target
-    frames themselves, averaged over blocks of pixels: what such a probe finds where nothing was lost.
+    as a single forecast; "one sample, repeated" is the first of them. Black frames stand beside them. With one digit there
+    is also a probe on the target frames themselves, averaged over blocks of pixels: what such a probe finds where nothing
+    was lost.
     """
     started, origin = time.monotonic(), provenance()
     contexts: dict[int, int] = {}
     for context, ahead in experiment.eval.protocols:
         contexts[context] = max(ahead, contexts.get(context, 0))
     values: dict[str, dict[str, list]] = {}
-    longest, found, shown = _longest(experiment), _Found({}, [], [], []), dict[str, np.ndarray]()
+    longest, found, shown = _longest(experiment), _Found(), dict[str, np.ndarray]()
     for context, ahead in contexts.items():
-        world = test_world(experiment, context + ahead)
+        world = world_of(experiment, context + ahead)
         for indices in _batches(experiment):
             frames = world.batch(indices)
             futures = draw_futures(world, indices, context, ahead, experiment.eval.samples + MEAN_OF)
@@ -202,7 +207,7 @@ def measure_oracle(experiment: Experiment) -> tuple[Analysis, dict[str, np.ndarr
             if (context, ahead) == longest:
                 _add_oracle(found, futures, truth, world, indices, longest, experiment.eval.samples)
                 shown = shown or _to_look_at(futures.samples, frames, context)
-    world = test_world(experiment, sum(longest))
+    world = world_of(experiment, sum(longest))
     analysis = found.analysis(ORACLE, experiment, 0, world, f"{longest[0]}->{longest[1]}")
     evaluation = {name: _summaries(table, name, experiment.eval.samples) for name, table in values.items()}
     probes = {}
@@ -214,7 +219,12 @@ def measure_oracle(experiment: Experiment) -> tuple[Analysis, dict[str, np.ndarr
 
 def _forecasts(futures: Tensor, samples: int) -> dict[str, Tensor]:
     rest = futures[:, samples:]
-    return {ORACLE: futures[:, :samples], ORACLE_MEAN: rest.mean(1, keepdim=True), ORACLE_SINGLE: rest[:, :1]}
+    return {
+        ORACLE: futures[:, :samples],
+        ORACLE_MEAN: rest.mean(1, keepdim=True),
+        ORACLE_SINGLE: rest[:, :1],
+        BLACK: torch.zeros_like(rest[:, :1]),
+    }
 
 
 def _score(table: dict[str, list], forecast: Tensor, truth: Tensor, context: int, experiment: Experiment) -> None:
@@ -247,7 +257,7 @@ def _add_oracle(
 
 def probe_frames(experiment: Experiment, count: int, window: int = 2) -> Probe:
     """A probe on the clip of `window` frames that a step of as many has to predict, in place of a latent."""
-    world = test_world(experiment, experiment.data.length, count)
+    world = world_of(experiment, experiment.data.length, count)
     bounces = _usable(find_bounces(_positions(world), world.free), window, world.length // window * window)
     first = (bounces.frame + 1) // window * window
     frames = world.batch(torch.arange(count))[:, :, 0].float() / 255

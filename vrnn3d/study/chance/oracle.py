@@ -6,6 +6,7 @@ outcomes of the bounces after the context (and of one in its last frame, which s
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -19,14 +20,12 @@ from vrnn3d.data.moving_mnist import MovingMNIST
 _COMPARED = 24
 
 
-def test_world(experiment: Experiment, length: int, count: int | None = None) -> MovingMNIST:
+def world_of(experiment: Experiment, length: int, count: int | None = None) -> MovingMNIST:
     """The experiment's test sequences of `length` frames, of its last test set; with `count` so many of them.
 
     Raises:
         ValueError: for data that is no Moving MNIST with random bounces.
     """
-    from dataclasses import replace
-
     data = experiment.data
     if data.NAME != "moving_mnist" or data.bounce != "random":  # type: ignore[attr-defined]
         raise ValueError(

@@ -23,11 +23,13 @@ from vrnn3d.study.provenance import Provenance
 
 SCHEMA = 1
 #: Forecasters of the generator itself: samples of the future; the mean of many, as a single forecast; one sample, repeated.
-ORACLE, ORACLE_MEAN, ORACLE_SINGLE = "oracle", "oracle_mean", "oracle_single"
+#: And one that knows nothing.
+ORACLE, ORACLE_MEAN, ORACLE_SINGLE, BLACK = "oracle", "oracle_mean", "oracle_single", "black"
 TITLES = {
-    ORACLE: "oracle: samples of the generator",
-    ORACLE_MEAN: "mean frame of the oracle",
+    ORACLE: "the oracle",
+    ORACLE_MEAN: "the oracle's mean frame",
     ORACLE_SINGLE: "one sample of the oracle, repeated",
+    BLACK: "black frames",
 }
 
 

@@ -12,7 +12,7 @@ from vrnn3d.evaluation.metrics import METRICS
 from vrnn3d.evaluation.scores import Evaluation
 from vrnn3d.study.catalogue import names
 from vrnn3d.study.chance.calibration import Calibration, index_of
-from vrnn3d.study.chance.record import ORACLE, ORACLE_MEAN, ORACLE_SINGLE, TITLES, Analysis, read_runs
+from vrnn3d.study.chance.record import ORACLE, TITLES, Analysis, read_runs
 from vrnn3d.study.compare import Spread, spread
 from vrnn3d.study.records import Record
 from vrnn3d.study.scales import runs_at, title_of
@@ -37,14 +37,14 @@ class Question:
 
 
 QUESTIONS = (
-    Question("mse", "average", "MSE, average over samples", in_the_paper=True),
-    Question("ssim", "average", "SSIM, average over samples", in_the_paper=True),
-    Question("psnr", "average", "PSNR (dB), average over samples"),
-    Question("mse", "best", "MSE, best sample"),
-    Question("ssim", "best", "SSIM, best sample"),
+    Question("mse", "average", "average MSE", in_the_paper=True),
+    Question("ssim", "average", "average SSIM", in_the_paper=True),
+    Question("psnr", "average", "average PSNR (dB)"),
+    Question("mse", "best", "MSE of the best sample"),
+    Question("ssim", "best", "SSIM of the best sample"),
     Question("mse", "mean_frame", "MSE of the mean frame"),
     Question("ssim", "mean_frame", "SSIM of the mean frame"),
-    Question("crps", "average", "CRPS of a frame"),
+    Question("crps", "average", "CRPS"),
 )
 
 
@@ -82,8 +82,8 @@ def _value(entry: Evaluation, metric: str, statistic: str) -> float:
 
 
 def oracle_rows(oracle: Analysis, protocol: str) -> list[Row]:
-    """The oracle, its mean frame, and one sample repeated."""
-    return [_row(name, TITLES[name], {0: oracle.evaluation[name][protocol]}) for name in (ORACLE, ORACLE_MEAN, ORACLE_SINGLE)]
+    """The oracle, its mean frame, one sample repeated, and black frames."""
+    return [_row(name, TITLES[name], {0: found[protocol]}) for name, found in oracle.evaluation.items()]
 
 
 def model_rows(records: Iterable[Record], profile: str, protocol: str) -> list[Row]:
@@ -117,7 +117,7 @@ class Placing:
         """ "first", "level with ..." or "behind ...", in words."""
         if self.oracle_first:
             return "first"
-        return f"{'level with' if self.tied else 'behind'}: {self.best.title}"
+        return f"{'level with' if self.tied else 'behind'} {self.best.title}"
 
 
 def placings(rows: Sequence[Row]) -> list[Placing]:
@@ -174,7 +174,7 @@ def share_of_oracle(each: Sequence[Analysis], oracle: Analysis) -> Spread | None
 
 
 def finding(placed: Sequence[Placing]) -> str:
-    """Whether the paper's protocol puts the oracle first, in a sentence, and which scores do."""
-    parts = [f"by {p.question.label} the oracle is {p.outcome}" for p in placed if p.question.in_the_paper]
-    firsts = [p.question.label for p in placed if p.oracle_first]
-    return f"{'; '.join(parts)}. It is first by {', '.join(firsts) if firsts else 'none'}"
+    """Where the scores that the paper reports put the oracle, and which scores put it first, in words."""
+    parts = [f"by the {p.question.label} it is {p.outcome}" for p in placed if p.question.in_the_paper]
+    firsts = [f"the {p.question.label}" for p in placed if p.oracle_first]
+    return f"{', and '.join(parts)}; it is first by {' and '.join(firsts) or 'none of them'}"

@@ -72,7 +72,7 @@ def calibration(found: Mapping[tuple[str, str], Calibration], what: str) -> Figu
         left.plot(range(bins), one.frequencies, marker="o", ms=3.5, label=title, **look(name))
         right.plot(*one.coverage(), marker="o", ms=3.5, **look(name))
     left.set(xlabel=f"rank of the true {what} among {bins - 1} samples", ylabel="share of test values")
-    left.set_ylim(bottom=0)
+    left.set_ylim(0, 1.15 * max(max(one.frequencies) for one in found.values()))
     right.set(xlabel="central interval of the samples", ylabel="truth within it", xlim=(0, 1.02), ylim=(0, 1.02))
     figure.legend(loc="outside upper center", ncols=min(3, len(found)), fontsize=9)
     return closed(figure)
