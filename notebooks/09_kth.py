@@ -82,8 +82,9 @@ if sets:
 
 # %% tags=["hide-input"]
 if sets:
-    alt = "Six grey videos of single persons: boxing, hand clapping, hand waving, jogging, running and walking."
-    display(show.animation({name: video[::2, 0] for name, video in chosen.items()}, alt=alt, scale=2, fps=6))
+    for some in (actions[:3], actions[3:]):  # all in one row would be too small on a narrow screen
+        moving = {name: chosen[name][::2, 0] for name in some}
+        display(show.animation(moving, alt=f"Grey videos of single persons: {kth.in_words(some)}.", scale=2, fps=6))
 
 # %% [markdown]
 # ## How long people stay

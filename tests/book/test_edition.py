@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -49,6 +50,17 @@ def test_outside_a_checkout_no_commit_is_known(checkout):
 def test_the_footer_links_the_commit_once_there_is_an_address():
     assert edition.footer(HERE) == "vrnn3d 1.2.3, commit cccccccccc, built 2026-01-01. Licence: MIT."
     assert f'href="https://github.com/a/b/tree/{"c" * 40}"' in edition.footer(HERE, "https://github.com/a/b")
+
+
+def test_buttons_wait_for_an_address(checkout):
+    def options(repository):
+        config = SimpleNamespace(repository=repository, html_theme_options={})
+        edition.set_theme(SimpleNamespace(confdir=str(checkout)), config)
+        return config.html_theme_options
+
+    assert set(options("")) == {"extra_footer"}
+    shown = options("https://github.com/a/b/")
+    assert shown["repository_url"] == "https://github.com/a/b" and shown["use_repository_button"]
 
 
 def test_the_address_is_checked():

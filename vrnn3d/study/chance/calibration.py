@@ -23,7 +23,7 @@ class Calibration:
     """The rank histogram of one quantity."""
 
     frequencies: tuple[float, ...]  #: of the ranks 0 .. S of the truth among S samples; they sum to 1
-    index: float  #: sum over ranks of |frequency - 1 / (S + 1)|: 0 is flat; 2 S / (S + 1) is one rank always
+    index: float  #: sum over ranks of ``|frequency - 1 / (S + 1)|``: 0 is flat; 2 S / (S + 1) is one rank always
     noise: float  #: the index that a calibrated forecaster stays below in 95% of test sets like this one
     ranked: int  #: values of the truth that were ranked
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from vrnn3d.show import GREY, closed
 from vrnn3d.study.catalogue import EXPERIMENTS
+from vrnn3d.study.chance import spread as spreads
 from vrnn3d.study.chance.calibration import Calibration
 from vrnn3d.study.chance.probe import CEILING, Probe
 from vrnn3d.study.chance.record import ORACLE
-from vrnn3d.study.chance.spread import Spread
 from vrnn3d.study.figures.style import colour
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def calibration(found: Mapping[tuple[str, str], Calibration], what: str) -> Figu
     return closed(figure)
 
 
-def spread(found: Mapping[tuple[str, str], Spread]) -> Figure:
+def spread(found: Mapping[tuple[str, str], spreads.Spread]) -> Figure:
     """Sample variance, and squared error of the mean frame, around the first frame that shows a bounce's outcome."""
     import matplotlib.pyplot as plt
 
