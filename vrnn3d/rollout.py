@@ -18,7 +18,7 @@ from vrnn3d.layers.depth_folding import joint_statistics, shared_kernels
 from vrnn3d.models.base import Latents, VideoModel
 
 TEACHER = "teacher"
-#: Models that have been given frames once: their range is looked at the first time only, for on a GPU it costs a wait.
+#: Models that have been given frames once: on a GPU, where looking costs a wait, their range is looked at the first time only.
 _LOOKED_AT: weakref.WeakSet[VideoModel] = weakref.WeakSet()
 _BEYOND = 0.5  # how far noise or a prediction fed back may leave [0, 1]
 
@@ -37,7 +37,9 @@ def _check_range(model: VideoModel, frames: Tensor) -> None:
     """Refuse frames that are not floats in [0, 1]."""
     if not frames.is_floating_point():
         raise ValueError(f"frames are {frames.dtype}; models take floats in [0, 1] (divide 8-bit frames by 255)")
-    if torch.compiler.is_compiling() or frames.device.type == "meta" or model in _LOOKED_AT or not frames.numel():
+    if torch.compiler.is_compiling() or frames.device.type == "meta" or not frames.numel():
+        return
+    if model in _LOOKED_AT and frames.device.type != "cpu":
         return
     low, high = frames.amin().item(), frames.amax().item()
     if not (-_BEYOND <= low and high <= 1 + _BEYOND):

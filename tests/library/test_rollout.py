@@ -113,7 +113,8 @@ def test_bad_input_is_named():
         (lambda: rollout(model, frames, 4, 5, posterior=True), "4 is the nearest below 5"),
         (lambda: rollout(model, frames, 4, 2), "nothing to predict"),
         (lambda: rollout(model, (frames * 255).byte(), 4, 6), "frames are torch.uint8; models take floats"),
-        (lambda: rollout(build_model("vrnn3d", **NARROW), frames * 255, 4, 6), "values from .* \\(divide 8-bit frames by 255"),
+        (lambda: rollout(model, frames * 255, 4, 6), "values from .* \\(divide 8-bit frames by 255"),
+        (lambda: (rollout(model, frames, 4, 6), rollout(model, frames * 255, 4, 6)), "values from .* \\(divide 8-bit"),
         (lambda: rollout(model, frames, 4, 6, forcing="truth"), "forcing is 'truth'; it is None"),
         (
             lambda: rollout(model, frames, 4, 6, forcing=torch.ones(1, 6)),

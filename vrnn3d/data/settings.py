@@ -118,7 +118,10 @@ class VideoData(DataSettings):
         return 3 if self.colour else 1
 
     def contents(self) -> str:
-        """Sixteen hexadecimal digits of the contents of the clips at `path`. Errors: ``vrnn3d.data.video.list_clips``."""
+        """Sixteen hexadecimal digits of the contents of the clips at `path`, or nothing where that names none yet.
+
+        Errors: ``vrnn3d.data.video.list_clips``.
+        """
         from vrnn3d.data.video.identity import identity
 
-        return identity(self.path)
+        return identity(self.path) if self.path else ""

@@ -65,7 +65,7 @@ def evaluate(
     length = max(context + ahead for context, ahead in furthest.items())
     pools = experiment.data.pools()
     result: dict[str, dict[str, Evaluation]] = {}
-    mean = _mean_picture(experiment, place)
+    mean = _mean_picture(experiment, place, length)
     bar = tqdm(total=len(pools) * len(furthest) * settings.sequences, unit=" seq", desc="evaluating", disable=not progress)
     with bar:
         for pool in pools:
@@ -110,12 +110,12 @@ def _batches(source: Dataset, count: int, size: int, place: torch.device) -> Ite
         yield start, source.batch(indices).to(place).float() / 255
 
 
-def _mean_picture(experiment: Experiment, place: torch.device) -> Tensor:
-    """(C, H, W): the mean of every pixel over training sequences."""
-    length = None
-    if isinstance(experiment.data, VideoData) and experiment.data.use == "test":  # nothing was trained on these: of any length
-        length = min(map(sum, experiment.eval.protocols))
-    data = build(experiment.data, "train", length=length, device=place)
+def _mean_picture(experiment: Experiment, place: torch.device, length: int) -> Tensor:
+    """(C, H, W): the mean of every pixel over training sequences; where none was trained on, over test sequences."""
+    if isinstance(experiment.data, VideoData) and experiment.data.use == "test":
+        data = build(experiment.data, "test", length=length, device=place)
+    else:
+        data = build(experiment.data, "train", device=place)
     count = min(_MEAN_OF, len(data))
     parts = evenly_spaced(count, count if data.online else len(data)).split(50)
     return sum(data.batch(p).float().mean((0, 1)) * (len(p) / count) for p in parts) / 255  # type: ignore[return-value]

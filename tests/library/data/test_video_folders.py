@@ -367,6 +367,15 @@ def test_two_places_of_clips_are_told_apart_by_what_they_hold(tmp_path):
     assert VideoData(path=str(tmp_path / "renamed")).contents() == alone
 
 
+def test_clips_are_read_once_where_the_same_are_asked_for_again_and_anew_where_they_changed(tmp_path):
+    folder = many(tmp_path / "clips", 5)
+    settings = VideoData(path=str(folder), size=16, length=10, use="test")
+    made = data.build(settings, "test")
+    assert data.build(settings, "test") is made and data.build(settings, "test", length=9) is not made
+    np.save(folder / "clip3.npy", numbered(77))
+    assert shown(data.build(settings, "test"))[0] == {0, 1, 2, 77, 4}
+
+
 def test_all_clips_may_be_for_the_test(tmp_path):
     folder = many(tmp_path / "clips", 5)
     made = data.build(VideoData(path=str(folder), size=16, length=10, use="test"), "test")

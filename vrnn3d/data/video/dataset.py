@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import islice
 from math import ceil
 from pathlib import Path
@@ -198,7 +199,15 @@ def _too_short(source: str, split: str, clips: list[Clip], length: int, short: l
 
 
 def build(settings: VideoData, split: str, pool: str | None, length: int, device: Any = "cpu") -> VideoFolder:
-    """The dataset of one split of the clips at ``settings.path``."""
+    """The dataset of one split of the clips at ``settings.path``.
+
+    Asked for the same one twice in a row, it reads the clips once: a test set is looked at before it is measured on.
+    """
+    return _read(settings, split, length, str(device), settings.contents())
+
+
+@lru_cache(maxsize=1)
+def _read(settings: VideoData, split: str, length: int, device: str, contents: str) -> VideoFolder:
     return VideoFolder(
         settings.path,
         split,
