@@ -110,8 +110,8 @@ def test_every_command_runs(document, clone):
         done = subprocess.run(
             ["bash", "-e", "-o", "pipefail", "-c", command], cwd=folder, env=environment, capture_output=True, text=True
         )
-        excerpt = "data mnist" in command and "excerpt" in done.stdout  # no MNIST here, and it says so
-        if done.returncode and not excerpt:
+        partial = command.startswith("vrnn3d data") and re.search("excerpt|not all of KTH", done.stdout + done.stderr)
+        if done.returncode and not partial:  # without the whole data the command fails, and says what there is
             failed.append(f"$ {command}\n{done.stdout[-500:]}{done.stderr[-1500:]}")
     assert not failed, "\n".join(failed)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -77,8 +78,20 @@ def test_a_user_s_own_settings_get_a_name_of_their_own():
     assert changed.title == f"{row.title}, train.lr = 0.5"
     assert customised(row, {"train.lr": row.train.lr}) == row, "what changes nothing is no change"
     assert customised(row, {"eval.batch": 3}).name == row.name, "what changes no result neither"
-    one, other = (customised(row, {"data.name": "video", "data.path": path}) for path in ("here", "there"))
-    assert one.name == other.name != row.name and one.title == row.title
+
+
+def test_own_clips_name_their_run_by_what_they_hold(tmp_path):
+    """A copy of a folder is the same run, other clips are another one; where they lie is in no title."""
+    row = get("vrnn3d_kl", "smoke")
+    frames = np.random.default_rng(0).integers(0, 256, (2, 24, 32, 32), np.uint8)
+    for folder, clip in (("here", frames[0]), ("moved", frames[0]), ("others", frames[1])):
+        (tmp_path / folder).mkdir()
+        np.save(tmp_path / folder / "clip.npy", clip)
+    here, moved, others = (
+        customised(row, {"data.name": "video", "data.path": str(tmp_path / folder)}) for folder in ("here", "moved", "others")
+    )
+    assert here.name == moved.name != row.name and here.name != others.name and here.title == row.title
+    assert config_hash(here) == config_hash(others), "the settings are the same, the data are not"
 
 
 # --- the cost of the half scale ---------------------------------------------------------------------------------------

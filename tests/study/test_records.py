@@ -86,7 +86,7 @@ def broken(tmp_path, path, value):
         ("surprise", 1, "there is no surprise; known are: experiment"),
         ("training.steps", 1, r"there is no training.steps; known are: sequences"),
         ("training.seconds", ..., "training.seconds is missing"),
-        ("provenance.code.commit", ..., "provenance.code.commit is missing"),
+        ("provenance.code.commit", 7, "provenance.code.commit is 7, but must be text"),
         (f"{MSE}.average", ..., "scores.mse.average is missing"),
         ("seed", "0", "seed is '0', but must be a whole number"),
         ("seed", True, "seed is True, but must be a whole number"),
