@@ -26,6 +26,8 @@ from vrnn3d.study.profiles import get
 from vrnn3d.study.queue import QUEUES
 from vrnn3d.training import stop
 
+pytestmark = pytest.mark.slow  # every test runs commands
+
 
 def said(capsys, *arguments: str, status: int = 0) -> str:
     """What a command prints when it ends as it should: stdout, or the one line on stderr of one that fails."""

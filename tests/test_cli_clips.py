@@ -17,6 +17,8 @@ from vrnn3d.study import run as study
 from vrnn3d.study.folders import CLIPS, OWN_PICTURES, RECORD
 from vrnn3d.training import stop
 
+pytestmark = pytest.mark.slow  # every test runs commands
+
 FEW = ["train.sequences=8", "train.batch=4", "train.context=[4]", "data.length=8", "data.size=16", "eval.samples=2"]
 FEW += ["eval.sequences=2", "eval.batch=2", "eval.protocols=[[4,4],[4,6],[4,20]]"]
 

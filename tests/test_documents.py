@@ -21,6 +21,8 @@ from test_packaging import tracked
 from vrnn3d.cli import parser
 from vrnn3d.show import save_animation
 
+pytestmark = pytest.mark.slow  # runs what the documents say
+
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "book/reproduce.md")
 

@@ -17,6 +17,8 @@ from vrnn3d.evaluation import metrics
 from vrnn3d.evaluation.evaluate import evaluate
 from vrnn3d.training.loop import train
 
+pytestmark = pytest.mark.slow  # starts processes
+
 REGISTRIES = (models.REGISTRY, losses.LATENT_LOSSES, data.REGISTRY, metrics.METRICS)
 
 

@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+pytestmark = pytest.mark.slow  # resolves every pin
+
 ROOT = Path(__file__).resolve().parent.parent
 MIB = 2**20
 

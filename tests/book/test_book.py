@@ -18,6 +18,8 @@ import pytest
 
 from vrnn3d import book
 
+pytestmark = pytest.mark.slow  # starts kernels
+
 for _module in ("jupytext", "papermill", "ipykernel", "jupyter_book"):
     pytest.importorskip(_module)
 nbformat = pytest.importorskip("nbformat")

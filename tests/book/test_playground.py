@@ -23,6 +23,8 @@ from vrnn3d.losses import VARIANTS, latent_loss
 from vrnn3d.rollout import rollout
 from vrnn3d.study import profiles
 
+pytestmark = pytest.mark.slow  # a browser
+
 ROOT = Path(__file__).resolve().parents[2]
 TRY, LOSS = "document.querySelector('#vrnn3d-try').vrnn3d", "document.querySelector('#vrnn3d-loss').vrnn3d"
 #: A page as bare as it gets, but with the theme's variables.

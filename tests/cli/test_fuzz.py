@@ -42,6 +42,8 @@ from vrnn3d.study import profiles, queue, records
 from vrnn3d.study.bench import rounds
 from vrnn3d.study.bench.measure import Outcome
 
+pytestmark = pytest.mark.slow  # hundreds of tries
+
 TIMES = int(os.environ.get("VRNN3D_FUZZ", "0"))
 MODEL = "vrnn2d"
 LONGEST = 120  # seconds of one try; what takes longer has hung

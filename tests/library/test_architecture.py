@@ -12,6 +12,8 @@ import pytest
 
 import vrnn3d
 
+pytestmark = pytest.mark.slow  # starts processes
+
 PACKAGE = Path(vrnn3d.__file__).parent
 
 #: The parts of the package, lower ones first: a part imports from parts of its own line and of those above it.

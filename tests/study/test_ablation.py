@@ -11,6 +11,8 @@ from vrnn3d.study.catalogue import SWEPT_BETAS, SWEPT_FLOORS, SWEPT_LOSSES, WIRI
 from vrnn3d.study.compare import compare_runs
 from vrnn3d.study.figures import ablation as pictures
 
+pytestmark = pytest.mark.slow  # bootstraps of many records
+
 matplotlib.use("agg")
 
 

@@ -16,6 +16,8 @@ from vrnn3d.study import profiles
 from vrnn3d.study.catalogue import EXPERIMENTS, IDEAS, RECIPE, trial_name
 from vrnn3d.study.profiles import PROFILES, Profile, customised, get, names
 
+pytestmark = pytest.mark.slow  # counts operations of every network
+
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_experiment_comes_back_from_json(profile):

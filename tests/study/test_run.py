@@ -18,6 +18,8 @@ from vrnn3d.study.profiles import get
 from vrnn3d.study.run import run
 from vrnn3d.training.stop import Interrupted
 
+pytestmark = pytest.mark.slow  # every test trains and evaluates
+
 
 def test_a_finished_run_leaves_record_pictures_and_checkpoint(tmp_path, mini):
     experiment = get("vrnn3d_kl", MINI)

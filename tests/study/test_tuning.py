@@ -8,6 +8,8 @@ from study.made import digits, record
 from vrnn3d.study import profiles, queue, tuning
 from vrnn3d.study.catalogue import EXPERIMENTS, names
 
+pytestmark = pytest.mark.slow  # bootstraps of many records
+
 
 def test_the_sweep_exists_at_its_own_profile_only():
     runs = queue.runs("tune")

@@ -12,6 +12,8 @@ from vrnn3d.study.compare import Comparison
 from vrnn3d.study.profiles import PROFILES
 from vrnn3d.study.verdicts import Asked, Judged, judge_claim, outcome_of
 
+pytestmark = pytest.mark.slow  # bootstraps of many records
+
 COUNTS = {"vrnn3d_kl_ll": 12_942_000, "predrnnpp": 15_375_000, "e3d_lstm": 12_899_000, "improved_vrnn": 65_300_000}
 #: MSE of every system of Tables 1 and 3, in the order that the paper claims.
 CLAIMED = {

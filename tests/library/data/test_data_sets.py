@@ -20,7 +20,10 @@ from vrnn3d.data import Dataset
 from vrnn3d.data.settings import DataSettings, KTHData, MovingMNISTData, VideoData
 from vrnn3d.settings import setting
 
-pytestmark = pytest.mark.filterwarnings("ignore::vrnn3d.data.mnist.ExcerptWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::vrnn3d.data.mnist.ExcerptWarning"),
+    pytest.mark.slow,  # builds every data set for every test
+]
 
 #: Settings to test every data set with, by the name it is registered under; whoever adds one adds a line.
 EXAMPLES: dict[str, list[DataSettings]] = {

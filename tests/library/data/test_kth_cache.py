@@ -18,6 +18,8 @@ from vrnn3d.data.kth import cache, clips, dataset, decode
 from vrnn3d.data.kth.report import prepare_kth
 from vrnn3d.data.video import read_video
 
+pytestmark = pytest.mark.slow  # decodes clips
+
 
 def built(split, length=10):
     return dataset.build(settings(), split, None, length)

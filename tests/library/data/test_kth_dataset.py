@@ -13,6 +13,8 @@ from vrnn3d.data import build
 from vrnn3d.data.kth import augment, cache, clips, dataset
 from vrnn3d.data.kth.report import prepare_kth
 
+pytestmark = pytest.mark.slow  # decodes clips
+
 
 def built(split, length=10):
     return dataset.build(settings(), split, None, length)

@@ -15,6 +15,8 @@ from servers import FileServer
 from vrnn3d.data.kth import clips, fetch
 from vrnn3d.data.kth.report import prepare_kth
 
+pytestmark = pytest.mark.slow  # decodes clips
+
 GOOD = "person01_boxing_d1_uncomp.avi"
 
 

@@ -16,6 +16,8 @@ from videos import clip, close, grey, save_any, save_container, save_pillow
 from vrnn3d.data.folders import folder
 from vrnn3d.data.video import UnreadableError, probe, read, read_last, read_video, sources
 
+pytestmark = pytest.mark.slow  # encodes and decodes clips
+
 
 def test_arrays_of_every_shape(tmp_path):
     frames = clip()

@@ -13,6 +13,8 @@ from vrnn3d.evaluation import evaluate as module
 from vrnn3d.evaluation import metrics
 from vrnn3d.evaluation.evaluate import evaluate, examples, predict
 
+pytestmark = pytest.mark.slow  # every test evaluates
+
 PROTOCOLS = ((3, 4), (3, 6), (6, 4), (6, 6))
 
 

@@ -16,6 +16,8 @@ from vrnn3d.config import config_hash
 from vrnn3d.losses import LATENT_LOSSES, VARIANTS
 from vrnn3d.training.loop import TrainingDiverged, train
 
+pytestmark = pytest.mark.slow  # every test trains
+
 
 class Spoilt(torch.autograd.Function):
     """Zero, with a gradient that is no finite number."""

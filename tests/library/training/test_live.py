@@ -5,9 +5,13 @@ from __future__ import annotations
 import csv
 import importlib.util
 
+import pytest
+
 from trials import tiny
 from vrnn3d.training.live import CURVES, LiveCurves, rows
 from vrnn3d.training.loop import train
+
+pytestmark = pytest.mark.slow  # trains
 
 
 def read(folder) -> list[dict[str, str]]:

@@ -14,6 +14,8 @@ from vrnn3d.training import loop
 from vrnn3d.training.loop import train
 from vrnn3d.training.state import State
 
+pytestmark = pytest.mark.slow  # every test trains
+
 
 def weights(folder, which: str = "model") -> dict[str, torch.Tensor]:
     return checkpoint.load_state(folder)[which]

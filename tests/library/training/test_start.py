@@ -15,6 +15,8 @@ from vrnn3d.study import run as study
 from vrnn3d.training.loop import train
 from vrnn3d.training.start import load_start
 
+pytestmark = pytest.mark.slow  # every test trains
+
 FULL_WIDTH = {"model.options": dict(widths=(64, 128), hidden=128, latent=2, head=4), "data.size": 8, "data.digit_size": 4}
 CHANGES = {"train.lr": 1e-3, "train.sequences": 8}
 

@@ -12,6 +12,8 @@ from trials import tiny
 from vrnn3d.training.loop import train
 from vrnn3d.training.stop import StopRule
 
+pytestmark = pytest.mark.slow  # starts processes
+
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_asks_for_a_stop_and_the_handlers_come_back(number):

@@ -13,6 +13,8 @@ from vrnn3d.study.bench.jobs import Job, Plan
 from vrnn3d.study.bench.measure import Outcome
 from vrnn3d.study.records import read_json, write_json
 
+pytestmark = pytest.mark.slow  # starts processes
+
 MADE_UP = {"matmul": Outcome(1.0, rate=3.0), "copy": Outcome(1.0, rate=5.0)}
 TINY: dict = {"widths": [4, 4], "hidden": 4}
 OPTIONS = '{"convlstm2d": {"widths": [4, 4], "hidden": 4}}'

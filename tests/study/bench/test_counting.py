@@ -12,6 +12,8 @@ from vrnn3d.study import profiles
 from vrnn3d.study.bench import counting, record
 from vrnn3d.study.bench.jobs import COUNTED, FAST, Job, counted_part
 
+pytestmark = pytest.mark.slow  # counts operations of every network
+
 TINY: dict = {"widths": [4, 4], "hidden": 4}
 
 

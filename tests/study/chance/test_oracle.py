@@ -10,6 +10,8 @@ import torch
 from vrnn3d.study.chance import measure, oracle, record
 from vrnn3d.study.profiles import get
 
+pytestmark = pytest.mark.slow  # draws many futures
+
 
 def small(sequences: int = 24, **data):
     found = get("chance_no_latent", "half")

@@ -15,6 +15,8 @@ from vrnn3d import show
 from vrnn3d.evaluation import metrics
 from vrnn3d.study.figures import curves, style
 
+pytestmark = pytest.mark.slow  # draws
+
 matplotlib.use("Agg")
 OURS, CONVLSTM = "3D VRNN, KL-LL (the paper's)", "2D ConvLSTM"
 

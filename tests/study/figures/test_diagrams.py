@@ -10,6 +10,8 @@ from vrnn3d.models import networks
 from vrnn3d.study.figures.diagrams import DRAWINGS, draw, picture
 from vrnn3d.study.figures.parameters import parameter_bars
 
+pytestmark = pytest.mark.slow  # draws
+
 EVERY = [(name, part) for name, parts in DRAWINGS.items() for part in range(len(parts))]
 
 

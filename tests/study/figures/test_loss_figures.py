@@ -13,6 +13,8 @@ from vrnn3d.study import loss_math, toy
 from vrnn3d.study.figures import loss, style
 from vrnn3d.study.figures import toy as pictures
 
+pytestmark = pytest.mark.slow  # draws
+
 matplotlib.use("Agg")
 SMALL = toy.Settings(steps=3, batch=4, length=6, hidden=8, latent=3, test_sequences=5, samples=6)
 
