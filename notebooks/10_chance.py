@@ -253,7 +253,7 @@ glue(
     "chance_models",
     f"Nats that a linear probe finds in the posterior's z about the direction after a bounce, of {CEILING:.2f}: {'; '.join(carried)}."
     if carried
-    else "No model has been trained here yet: what can be said of models says *not run*.",
+    else "No model has been trained here yet: what can be said of models is marked “not run”.",
     display=False,
 )
 
