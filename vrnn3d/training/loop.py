@@ -120,14 +120,8 @@ def train(
     validate_every = max(1, round(updates * settings.validate_every)) if settings.validate_every else 0
     clock, first = Clock(state), state.step
     saved_at = clock.started
-    bar = tqdm(
-        total=updates * settings.batch,
-        initial=state.step * settings.batch,
-        unit=" seq",
-        desc=f"{experiment.name} {experiment.profile} seed {seed}",
-        disable=not progress or not team.leads,
-        smoothing=0.1,
-    )
+    title = f"{experiment.name} {experiment.profile} seed {seed}"
+    bar = _bar(title, state.step * settings.batch, updates * settings.batch, shown=progress and team.leads)
     live = LiveCurves(folder) if team.leads and updates else None
     with bar, StopRule(max_minutes, max_steps) as rule, _told(experiment, state, folder):
         if not updates and team.leads:
@@ -196,6 +190,11 @@ def train(
         parameters=model.parameter_breakdown(),
         data=data,
     )
+
+
+def _bar(title: str, done: int, total: int, shown: bool) -> tqdm:
+    """The progress bar, which counts sequences."""
+    return tqdm(total=total, initial=done, unit=" seq", desc=title, disable=not shown, smoothing=0.1)
 
 
 def _mean_terms(state: State, team: Team) -> dict[str, float]:
