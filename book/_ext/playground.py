@@ -55,14 +55,17 @@ def _text(name: str, **values: Any) -> str:
 
 
 def fragment(name: str, scripts: tuple[str, ...], start: str, data: dict, fallback: str, **values: Any) -> str:
-    """A playground as HTML: what shows without JavaScript, its style, its body, its scripts and the call that starts it."""
+    """A playground as HTML: what shows without JavaScript, its style, its body, its scripts and the call that starts it.
+
+    `scripts` are its own; ``page.js`` comes before them.
+    """
     given = json.dumps(data, separators=(",", ":")).replace("</", "<\\/")
     return "\n".join(
         [
             f"<noscript>{fallback}</noscript>",
             f"<style>{_text('play.css')}{_text(f'{name}.css')}</style>",
             _text(f"{name}.html", **values),
-            f"<script>{''.join(map(_text, scripts))}",
+            f"<script>{''.join(map(_text, ('page.js', *scripts)))}",
             f'{start}(document.getElementById("vrnn3d-{name}"), {given});</script>',
         ]
     )

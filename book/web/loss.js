@@ -60,18 +60,8 @@ function vrnn3dLosses(variants) {
 function vrnn3dLossPage(root, data) {
   "use strict";
   const losses = vrnn3dLosses(data.variants), names = Object.keys(data.variants);
-  const LEFT = -4, RIGHT = 4, THIN = 1e-3, LONG = 60, calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  const find = (selector) => root.querySelector(selector);
-  const clamp = (v, low, high) => Math.min(high, Math.max(low, v));
-  const make = (name, attributes = {}, parent = null) => {
-    const element = name.startsWith("svg:") ? document.createElementNS("http://www.w3.org/2000/svg", name.slice(4)) : document.createElement(name);
-    for (const [key, value] of Object.entries(attributes)) {
-      if (key === "text") element.textContent = value;
-      else element.setAttribute(key, value);
-    }
-    if (parent) parent.append(element);
-    return element;
-  };
+  const LEFT = -4, RIGHT = 4, THIN = 1e-3, LONG = 60;
+  const { find, calm, clamp, make } = vrnn3dPage(root);
   const number = (v, digits = 2) => (Math.abs(v) < 0.5 * 10 ** -digits ? 0 : v).toFixed(digits).replace("-", "−");
   const width = (v) => (v >= 0.01 ? v.toFixed(2) : v.toPrecision(1));
 

@@ -1,21 +1,10 @@
 // The page "Try it": a scene that the reader arranges, and the model's continuations of it beside what really happens.
-// Numbers are scene.js's and engine.js's; this file is the page. `data` is what book/_ext/interactive.py gathers.
+// Numbers are scene.js's and engine.js's; this file is the page. `data` is what book/_ext/playground.py gathers.
 function vrnn3dTry(root, data) {
   "use strict";
   const SAMPLES = 3, PERIOD = 125, REACH = 3, FASTEST = 3; // samples drawn; ms a frame; frames an arrow reaches; pixels a frame
   const world = vrnn3dScene(data), { size, side, free, context, length } = world;
-  const find = (selector) => root.querySelector(selector);
-  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  const clamp = (v, low, high) => Math.min(high, Math.max(low, v));
-  const make = (name, attributes = {}, parent = null) => {
-    const element = name.startsWith("svg:") ? document.createElementNS("http://www.w3.org/2000/svg", name.slice(4)) : document.createElement(name);
-    for (const [key, value] of Object.entries(attributes)) {
-      if (key === "text") element.textContent = value;
-      else element.setAttribute(key, value);
-    }
-    if (parent) parent.append(element);
-    return element;
-  };
+  const { find, calm, clamp, make } = vrnn3dPage(root);
 
   // ---- state: the scene, and what follows from it ------------------------------------------------------------------
 
