@@ -101,7 +101,7 @@ figure_html(
 # *One training step of the full-size 3D VRNN; each bar has everything of the bars above it, from the second on.*
 
 # %% tags=["hide-input"]
-said = "\n".join(f"- {text}" for text in report.comparisons(cpu))
+said = "\n".join(f"- {text}" for text in report.comparisons(cpu, titles))
 memory = ours[FAST].peak_mib / ours[PLAIN].peak_mib
 outside = (
     "\n\nThe outside models are those of [OpenSTL](https://github.com/chengtan9907/OpenSTL), its cells and "

@@ -150,6 +150,18 @@ def _last_of_each_line(text: str) -> str:
     return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
 
 
+def _joined(outputs: list) -> list:
+    """Outputs with neighbouring ones of one stream joined: a kernel sends a progress bar in many pieces."""
+    joined: list = []
+    for output in outputs:
+        before = joined[-1] if joined else {}
+        if output.output_type == "stream" and before.get("name") == output.name:
+            before["text"] += output["text"]
+        else:
+            joined.append(output)
+    return joined
+
+
 def declared(notebook) -> set[str]:
     """The names that a notebook's cell tagged "parameters" gives values to."""
     cells = [cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
@@ -175,6 +187,8 @@ def _tidied(notebook, key: str, root: Path, parameters: dict | None = None):
         tags = cell.metadata.get("tags", [])
         if HIDDEN_TAGS & set(tags):
             cell.metadata["tags"] = sorted({*tags, "remove-cell"})
+        if "outputs" in cell:
+            cell["outputs"] = _joined(cell["outputs"])
         for output in cell.get("outputs", []):
             if "text" in output:
                 output["text"] = anonymous(_last_of_each_line(output["text"]))

@@ -1,4 +1,4 @@
-"""What every reader can see: MathJax from an installed package, not from a CDN; a name for every picture."""
+"""What every reader can see: MathJax from an installed package, not from a CDN; a name for every picture; short values."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.errors import ExtensionError
 
 PACKAGE = "sphinx-mathjax-offline"
 SCRIPT = "tex-chtml.js"  # TeX in, HTML and CSS out
 # The script, its fonts, and what \boldsymbol, \cancel and the like load when they are first met
 PARTS = (SCRIPT, "output/chtml/fonts", "input/tex/extensions")
+LONGEST_VALUE = 600  # characters that the reference prints of a constant; some tables have tens of thousands
 
 
 def mathjax() -> Path:
@@ -46,8 +48,17 @@ def name_pictures(app, doctree) -> None:
             image["alt"] = f"Figure: {section.next_node(nodes.title).astext()}"
 
 
+def shorten_values(app, doctree) -> None:
+    """Cut the values of long constants in the API reference: the source, which is linked, is the place to read them."""
+    for annotation in doctree.findall(addnodes.desc_annotation):
+        value = annotation.astext()
+        if len(value) > LONGEST_VALUE:
+            annotation.children = [nodes.Text(value[:LONGEST_VALUE].rpartition(" ")[0] + " ...")]
+
+
 def setup(app) -> dict:
     app.config.mathjax_path = f"mathjax/{SCRIPT}"
     app.connect("doctree-read", name_pictures)
+    app.connect("doctree-read", shorten_values)
     app.connect("build-finished", copy_mathjax)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

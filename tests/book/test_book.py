@@ -175,9 +175,9 @@ def test_executed_notebooks_hold_no_paths_times_or_bars(tmp_path):
     injected = nbformat.v4.new_code_cell("profile = 'x'", metadata={"tags": ["injected-parameters"], "papermill": {}})
     when = {"iopub.execute_input": "2026"}
     shown = nbformat.v4.new_code_cell("f()", metadata={"execution": when, "tags": ["hide-input"]})
-    text = f"reading {root}{os.sep}results{os.sep}x.json\n0%\r50%\r100% done\n"
+    pieces = [f"reading {root}{os.sep}results{os.sep}x.json\n", "0%", "\r50%", "\r100% done\n"]
     shown.outputs = [
-        nbformat.v4.new_output("stream", name="stdout", text=text),
+        *(nbformat.v4.new_output("stream", name="stdout", text=text) for text in pieces),
         nbformat.v4.new_output("display_data", data={"text/plain": f"Path({root})", "image/png": "AAAA"}),
     ]
     made.cells = [parameters, injected, shown]

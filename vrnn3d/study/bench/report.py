@@ -11,6 +11,8 @@ from vrnn3d.study.bench.record import Bench, Row
 FAST_FORMS = (FAST, COMPILED, GRAPHS)
 OURS = "vrnn3d"
 NOT_MEASURED = "not measured"
+#: {factory of outside code: what its paper calls the model}, where none of ours has that name.
+OUTSIDE = {"convlstm": "ConvLSTM"}
 #: What the fast form of ours was asked to reach: times as fast as a form of ours or another model, or None.
 TARGETS: dict[tuple[str, str], tuple[str, float | None]] = {
     (OURS, PLAIN): ("the plain form in the same windows", 1.9),
@@ -155,7 +157,7 @@ def failures(bench: Bench, titles: Mapping[str, str]) -> list[str]:
 # --- words ------------------------------------------------------------------------------------------------------------
 
 
-def comparisons(bench: Bench) -> list[str]:
+def comparisons(bench: Bench, titles: Mapping[str, str]) -> list[str]:
     """How many times as fast the fast form of ours was as other forms and models of the same run, in words."""
     ours = ours_by_form(bench)
     if FAST not in ours:
@@ -168,7 +170,7 @@ def comparisons(bench: Bench) -> list[str]:
             said.append(f"{rows[key].seconds / ours[FAST].seconds:.2f} times as fast as {words}{aim}")
     outside = outside_models([bench])
     return said + [
-        f"{row.seconds / ours[FAST].seconds:.2f} times as fast as the outside {outside[name]} ({row.parameters / 1e6:.1f}M)"
+        f"{row.seconds / ours[FAST].seconds:.2f} times as fast as {titles[name]}, {row.parameters / 1e6:.1f}M parameters"
         for name, row in fastest(bench, (PLAIN, *FAST_FORMS)).items()  # theirs in whichever form took least
         if name in outside
     ]
@@ -192,7 +194,8 @@ def _line(row: Row) -> str:
     return f"{row.model[:16]:16} {form[:44]:44} {speed} {rate:8} {traffic}".rstrip()
 
 
-def titles_of(benches: Sequence[Bench], known: Mapping[str, str]) -> dict[str, str]:
+def titles_of(benches: Sequence[Bench], known: dict[str, str]) -> dict[str, str]:
     """What tables call the models: `known` titles, ours with its windows, and outside code marked as such."""
+    known = OUTSIDE | known
     outside = {name: f"{known.get(factory, factory)} (outside code)" for name, factory in outside_models(benches).items()}
     return {**known, **outside, OURS: "3D VRNN (ours), M = H = 2"}
