@@ -19,7 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from vrnn3d.cli import exit_status, raise_when_terminated
@@ -302,11 +303,6 @@ def execute(
     Raises:
         BookError: with the cell and the traceback of every notebook that failed.
     """
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-    from multiprocessing import get_context
-
-    from tqdm import tqdm
-
     out = out or root / "book" / "executed"
     parameters = parameters or {}
     around = surroundings(root, data)
@@ -318,7 +314,20 @@ def execute(
             todo[source] = (target, key)
     if not todo:
         return []
-    failures = []
+    with _kernels(root, jobs):
+        failures = _run_all(todo, parameters, root, jobs)
+    if failures:
+        rule = "\n" + "-" * 100 + "\n"
+        text = rule + rule.join(failures) + rule
+        if not sys.stderr.isatty():
+            text = re.sub(r"\x1b\[[0-9;]*m", "", text)
+        raise BookError(f"{text}{len(failures)} of {len(todo)} notebooks failed; see the tracebacks above")
+    return [source.stem for source in todo]
+
+
+@contextmanager
+def _kernels(root: Path, jobs: int) -> Iterator[None]:
+    """The environment in which kernels start: folders of their own, this interpreter, this package, threads for each job."""
     with tempfile.TemporaryDirectory() as private:
         _kernel_folder(Path(private) / "jupyter")
         settings = {
@@ -331,38 +340,40 @@ def execute(
         }
         before = {name: os.environ.get(name) for name in settings}
         os.environ.update(settings)
-        others = _children()
         try:
-            pool = ProcessPoolExecutor(
-                min(jobs, len(todo)), get_context("spawn"), initializer=die_with, initargs=(os.getpid(),)
-            )
-            with pool, tqdm(total=len(todo), desc="notebooks", unit="notebook") as bar:
-                running = {}
-                for source in sorted(todo, key=lambda source: source.stem not in LONGEST):
-                    target, key = todo[source]
-                    running[pool.submit(_run_one, source, target, parameters, key, root)] = source
-                try:
-                    for done in as_completed(running):
-                        if failure := done.result():
-                            failures.append(failure)
-                        bar.set_postfix_str(running[done].stem)
-                        bar.update()
-                except KeyboardInterrupt:
-                    _kill_children(but=others)  # leaving the pool would wait for notebooks that may run for minutes
-                    raise
+            yield
         finally:
             for name, value in before.items():
                 if value is None:
                     os.environ.pop(name, None)
                 else:
                     os.environ[name] = value
-    if failures:
-        rule = "\n" + "-" * 100 + "\n"
-        text = rule + rule.join(failures) + rule
-        if not sys.stderr.isatty():
-            text = re.sub(r"\x1b\[[0-9;]*m", "", text)
-        raise BookError(f"{text}{len(failures)} of {len(todo)} notebooks failed; see the tracebacks above")
-    return [source.stem for source in todo]
+
+
+def _run_all(todo: dict[Path, tuple[Path, str]], parameters: dict, root: Path, jobs: int) -> list[str]:
+    """Execute notebooks, {script: (executed form, key)}, `jobs` at a time; what went wrong, a text for each that failed."""
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from multiprocessing import get_context
+
+    from tqdm import tqdm
+
+    failures, others = [], _children()
+    pool = ProcessPoolExecutor(min(jobs, len(todo)), get_context("spawn"), initializer=die_with, initargs=(os.getpid(),))
+    with pool, tqdm(total=len(todo), desc="notebooks", unit="notebook") as bar:
+        running = {}
+        for source in sorted(todo, key=lambda source: source.stem not in LONGEST):
+            target, key = todo[source]
+            running[pool.submit(_run_one, source, target, parameters, key, root)] = source
+        try:
+            for done in as_completed(running):
+                if failure := done.result():
+                    failures.append(failure)
+                bar.set_postfix_str(running[done].stem)
+                bar.update()
+        except KeyboardInterrupt:
+            _kill_children(but=others)  # leaving the pool would wait for notebooks that may run for minutes
+            raise
+    return failures
 
 
 # --- the pages --------------------------------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ pytestmark = [pytest.mark.slow, needs_chromium]  # a browser
 
 STATIC = Path(__file__).resolve().parents[2] / "book" / "_static"
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><style>body {{ margin: 0; padding: 0 12px }} table {{
-border-collapse: collapse }} {style}</style><body><main class="bd-article">{body}</main><script>{script}</script></body></html>"""
+border-collapse: collapse }} {style}</style>
+<body><main class="bd-article">{body}</main><script>{script}</script></body></html>"""
 STACKED = "[...document.querySelectorAll('table')].map((t) => t.classList.contains('vrnn3d-stacked'))"
 TOO_WIDE = "[...document.querySelectorAll('.vrnn3d-scroll')].filter((e) => e.scrollWidth > e.clientWidth + 1).length"
 #: What a reader of a narrow screen sees of a cell: its column's name, as the style sheet puts it there, and its text.
@@ -92,5 +93,7 @@ def test_what_fits_and_wide_screens_stay_as_they_are(show, browser):
 
 def test_a_folded_table_is_stacked_when_it_is_opened(show, browser):
     show(390, table_html(plain()), around="<details><summary>more</summary>{}</details>")
-    browser.evaluate("new Promise((done) => { const d = document.querySelector('details'); d.open = true; setTimeout(done, 300); })")
+    browser.evaluate(
+        "new Promise((done) => { document.querySelector('details').open = true; setTimeout(done, 300); })"  # toggle comes later
+    )
     assert browser.evaluate(STACKED) == [True] and browser.evaluate(TOO_WIDE) == 0
