@@ -47,7 +47,12 @@ records = read_records()
 counts = verdicts.count_parameters()
 judged = verdicts.verdicts(records, counts)
 table = pd.DataFrame(
-    {"what the paper says": f"{v.claim}: {v.text} ({v.where})", "verdict": v.outcome, "scale": v.scale} for v in judged
+    {
+        "what the paper says": f"{v.claim}: {v.text} ({v.where})",
+        "verdict": v.outcome,
+        "judged at": ", ".join(filter(None, (v.scale, headlines.seeds_of(v)))),
+    }
+    for v in judged
 )
 display(table_html(table.set_index("what the paper says"), caption="The claims of the paper and what became of them so far"))
 reasons = "".join(f"<details><summary>{v.claim}, {v.outcome}: why</summary><p>{escape(v.why)}</p></details>" for v in judged)

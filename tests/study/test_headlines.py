@@ -27,7 +27,9 @@ def test_each_table_of_the_paper_has_an_answer():
     assert {(row["so far"], row["how sure"]) for row in nothing} == {("not run", "nothing measured")}
     steps = [("convlstm2d", 80.0), ("vrnn2d", 60.0), ("vrnn3d_kl", 42.0), ("vrnn3d_kl_ll", 39.0)]
     runs = [run for name, mse in steps for run in seeds(name, [mse, mse + 0.1], profile="half")]
-    answered = headlines.tables(verdicts.verdicts(runs, COUNTS))[2]
+    judged = verdicts.verdicts(runs, COUNTS)
+    answered = headlines.tables(judged)[2]
+    assert {v.claim: headlines.seeds_of(v) for v in judged if v.claim in ("C3", "C5")} == {"C3": "2 seeds", "C5": ""}
     assert answered["so far"] == "reproduced"
     assert answered["how sure"] == "half scale: better in all 12 comparisons; 2 seeds each"
 

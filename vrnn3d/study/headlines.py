@@ -43,12 +43,17 @@ def tables(verdicts: Sequence[Verdict]) -> list[dict[str, str]]:
 
 def how_sure(verdict: Verdict) -> str:
     """At which scale a verdict was reached, how the comparisons behind it came out, and how many seeds they rest on."""
+    seeds = seeds_of(verdict)
+    return f"{verdict.scale}: {tally(verdict.comparisons)}; {seeds} each" if seeds else "nothing measured"
+
+
+def seeds_of(verdict: Verdict) -> str:
+    """How many seeds the comparisons behind a verdict rest on; "" where there are none."""
     known = [each.comparison for each in verdict.comparisons if each.comparison is not None]
-    if not known:
-        return "nothing measured"
     seeds = sorted({max(len(c.seeds), 1) for c in known})
-    words = f"{seeds[0]} seed{'s' * (seeds[0] != 1)}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
-    return f"{verdict.scale}: {tally(verdict.comparisons)}; {words} each"
+    if not seeds:
+        return ""
+    return f"{seeds[0]} seed{'s' * (seeds[0] != 1)}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
 
 
 def systems(records: Iterable[Record], profile: str) -> str:
