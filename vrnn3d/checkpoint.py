@@ -98,6 +98,15 @@ def _check_parts(state: dict[str, Any]) -> None:
         raise ValueError(f"its part 'data' lacks {sorted(missing)[0]!r}")
     if min(state["step"], state["summed"]) < 0:
         raise ValueError(f"its number of updates is {min(state['step'], state['summed'])}")
+    if not all(isinstance(value, Tensor) and value.numel() == 1 for value in state["sums"].values()):
+        raise ValueError("its part 'sums' holds what is no number")
+    curves = json.loads(state["curves"])
+    if not isinstance(curves, dict) or not all(map(_is_curve, curves.values())):
+        raise ValueError("its part 'curves' is no table of lists of numbers")
+
+
+def _is_curve(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(point, (int, float)) for point in value)
 
 
 def _one_line(error: Exception) -> str:

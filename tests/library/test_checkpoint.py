@@ -294,6 +294,10 @@ def test_a_full_disk_is_found_before_anything_is_published(weights, monkeypatch)
         ("step", "many", "its part 'step' is missing or of another kind"),
         ("data", {"source": "x", "description": "x"}, "its part 'data' lacks 'identity'"),
         ("evaluated", None, "its part 'evaluated' is missing or of another kind"),
+        ("curves", '"black"', "its part 'curves' is no table of lists of numbers"),
+        ("curves", '{"loss": ["low"]}', "its part 'curves' is no table of lists of numbers"),
+        ("curves", "{", "Expecting"),
+        ("sums", {"loss": torch.zeros(3)}, "its part 'sums' holds what is no number"),
     ],
 )
 def test_what_no_training_writes_is_told(tmp_path, part, value, told):
