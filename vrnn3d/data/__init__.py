@@ -10,7 +10,8 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
-from vrnn3d.data.settings import SPLITS, DataSettings, KTHData, MovingMNISTData, VideoData
+from vrnn3d.data.settings import DataSettings, KTHData, MovingMNISTData, VideoData
+from vrnn3d.data.splits import check_split
 
 if TYPE_CHECKING:
     import torch
@@ -113,8 +114,7 @@ def build(
     Raises:
         ValueError: for an unknown split or pool; the known ones are named.
     """
-    if split not in SPLITS:
-        raise ValueError(f"no split {split!r}; there are: {', '.join(SPLITS)}")
+    check_split(split)
     if split == "test":
         pool = settings.pools()[-1] if pool is None else pool
         if pool not in settings.pools():

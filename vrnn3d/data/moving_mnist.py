@@ -23,7 +23,8 @@ from vrnn3d.data.motion import BOUNCES, DIRECTION_BITS, directions, paths
 from vrnn3d.data.moving_mnist_file import MovingMNISTFile
 from vrnn3d.data.overlay import overlay
 from vrnn3d.data.sequences import SequenceDataset, pair, pixels
-from vrnn3d.data.settings import SPLITS, MovingMNISTData
+from vrnn3d.data.settings import MovingMNISTData
+from vrnn3d.data.splits import SPLITS
 
 STREAMS = ("train", "validation", "test", "online")
 SPEEDS = ("uniform", "fixed")

@@ -11,7 +11,6 @@ from typing import ClassVar
 
 from vrnn3d.settings import Settings, setting
 
-SPLITS = ("train", "validation", "test")
 USES = ("shared", "test")  # of the user's own clips
 
 

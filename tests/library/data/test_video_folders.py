@@ -13,7 +13,8 @@ from PIL import Image
 from videos import clip, save_any, save_container, save_pictures, save_pillow
 
 from vrnn3d import data
-from vrnn3d.data.settings import SPLITS, VideoData
+from vrnn3d.data.settings import VideoData
+from vrnn3d.data.splits import SPLITS
 from vrnn3d.data.video import VideoFolder, find_clips, list_clips, split_clips
 from vrnn3d.data.video.sources import natural_order
 

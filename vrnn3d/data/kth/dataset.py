@@ -19,7 +19,8 @@ from vrnn3d.data.kth.augment import arguments, augmented
 from vrnn3d.data.kth.cache import REMEDY, Cache, Clip, load
 from vrnn3d.data.kth.clips import TOTAL, split_persons
 from vrnn3d.data.sequences import MappedArray, SequenceDataset, pixels
-from vrnn3d.data.settings import SPLITS, KTHData
+from vrnn3d.data.settings import KTHData
+from vrnn3d.data.splits import check_split
 
 #: Frames between the starts of two windows (PredRNN's): fast actions leave the picture soon, so they get more.
 STRIDE, FAST_STRIDE, FAST = 20, 3, ("jogging", "running")
@@ -68,8 +69,7 @@ class KTH(SequenceDataset):
         augment: tuple[str, ...] = (),
         shuffled: bool | None = None,
     ):
-        if split not in SPLITS:
-            raise ValueError(f"no split {split!r}; known are: {', '.join(SPLITS)}")
+        check_split(split)
         if length < 1:
             raise ValueError(f"length is {length}, and must be at least 1")
         if augment and split != "train":

@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vrnn3d.data.settings import SPLITS
+from vrnn3d.data.splits import SPLITS
 from vrnn3d.data.video.arrays import clips_in
 from vrnn3d.data.video.errors import UnreadableError
 from vrnn3d.data.video.sources import ANIMATIONS, ARRAYS, CONTAINERS, PICTURES, natural_order, pictures

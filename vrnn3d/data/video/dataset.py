@@ -16,7 +16,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from vrnn3d.data.sequences import SequenceDataset, pair, pixels
-from vrnn3d.data.settings import SPLITS, USES, VideoData
+from vrnn3d.data.settings import USES, VideoData
+from vrnn3d.data.splits import check_split
 from vrnn3d.data.video.clips import WHOLE, Clip, find_clips, list_clips
 from vrnn3d.data.video.errors import UnreadableError
 from vrnn3d.data.video.identity import add_clip
@@ -65,8 +66,7 @@ class VideoFolder(SequenceDataset):
         use: str = "shared",
         device: torch.device | str = "cpu",
     ):
-        if split not in SPLITS:
-            raise ValueError(f"no split {split!r}; known are: {', '.join(SPLITS)}")
+        check_split(split)
         if length < 1 or min(pair(size)) < 1:
             raise ValueError(f"length is {length} and size {pixels(pair(size))}; both must be at least 1")
         if channels not in (1, 3) or fit not in FITS:

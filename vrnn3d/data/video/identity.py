@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from vrnn3d.data.settings import SPLITS
+from vrnn3d.data.splits import SPLITS
 from vrnn3d.data.video.clips import Clip, list_clips
 from vrnn3d.data.video.sources import pictures
 
