@@ -44,6 +44,7 @@ SYSTEMS = ("vrnn3d_kl_ll", "vrnn3d_kl", "convlstm3d", "vrnn2d", "convlstm2d", "p
 BASELINES = ("pixel_mean", "black", "copy_last")
 SHOWN, FOCUS = ("convlstm2d", "vrnn2d", "convlstm3d", "vrnn3d_kl", "vrnn3d_kl_ll", "beyond"), paper.OURS
 records = read_records()
+OUTSIDE = tuple(name for name in scales.OUTSIDE if scales.runs_at(records, name, SCALE))
 counts = verdicts.count_parameters()
 judged = verdicts.verdicts(records, counts)
 table = pd.DataFrame(
@@ -80,7 +81,7 @@ glue("results_headline", headlines.systems(records, SCALE), display=False)
 
 # %% tags=["hide-input"]
 glue("black_64", paper.BLACK_64, display=False)
-ROWS = (*SYSTEMS, "beyond", *BASELINES)
+ROWS = (*SYSTEMS, "beyond", *OUTSIDE, *BASELINES)
 caption = (
     "Table 1 at half scale, held-out digits: MSE of a frame in percent of a black frame, ours (± over seeds) and the paper's"
 )
@@ -111,7 +112,10 @@ if found:
 
 # %% tags=["hide-input"]
 trained = [
-    r for name in (*SYSTEMS, "beyond") for r in scales.shown_at(records, [name], SCALE) if len(r.curve("validation_mse"))
+    r
+    for name in (*SYSTEMS, "beyond", *OUTSIDE)
+    for r in scales.shown_at(records, [name], SCALE)
+    if len(r.curve("validation_mse"))
 ]
 for x, words in (("sequences", "training sequences seen"), ("cpu_hours", "CPU hours of training")) if trained else ():
     figure = learning.learning_curves(trained, x)
@@ -189,7 +193,7 @@ else:
 # ### Error by frame
 
 # %% tags=["hide-input"]
-seed0 = scales.shown_at(records, (*SYSTEMS, "beyond", *BASELINES), SCALE)
+seed0 = scales.shown_at(records, ROWS, SCALE)
 if seed0:
     figure = curves.per_frame(seed0, "mse", "10->20", pool="test")
     display(

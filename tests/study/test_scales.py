@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from study.made import record
 
-from vrnn3d.study import records, scales
+from vrnn3d.study import compare, records, scales
 
 
 def names(runs):
@@ -33,6 +35,22 @@ def test_a_former_profile_is_found_by_name():
 def test_what_compares_with_nothing_is_left_out():
     runs = [record(status="cut"), record(source="excerpt", seed=1), record(evaluation={}, seed=2), record(seed=3)]
     assert names(scales.runs_at(runs, "vrnn3d_kl_ll", "paper")) == [("vrnn3d_kl_ll", 3)]
+
+
+def test_outside_code_is_found_by_its_name_and_group():
+    """Its model is in no registry here, so that the catalogue cannot ask for it."""
+    first = record("convlstm3d", 12.0, profile="half", seed=1)
+    outside = [
+        replace(first, experiment="simvp", group=scales.OUTSIDE_GROUP, seed=seed, config=replace(first.config, name="simvp"))
+        for seed in (1, 0)
+    ]
+    own = replace(first, experiment="simvp", group="")
+    assert names(scales.runs_at([*outside, own], "simvp", "half")) == [("simvp", 0), ("simvp", 1)]
+    assert scales.runs_at(outside, "simvp", "paper") == [] == scales.runs_at([], "simvp", "half")
+    assert scales.title_of("simvp") == "SimVP (outside code)" == scales.as_row(outside[0], "simvp").title
+    table = compare.scaled_table([*outside, first], ("convlstm3d", "simvp"), "half")
+    assert list(table.index) == [scales.title_of("convlstm3d"), "SimVP (outside code)"]
+    assert table.iloc[1]["10 → 10", "ours, %"] != "not run" and table.iloc[1]["10 → 10", "paper, %"] == ""
 
 
 def test_scales_have_words_and_an_order():

@@ -22,6 +22,9 @@ SCALES = ("paper", "ablation", "half", "small")
 _FORMER = {"small": "small scale"}
 #: What a run says of its data where it had to do with the packaged excerpt of 1,000 digits, which compares with nothing.
 _EXCERPT = "excerpt"
+#: {experiment: title} of public code that is no part of this package and was trained on the same data, as a yardstick. Whoever
+#: trained it registered the code as a model and gave the experiment this group.
+OUTSIDE, OUTSIDE_GROUP = {"simvp": "SimVP (outside code)"}, "outside"
 
 
 def words(profile: str) -> str:
@@ -36,6 +39,9 @@ def runs_at(records: Iterable[Record], name: str, profile: str) -> list[Record]:
     loss grid. Those of a former profile are found by name. Runs on the excerpt of MNIST are left out.
     """
     usable = [r for r in records if r.finished and r.evaluation and r.data.source != _EXCERPT]
+    if name in OUTSIDE:
+        found = [r for r in usable if (r.profile, r.experiment, r.group) == (profile, name, OUTSIDE_GROUP)]
+        return sorted(found, key=lambda r: r.seed)
     if profile in PROFILES:
         return runs_of(usable, get(name, profile)) if name in names(profile) else []
     for alias in _same_computation(name):
@@ -67,6 +73,8 @@ def title_of(name: str) -> str:
     """What a system is called: as in the paper's tables, else as in the catalogue (without the data set's name)."""
     if name in paper.ROWS:
         return paper.ROWS[name].title
+    if name in OUTSIDE:
+        return OUTSIDE[name]
     return EXPERIMENTS[name].title.removeprefix("KTH: ").removesuffix(" (the paper's)") if name in EXPERIMENTS else name
 
 
