@@ -164,15 +164,13 @@ moving = {}
 for i in range(2):
     moving[f"truth {i}"] = frames[i, :, 0]
     moving[f"predicted {i}"] = torch.cat([frames[i, :context, 0], samples[i].mean(0)[:, 0]])
-picture = show.animation(
+show.animation(
     moving,
     alt="Two test sequences of a moving digit, each beside what a model trained for minutes predicts: the digit "
     "moves on in both; the prediction has its place but only a blurred shape.",
     context=context,
     scale=4,
 )
-glue("live_animation", picture, display=False)
-display(picture)
 
 # %% [markdown]
 # ## What the paper says, and what is done here

@@ -158,6 +158,24 @@ if pictured:
 else:
     display(Markdown("*Not run.*"))
 
+# %% tags=["remove-cell"]
+# The first screen's picture: the system with the lowest error of those that kept pictures.
+places = [system.name for system in found]
+best = min(pictured, key=lambda pair: places.index(pair[0].experiment), default=None)
+if best is not None:
+    run, clip = best
+    took = f"{run.training.seconds / 3600:.1f} hours on {run.provenance.machine.device}"
+    words = (
+        f"Test sequences 0 and 1, and what {run.title} predicts of them, trained at {scales.words(SCALE)} in {took}; over all "
+    )
+    words += f"test sequences it has {run.percent_of_black('test', '10->10'):.0f}% of the error of a black frame (10 → 10)."
+    alt = "Two test sequences of two moving digits, each beside what a model predicts after its first ten frames."
+    landing = show.animation(curves.beside_truth(run, clip), alt=alt, context=int(clip["context"]), scale=4)
+else:
+    words, landing = "No model that keeps pictures has been trained at half scale yet.", HTML("")
+glue("landing_words", words, display=False)
+glue("landing_animation", landing, display=False)
+
 # %% [markdown]
 # ### Failures
 #

@@ -88,6 +88,16 @@ def test_predictions_of_several_models_stand_below_one_truth():
     show.strip(rows, context=2)
 
 
+def test_sequences_beside_their_predictions():
+    """The sequences that were chosen by their score are left out."""
+    held = clips(3)
+    rows = curves.beside_truth(record("vrnn3d_kl_ll"), held, number=9)
+    assert list(rows) == ["truth 0", "predicted 0", "truth 1", "predicted 1"]
+    assert np.array_equal(rows["truth 1"], held["truth"][1])
+    assert np.array_equal(rows["predicted 1"], np.concatenate([held["truth"][1][:2], held["sample"][1]]))
+    assert list(curves.beside_truth(record("vrnn3d_kl_ll"), held, number=1)) == ["truth 0", "predicted 0"]
+
+
 @pytest.mark.parametrize(
     "other, message",
     [

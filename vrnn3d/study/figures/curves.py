@@ -78,6 +78,21 @@ def predictions(
     return rows
 
 
+def beside_truth(record: Record, clip: Mapping, number: int = 2) -> dict[str, np.ndarray]:
+    """Rows for ``show.animation``: the first test sequences, each beside one prediction; uint8 (T, C, H, W).
+
+    Args:
+        record: a run.
+        clip: what ``records.read_clips`` returned for it.
+        number: of sequences, as many as the clip has that were not chosen by their score.
+    """
+    rows: dict[str, np.ndarray] = {}
+    for index in [int(i) for i in clip["indices"][: min(number, int(clip["first"]))]]:
+        truth, predicted = predictions([record], [clip], index, given=True).values()
+        rows |= {f"truth {index}": truth, f"predicted {index}": predicted}
+    return rows
+
+
 def as_list(records: Record | Iterable[Record]) -> list[Record]:
     """One record or several as a list; ``ValueError`` where there are none."""
     records = [records] if isinstance(records, Record) else list(records)
