@@ -170,7 +170,7 @@ if best is not None:
     )
     words += f"test sequences it has {run.percent_of_black('test', '10->10'):.0f}% of the error of a black frame (10 → 10)."
     alt = "Two test sequences of two moving digits, each beside what a model predicts after its first ten frames."
-    landing = show.animation(curves.beside_truth(run, clip), alt=alt, context=int(clip["context"]), scale=4)
+    landing = show.animation(curves.beside_truth(run, clip, ahead=10), alt=alt, context=int(clip["context"]), scale=4)
 else:
     words, landing = "No model that keeps pictures has been trained at half scale yet.", HTML("")
 glue("landing_words", words, display=False)

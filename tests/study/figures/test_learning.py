@@ -23,8 +23,8 @@ def clean():
     plt.close("all")
 
 
-def learned(experiment="vrnn3d_kl", seed=0, end=12.0, black=30.0, **more):
-    curves = {"validation_sequences": (500.0, 1000.0), "validation_mse": (25.0, end)}
+def learned(experiment="vrnn3d_kl", seed=0, end=12.0, black=30.0, first=25.0, **more):
+    curves = {"validation_sequences": (500.0, 1000.0), "validation_mse": (first, end)}
     return record(experiment, seed, curves=curves, black=black, **more)
 
 
@@ -65,6 +65,13 @@ def test_the_axis_on_the_right_is_in_percent_of_black_frames():
     assert right.get_ylabel() == "percent of a black frame"
     (axes,) = learning.learning_curves(learned(black=None), protocol="10->3").axes
     assert not axes.child_axes, "nobody knows how dark these are"
+
+
+def test_what_is_far_worse_than_black_frames_is_cut_off():
+    (axes,) = learning.learning_curves([learned(first=61.0), learned("convlstm2d")], protocol="10->3").axes
+    assert axes.get_ylim() == (0, pytest.approx(33.0))
+    (axes,) = learning.learning_curves(learned(first=20.0), protocol="10->3").axes
+    assert 20 < axes.get_ylim()[1] < 25
 
 
 @pytest.mark.parametrize(

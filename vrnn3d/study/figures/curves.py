@@ -78,18 +78,20 @@ def predictions(
     return rows
 
 
-def beside_truth(record: Record, clip: Mapping, number: int = 2) -> dict[str, np.ndarray]:
+def beside_truth(record: Record, clip: Mapping, number: int = 2, ahead: int | None = None) -> dict[str, np.ndarray]:
     """Rows for ``show.animation``: the first test sequences, each beside one prediction; uint8 (T, C, H, W).
 
     Args:
         record: a run.
         clip: what ``records.read_clips`` returned for it.
         number: of sequences, as many as the clip has that were not chosen by their score.
+        ahead: predicted frames that are shown; all of them by default.
     """
     rows: dict[str, np.ndarray] = {}
     for index in [int(i) for i in clip["indices"][: min(number, int(clip["first"]))]]:
         truth, predicted = predictions([record], [clip], index, given=True).values()
-        rows |= {f"truth {index}": truth, f"predicted {index}": predicted}
+        end = None if ahead is None else int(clip["context"]) + ahead
+        rows |= {f"truth {index}": truth[:end], f"predicted {index}": predicted[:end]}
     return rows
 
 

@@ -61,7 +61,8 @@ def learning_curves(
             system that ends lowest.
         x: what is counted: "sequences" seen, "cpu_hours" spent or "gigaflops" spent (drawn in units of 1e15 operations).
         pool, protocol: the test set of which the records know the MSE of black frames. The axis on the right needs it, and
-            is left out where no record has it.
+            is left out where no record has it. What is worse than black frames by a tenth is cut off: the first points of a
+            training would press all others together.
 
     Raises:
         ValueError: naming the record that has no validation curve, or cannot be measured by `x`; for records whose black
@@ -85,10 +86,13 @@ def learning_curves(
         palette={name: colour(experiment) for name, experiment in experiments.items()}, dashes=seaborn_dashes(experiments),
     )  # fmt: skip
     axes.set(xlabel=LENGTHS[x].label, ylabel="validation MSE of a frame")
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    if x == "sequences":
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
-    _percent_axis(axes, records, pool, protocol)
+    if (black := _black(records, pool, protocol)) is not None:
+        axes.set_ylim(top=min(axes.get_ylim()[1], 1.1 * black))
+        _percent_axis(axes, black)
     seaborn.move_legend(axes, "upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, title="", handlelength=2.6)
     return closed(figure)
 
@@ -107,15 +111,20 @@ def _validation(records: Sequence[Record], names: Sequence[str], x: str) -> pand
     return pandas.concat(parts)
 
 
-def _percent_axis(axes: Axes, records: Sequence[Record], pool: str, protocol: str) -> None:
-    """The same scale on the right, in percent of the MSE of black frames."""
+def _black(records: Sequence[Record], pool: str, protocol: str) -> float | None:
+    """The MSE of black frames on a test set, None where no record has it; ``ValueError`` where they disagree."""
     entries = (record.measured(pool, protocol) for record in records)
     found = [entry.baselines["black"] for entry in entries if entry and "black" in entry.baselines]
     if not found:
-        return
+        return None
     if max(found) > 1.02 * min(found):
         spread = f"{min(found):.1f} to {max(found):.1f}"
         raise ValueError(f"black frames have an MSE from {spread}: these records are of different data")
-    percent = 100 / found[0]
+    return found[0]
+
+
+def _percent_axis(axes: Axes, black: float) -> None:
+    """The same scale on the right, in percent of the MSE of black frames."""
+    percent = 100 / black
     functions: Any = (lambda mse: mse * percent, lambda share: share / percent)
     axes.secondary_yaxis("right", functions=functions).set_ylabel("percent of a black frame")

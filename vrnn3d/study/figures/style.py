@@ -34,6 +34,7 @@ COLOURS: dict[str, str] = {
     "improved_vrnn": "#c4669a",
     "beyond": "#d6336c",
     "simvp": "#4d7c0f",
+    "black": "#8c8c8c",
     "copy_last": "#8c8c8c",
     "pixel_mean": "#8c8c8c",
     "kl_pq": "#b88300",
