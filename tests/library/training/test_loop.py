@@ -202,7 +202,6 @@ def test_the_room_that_is_looked_for_is_that_of_a_checkpoint(tmp_path, changes):
         lambda state: state["model"].popitem(),
         lambda state: state["model"].update({next(iter(state["model"])): torch.zeros(3)}),
         lambda state: state.update(optimiser={"state": {}}),
-        lambda state: state.update(curves="{"),
         lambda state: state.update(config="{"),
         lambda state: state.update(ema=None),
         lambda state: state["ema"].popitem(),
