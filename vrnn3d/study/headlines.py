@@ -71,6 +71,6 @@ def systems(records: Iterable[Record], profile: str) -> str:
     ours = measured[_OURS]
     text = f"At {where} the paper's model comes to {ours:.0f}% of the error of a black frame (the paper: {printed:.0f}%)"
     if best == _OURS:
-        return f"{text}, the lowest of the {len(measured)} of its systems trained so far."
+        return f"{text}, the lowest of the {len(measured)} systems of the paper trained so far."
     lowest = f"{scales.title_of(best)} with {measured[best]:.0f}%"
-    return f"{text}; the lowest of the {len(measured)} of its systems trained so far is {lowest}."
+    return f"{text}; the lowest of the {len(measured)} systems of the paper trained so far is {lowest}."
