@@ -56,9 +56,16 @@ def shorten_values(app, doctree) -> None:
             annotation.children = [nodes.Text(value[:LONGEST_VALUE].rpartition(" ")[0] + " ...")]
 
 
+def keep_colons(app, what, name, obj, options, lines) -> None:
+    """Let the description of a constant begin with "{name: value}": napoleon takes what is before a colon for a type."""
+    if what in ("data", "attribute") and lines:
+        lines.insert(0, "\\ ")  # nothing, in reStructuredText
+
+
 def setup(app) -> dict:
     app.config.mathjax_path = f"mathjax/{SCRIPT}"
     app.connect("doctree-read", name_pictures)
     app.connect("doctree-read", shorten_values)
+    app.connect("autodoc-process-docstring", keep_colons, priority=400)  # before napoleon
     app.connect("build-finished", copy_mathjax)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
