@@ -49,7 +49,7 @@ def name_pictures(app, doctree) -> None:
 
 
 def shorten_values(app, doctree) -> None:
-    """Cut the values of long constants in the API reference: the source, which is linked, is the place to read them."""
+    """Cut the values of long constants in the API reference: the source is the place to read them."""
     for annotation in doctree.findall(addnodes.desc_annotation):
         value = annotation.astext()
         if len(value) > LONGEST_VALUE:

@@ -3,7 +3,6 @@
 (function () {
   "use strict";
   const NARROW = "(max-width: 600px)";
-
   const SHORT = 20; // characters of a name and its cell that fit half a line
 
   // {name, first, size} of each column: its own heading; the headings above it, where it is the first below them; and how
@@ -64,7 +63,8 @@
     tables.forEach(mark);
     const all = () => tables.filter((table) => table.offsetParent).forEach(arrange);
     all();
-    addEventListener("resize", all);
+    let width = innerWidth; // a phone's address bar changes the height at every scroll
+    addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; all(); } });
     document.querySelectorAll(".bd-article details").forEach((details) => details.addEventListener("toggle", all)); // folded tables have no width
   }
 

@@ -194,8 +194,8 @@ def _line(row: Row) -> str:
     return f"{row.model[:16]:16} {form[:44]:44} {speed} {rate:8} {traffic}".rstrip()
 
 
-def titles_of(benches: Sequence[Bench], known: dict[str, str]) -> dict[str, str]:
+def titles_of(benches: Sequence[Bench], known: Mapping[str, str]) -> dict[str, str]:
     """What tables call the models: `known` titles, ours with its windows, and outside code marked as such."""
-    known = OUTSIDE | known
+    known = {**OUTSIDE, **known}
     outside = {name: f"{known.get(factory, factory)} (outside code)" for name, factory in outside_models(benches).items()}
     return {**known, **outside, OURS: "3D VRNN (ours), M = H = 2"}
