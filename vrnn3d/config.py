@@ -208,6 +208,11 @@ def config_hash(experiment: Experiment) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def origin(experiment: Experiment) -> str:
+    """What the record of a run that started from weights of this experiment says of its start."""
+    return f"{experiment.profile}/{experiment.name} ({config_hash(experiment)})"
+
+
 def known_settings(data: type[DataSettings] = MovingMNISTData) -> dict[str, str]:
     """Every setting, as {"train.lr": what it means and may be}."""
     classes = {"data": data, **_GROUPS}

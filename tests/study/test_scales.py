@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from study.made import record
 
+from vrnn3d import config
 from vrnn3d.study import compare, records, scales
 
 
@@ -51,6 +53,25 @@ def test_outside_code_is_found_by_its_name_and_group():
     table = compare.scaled_table([*outside, first], ("convlstm3d", "simvp"), "half")
     assert list(table.index) == [scales.title_of("convlstm3d"), "SimVP (outside code)"]
     assert table.iloc[1]["10 → 10", "ours, %"] != "not run" and table.iloc[1]["10 → 10", "paper, %"] == ""
+
+
+def test_a_training_counts_with_what_it_started_from():
+    started = replace(record("beyond", 30.0, "half", curves={"sequences": (8.0, 16.0), "loss": (9.0, 5.0)}), gigaflops=2.0)
+    started = replace(started, training=replace(started.training, sequences=16, updates=2, seconds=40.0, cpu_seconds=36.0))
+    further = record("beyond_200k", 20.0, "half", curves={"sequences": (8.0,), "loss": (4.0,)})
+    further = replace(further, parent=config.origin(started.config), gigaflops=2.0)
+    further = replace(further, training=replace(further.training, sequences=8, updates=1, seconds=10.0, processes=2))
+    others = [record("beyond", 30.0, "paper"), record("vrnn3d_kl", 30.0, "half")]
+
+    (joined,) = scales.runs_at([*others, further, started], "beyond_200k", "half")
+    assert (joined.training.sequences, joined.training.updates, joined.training.seconds) == (24, 3, 50.0)
+    assert joined.training.curves["sequences"] == (8.0, 16.0, 24.0) and joined.training.curves["loss"] == (9.0, 5.0, 4.0)
+    assert joined.processor_hours == pytest.approx((36.0 + 2 * 10.0) / 3600)
+    assert joined.evaluation == further.evaluation and joined.config == further.config
+    (row,) = compare.systems([further, started], ["beyond_200k"], "half")
+    assert row.sequences == 24 and row.teraflops == pytest.approx(24 * 2.0 / 1e3)
+    assert scales.runs_at([further], "beyond_200k", "half") == [further], "nothing is known of what it started from"
+    assert scales.runs_at([started, further], "beyond", "half") == [started]
 
 
 def test_scales_have_words_and_an_order():

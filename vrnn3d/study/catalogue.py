@@ -100,6 +100,17 @@ BEYOND = (
 )
 
 
+#: {name: total training sequences} of `beyond` trained on at half scale, each from the published weights of the one before:
+#: on a processor, no single run lasts as long. The next is added when the weights it starts from are published.
+TRAINED_ON = {"beyond_200k": 200_000}
+
+
+def _trained_on() -> Iterator[Experiment]:
+    """`beyond`, trained on; what each starts from is set by the profile."""
+    for name, sequences in TRAINED_ON.items():
+        yield replace(BEYOND[0], name=name, title=f"{BEYOND[0].title}, {sequences:,} sequences", group="trained_on")
+
+
 def _losses() -> Iterator[Experiment]:
     """The loss, taken apart: every variant with either wiring."""
     for loss in LATENT_LOSSES:
@@ -288,6 +299,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     for part in (
         TABLE3,
         BEYOND,
+        tuple(_trained_on()),
         TABLE1,
         BASELINES,
         _losses(),

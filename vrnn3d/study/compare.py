@@ -376,7 +376,7 @@ class System:
     ssim: float
     updates: int
     sequences: int  #: seen in training
-    minutes: float  #: of training, mean over seeds
+    processor_hours: float  #: of training on a CPU core or a GPU, mean over seeds
     teraflops: float | None  #: operations of the training; None where a record does not say what a sequence costs
 
 
@@ -415,7 +415,7 @@ def _system(name: str, runs: list[Record], protocol: str, pool: str) -> System:
         ssim=_mean(seed_spread(runs, protocol, "ssim", pool)),
         updates=first.training.updates,
         sequences=first.training.sequences,
-        minutes=float(np.mean([r.training.seconds for r in runs])) / 60,
+        processor_hours=float(np.mean([r.processor_hours for r in runs])),
         teraflops=None if first.gigaflops is None else first.gigaflops * first.training.sequences / 1e3,
     )
 
@@ -438,7 +438,7 @@ def system_table(rows: Sequence[System]) -> pandas.DataFrame:
             "SSIM": f"{row.ssim:.3f}",
             "updates": row.updates,
             "sequences": row.sequences,
-            "minutes": f"{row.minutes:.1f}",
+            "hours": f"{row.processor_hours:.1f}",
             "TFLOP": "" if row.teraflops is None else f"{row.teraflops:,.0f}",
         }
         for row in rows

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vrnn3d.config import Experiment, config_hash, override
-from vrnn3d.study.catalogue import EXPERIMENTS, IDEAS, RECIPE, trial_name
+from vrnn3d.study.catalogue import EXPERIMENTS, IDEAS, RECIPE, TRAINED_ON, trial_name
 
 Changes = dict[str, Any]
 
@@ -98,6 +98,19 @@ _CHANCE: Changes = {
     "eval.samples": 10,  # what is measured there is their spread
 }
 
+#: Two processes share a batch of 16 at the speed at which each alone takes one of 8.
+_SHARED: Changes = {"train.batch": 16, "train.lr": 3e-3}
+
+
+def _trained_on() -> dict[str, Changes]:
+    """What each of ``TRAINED_ON`` starts from; its true frames were taken away by the training before."""
+    found, before = {}, "beyond"
+    for name in TRAINED_ON:
+        found[name] = _SHARED | {"train.start": before, "train.forcing_end": 0.0}
+        before = name
+    return found
+
+
 _HALF = Profile(
     summary="half scale, 100,000 sequences: from half an hour to three hours on one CPU core",
     scale="half scale",
@@ -118,9 +131,8 @@ _HALF = Profile(
     by_data={"moving_mnist": _HALF_DIGITS, "kth": {"data.size": 64, "train.sequences": 20_000, "eval.batch": 4}},
     by_model=_NARROWED | {"pixel_mean": {"train.lr": 1e-2, "train.sequences": 20_000}},
     by_group={"l1": {"loss.l1": 1.0}, "chance": _CHANCE},
-    # Two processes share a batch of 16 at the speed at which each alone takes one of 8
-    by_experiment={"beyond": {"train.batch": 16, "train.lr": 3e-3}},
-    groups=("table3", "l1", "table1", "baselines", "beyond", "losses", "windows", "chance", "kth"),
+    by_experiment={"beyond": _SHARED} | _trained_on(),
+    groups=("table3", "l1", "table1", "baselines", "beyond", "trained_on", "losses", "windows", "chance", "kth"),
 )
 
 _HALF_SHORT = replace(
@@ -167,7 +179,7 @@ PROFILES: dict[str, Profile] = {
 
 
 #: Groups that exist at the profiles which name them alone.
-_OF_ONE_PROFILE = ("tune", "recipe", "ideas", "l1")
+_OF_ONE_PROFILE = ("tune", "recipe", "ideas", "l1", "trained_on")
 
 
 def get(name: str, profile: str = "paper") -> Experiment:

@@ -127,6 +127,17 @@ class Record:
         return 100 * self.score(pool, protocol, "mse", statistic) / black
 
     @property
+    def processor_hours(self) -> float:
+        """Hours of training, of a CPU core or a GPU: processor time on a CPU, wall time by the processes on a GPU."""
+        done, machine = self.training, self.provenance.machine
+        seconds = done.cpu_seconds
+        if not machine.device.startswith("CPU"):
+            seconds = done.seconds
+        elif seconds is None:  # records from before it was kept
+            seconds = done.seconds * machine.threads
+        return seconds * done.processes / 3600
+
+    @property
     def data_name(self) -> str:
         """What the numbers are called after their data: the description up to its first colon."""
         return self.data.description.split(":")[0]
@@ -301,6 +312,41 @@ def runs_of(records: Iterable[Record], experiment: config.Experiment) -> list[Re
     wanted = config.config_hash(experiment)
     found = {r.seed: r for r in records if r.finished and r.config_hash == wanted}
     return [found[seed] for seed in sorted(found)]
+
+
+#: Curves that count the sequences at which the others were noted.
+_COUNTS = ("sequences", "validation_sequences")
+
+
+def with_history(record: Record, records: Iterable[Record]) -> Record:
+    """A copy of a record whose training includes that of the run that it started from, and of that run's in turn.
+
+    Sequences, updates and times are sums, and the curves go on where those before them end. A record that started from
+    random weights, or from what none of `records` tells of, stays as it is.
+    """
+    records = list(records)
+    parents = (r for r in records if record.parent == config.origin(r.config) and r.config_hash != record.config_hash)
+    before = min(parents, key=lambda r: r.seed, default=None)
+    if before is None:
+        return record
+    before = with_history(before, records)
+    first, then = before.training, record.training
+    curves = {}
+    for name in first.curves.keys() & then.curves.keys():
+        shift = first.sequences if name in _COUNTS else 0
+        curves[name] = (*first.curves[name], *(value + shift for value in then.curves[name]))
+    seconds, sequences = first.seconds + then.seconds, first.sequences + then.sequences
+    hours = before.processor_hours + record.processor_hours
+    total = dataclasses.replace(
+        then,
+        sequences=sequences,
+        updates=first.updates + then.updates,
+        seconds=seconds,
+        sequences_per_second=sequences / seconds if seconds else 0.0,
+        cpu_seconds=3600 * hours / then.processes,
+        curves=curves,
+    )
+    return dataclasses.replace(record, training=total)
 
 
 # --- clips ------------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from vrnn3d.data.settings import MovingMNISTData
 from vrnn3d.study import paper
 from vrnn3d.study.catalogue import EXPERIMENTS
 from vrnn3d.study.profiles import PROFILES, get, names
-from vrnn3d.study.records import Record, read_clips, runs_of
+from vrnn3d.study.records import Record, read_clips, runs_of, with_history
 
 #: Profiles at which the paper's claims are judged, the largest scale first; those that do not exist have no runs.
 SCALES = ("paper", "ablation", "half", "small")
@@ -36,14 +36,16 @@ def runs_at(records: Iterable[Record], name: str, profile: str) -> list[Record]:
     """The finished and evaluated runs of an experiment at a profile, by seed; possibly none.
 
     Runs are found by their configuration, whatever they are called: the KL-LL row of Table 3 is also a point of the
-    loss grid. Those of a former profile are found by name. Runs on the excerpt of MNIST are left out.
+    loss grid. Those of a former profile are found by name. Runs on the excerpt of MNIST are left out. The training of a
+    run that started from another's weights includes that one's (``records.with_history``).
     """
     usable = [r for r in records if r.finished and r.evaluation and r.data.source != _EXCERPT]
     if name in OUTSIDE:
         found = [r for r in usable if (r.profile, r.experiment, r.group) == (profile, name, OUTSIDE_GROUP)]
         return sorted(found, key=lambda r: r.seed)
     if profile in PROFILES:
-        return runs_of(usable, get(name, profile)) if name in names(profile) else []
+        found = runs_of(usable, get(name, profile)) if name in names(profile) else []
+        return [with_history(r, usable) for r in found]
     for alias in _same_computation(name):
         if found := [r for r in usable if r.profile == profile and r.experiment == alias]:
             return sorted(found, key=lambda r: r.seed)

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from vrnn3d import checkpoint
-from vrnn3d.config import config_hash
+from vrnn3d.config import origin
 from vrnn3d.models.base import VideoModel
 
 _KINETICS_KEY = "layer2.0.conv1.0.weight"
@@ -39,7 +39,7 @@ def load_start(model: VideoModel, source: str) -> str:
             f" {len(mine)} weights differ); give both the same model settings"
         )
     model.load_state_dict({name: theirs[name] for name in mine})
-    return f"{experiment.profile}/{experiment.name} ({config_hash(experiment)})"
+    return origin(experiment)
 
 
 def _torchvision(path: Path) -> dict | None:

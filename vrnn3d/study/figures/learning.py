@@ -19,13 +19,10 @@ if TYPE_CHECKING:
 
 def _cpu_hours(record: Record) -> float:
     """CPU hours of one training sequence: processor time, or where that was not kept, wall time by the threads."""
-    machine = record.provenance.machine
-    if not machine.device.startswith("CPU"):
-        raise ValueError(f"{record.name} was trained on {machine.device}, not on a processor; leave it out of CPU hours")
-    kept = record.training.cpu_seconds
-    seconds = record.training.seconds * machine.threads if kept is None else kept
-    hours = seconds * record.training.processes / 3600
-    return hours / max(1, record.training.sequences)
+    device = record.provenance.machine.device
+    if not device.startswith("CPU"):
+        raise ValueError(f"{record.name} was trained on {device}, not on a processor; leave it out of CPU hours")
+    return record.processor_hours / max(1, record.training.sequences)
 
 
 def _petaflops(record: Record) -> float:

@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from vrnn3d.show import GREY
+from vrnn3d.study.catalogue import BEYOND, TRAINED_ON
 
 if TYPE_CHECKING:
     from IPython.display import HTML
@@ -64,7 +65,11 @@ _SPARE = (BLUE, ORANGE, "#009e73", "#8a6fd1", "#c4669a", "#b88300", "#2f93d1")
 
 
 def colour(name: str) -> str:
-    """The fixed colour of an experiment or loss variant; an unknown name gets one of seven, always the same."""
+    """The fixed colour of an experiment or loss variant; an unknown name gets one of seven, always the same.
+
+    What was trained on has the colour of what it began as; figures show the longest training alone.
+    """
+    name = BEYOND[0].name if name in TRAINED_ON else name
     return COLOURS.get(name) or _SPARE[sum(name.encode()) % len(_SPARE)]
 
 
