@@ -39,7 +39,8 @@ from vrnn3d.study.figures.style import colour
 
 SOURCES = Path(__file__).parent.parent / "web"
 STATIC = "_static/web"
-MODELS = 3  # offered at most, one for each latent loss
+MODELS = 4  # offered at most: one for each latent loss, and one without a latent
+NO_LATENT = "no latent"
 MOST_BYTES = 4_000_000  # of a page with all its models
 SPRITES_OF_A_CLASS = 4
 
@@ -111,7 +112,8 @@ def loss_fragment() -> str:
 
 
 def offered(sources: Iterable[str | Path] | None = None) -> list[tuple[str, Experiment, VRNN]]:
-    """(name, experiment, model) of the published models that the page can run: digits at half scale, one for each loss.
+    """(name, experiment, model) of the published models that the page can run, digits at half scale: one for each latent loss,
+    and the last published one of those without a latent.
 
     `sources` are names or folders of published weights, by default all there are.
     """
@@ -119,12 +121,16 @@ def offered(sources: Iterable[str | Path] | None = None) -> list[tuple[str, Expe
     for source in published.names() if sources is None else sources:
         folder = published.find(str(source))
         experiment = config.from_dict(json.loads((folder / published.CONFIG).read_text(encoding="utf-8"))["config"])
-        if _fits(experiment) and experiment.loss.variant not in found:
-            model, _ = checkpoint.load_any(folder)
-            if isinstance(model, VRNN) and model.stochastic:
-                found[experiment.loss.variant] = (folder.name, experiment, model)
-    order = [*VARIANTS, *(variant for variant in found if variant not in VARIANTS)]
-    return [found[variant] for variant in order if variant in found][:MODELS]
+        if not _fits(experiment):
+            continue
+        model, _ = checkpoint.load_any(folder)
+        if isinstance(model, VRNN):
+            kind = experiment.loss.variant if model.stochastic else NO_LATENT
+            if kind == NO_LATENT or kind not in found:
+                found[kind] = (folder.name, experiment, model)
+    order = [*VARIANTS, *(kind for kind in found if kind not in (*VARIANTS, NO_LATENT))]
+    losses = [found[kind] for kind in order if kind in found][: MODELS - 1]
+    return [*losses, found[NO_LATENT]] if NO_LATENT in found else losses
 
 
 def _fits(experiment: Experiment) -> bool:
@@ -222,8 +228,10 @@ def try_fragment(place: Path, link: str, sources: Iterable[str | Path] | None = 
     for name, experiment, model in models:
         web.write(model, experiment, place / f"{name}.js")
         size = (place / f"{name}.js").stat().st_size
-        label = NAMES.get(experiment.loss.variant, experiment.loss.variant)
-        files.append({"name": name, "label": label, "bytes": size, "file": f"{link}/{name}.js"})
+        label = NAMES.get(experiment.loss.variant, experiment.loss.variant) if model.stochastic else NO_LATENT
+        label += ", beyond the paper" if experiment.group in ("beyond", "trained_on") else ""
+        about = {"name": name, "label": label, "latent": model.stochastic, "bytes": size, "file": f"{link}/{name}.js"}
+        files.append(about)
     _, experiment, model = models[0]
     data = {**scene_data(experiment), "models": files}
     values = {name: data[name] for name in ("size", "length", "low", "high")}

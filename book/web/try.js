@@ -15,6 +15,8 @@ function vrnn3dTry(root, data) {
 
   const digit = (sprite, motion) => ({ ...motion, pixels: sprites[sprite].pixels, sprite, name: `a ${sprites[sprite].label}` });
   const chosen = () => state.digits[state.chosen];
+  /** How many samples are drawn: a model without a latent has one prediction. */
+  const drawn = () => (state.model?.latent === false ? 1 : SAMPLES);
 
   function randomScene() {
     const one = () => {
@@ -56,7 +58,7 @@ function vrnn3dTry(root, data) {
       state.ready = message.ready;
       ask();
     } else if (message.id === question && message.done !== undefined) {
-      const count = SAMPLES * (length - context), seconds = message.done / 1000;
+      const count = drawn() * (length - context), seconds = message.done / 1000;
       root.dataset.rate = (count / seconds).toFixed(1);
       say(`${count} frames computed on your processor in ${seconds.toFixed(2)} s: ${Math.round(count / seconds)} frames a second.`);
     } else if (message.id === question) {
@@ -69,6 +71,7 @@ function vrnn3dTry(root, data) {
   function choose(model) {
     state.model = model;
     state.ready = null;
+    tellNoise();
     const loaded = () => send({ model: self.vrnn3dModels[model.name] });
     say(`Loading ${model.label} (${(model.bytes / 1e6).toFixed(1)} MB) ...`);
     if (self.vrnn3dModels?.[model.name]) return loaded();
@@ -79,19 +82,19 @@ function vrnn3dTry(root, data) {
 
   let waiting = 0;
   function ask() {
-    samples = Array.from({ length: SAMPLES }, () => []);
+    samples = Array.from({ length: drawn() }, () => []);
     question++;
     show();
     clearTimeout(waiting);
     if (!state.ready) return;
     const id = question, { scale, seed } = state, frames = truth.slice(0, context);
-    waiting = setTimeout(() => send({ id, frames, context, length, samples: SAMPLES, scale, seed }), 60);
+    waiting = setTimeout(() => send({ id, frames, context, length, samples: drawn(), scale, seed }), 60);
   }
 
   /** The samples' mean at a predicted frame, or undefined while they are computed. */
   function meanFrame(index) {
     const parts = samples.map((sample) => sample[index]);
-    return parts.every(Boolean) ? parts[0].map((_, i) => parts.reduce((sum, part) => sum + clamp(part[i], 0, 1), 0) / SAMPLES) : undefined;
+    return parts.every(Boolean) ? parts[0].map((_, i) => parts.reduce((sum, part) => sum + clamp(part[i], 0, 1), 0) / parts.length) : undefined;
   }
 
   // ---- the stage ---------------------------------------------------------------------------------------------------
@@ -304,13 +307,22 @@ function vrnn3dTry(root, data) {
   const films = names.map((name) => {
     const figure = make("figure", {}, find(".vt-film"));
     make("figcaption", { text: name }, figure);
-    return { figure, canvas: make("canvas", { role: "img", "aria-label": name }, figure) };
+    return { figure, name, canvas: make("canvas", { role: "img", "aria-label": name }, figure) };
   });
+  /** Without a latent one film has the prediction, and those of further samples and of their mean are put away. */
+  function nameFilms() {
+    films.forEach(({ figure, name, canvas }, k) => {
+      const shown = k === 1 && drawn() === 1 ? "prediction" : name;
+      figure.hidden = k > drawn() && drawn() < SAMPLES;
+      figure.querySelector("figcaption").textContent = shown;
+      canvas.setAttribute("aria-label", shown);
+    });
+  }
 
   function drawFilm() {
     const predicted = state.frame - context;
     films.forEach(({ figure, canvas }, k) => {
-      const frame = k === 0 || predicted < 0 ? truth[state.frame] : k <= SAMPLES ? samples[k - 1][predicted] : meanFrame(predicted);
+      const frame = k === 0 || predicted < 0 ? truth[state.frame] : k <= SAMPLES ? samples[k - 1]?.[predicted] : meanFrame(predicted);
       figure.classList.toggle("vt-predicted", predicted >= 0);
       figure.classList.toggle("vt-waiting", !frame);
       if (frame) paint(canvas, frame);
@@ -359,7 +371,7 @@ function vrnn3dTry(root, data) {
     return {
       each,
       rows: [
-        [`a sample (average of ${SAMPLES})`, average, { stroke: "var(--predicted)", "stroke-width": 2.5 }],
+        [drawn() === 1 ? "the prediction" : `a sample (average of ${SAMPLES})`, average, { stroke: "var(--predicted)", "stroke-width": 2.5 }],
         [`the mean of the ${SAMPLES} samples`, of(meanFrame), { stroke: "var(--predicted)", "stroke-width": 2, "stroke-dasharray": "6 4" }],
         ["a black frame", base.black, { stroke: "currentColor", "stroke-width": 1.5, "stroke-dasharray": "2 4" }],
         ["the last given frame, repeated", base.last, { stroke: "currentColor", "stroke-width": 1.5 }],
@@ -374,17 +386,19 @@ function vrnn3dTry(root, data) {
     find(".vt-so-far").textContent = until ? `frames ${context + 1} to ${context + until + 1}` : `so far`;
     const body = find("tbody");
     if (!body.children.length) {
-      for (const [name, , look] of rows) {
+      for (const [, , look] of rows) {
         const row = make("tr", {}, body), cell = make("td", {}, row);
         const key = make("svg:svg", { class: "vt-key", height: 8, "aria-hidden": "true", style: "display:inline-block" }, cell);
         make("svg:line", { x1: 0, x2: 26, y1: 4, y2: 4, ...look }, key);
-        cell.append(name);
+        make("span", {}, cell);
         make("td", {}, row);
         make("td", {}, row);
       }
     }
-    rows.forEach(([, values], i) => {
-      const [, at, average] = body.children[i].children, seen = values.slice(0, until + 1);
+    rows.forEach(([name, values], i) => {
+      const [label, at, average] = body.children[i].children, seen = values.slice(0, until + 1);
+      label.querySelector("span").textContent = name;
+      body.children[i].hidden = i === 1 && drawn() === 1; // the mean of one
       at.textContent = number(values[until]);
       average.textContent = seen.includes(undefined) ? "..." : number(mean(seen));
     });
@@ -417,6 +431,12 @@ function vrnn3dTry(root, data) {
 
   const noise = find(".vt-noise");
   function tellNoise() {
+    nameFilms();
+    noise.disabled = find(".vt-seed").disabled = drawn() === 1;
+    if (noise.disabled) {
+      find(".vt-scale").textContent = "none: this model has no latent";
+      return;
+    }
     const words = { 0: "the mean, no noise", 1: "as the prior has it" }[state.scale] ?? (state.scale < 1 ? "less than the prior's" : "more than the prior's");
     find(".vt-scale").textContent = `${state.scale.toFixed(1)}: ${words}`;
     noise.setAttribute("aria-valuetext", find(".vt-scale").textContent);

@@ -45,7 +45,7 @@ def playground():
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """Folders of published weights: two models at half scale, and others that the page cannot show."""
+    """Folders of published weights: three models at half scale, one without a latent, and others that the page cannot show."""
     root = tmp_path_factory.mktemp("weights")
 
     def publish(name, model, experiment):
@@ -53,6 +53,8 @@ def weights(tmp_path_factory):
 
     for name, seed in (("vrnn3d_kl", 0), ("vrnn3d_kl_ll", 1)):
         publish(f"half_{name}", lively(seed=seed), profiles.get(name, "half"))
+    certain = lively(seed=2, latent=0, norm="group", recurrent_kernel=(1, 5, 5))
+    publish("half_certain", certain, profiles.get("beyond", "half"))
     bouncing = override(profiles.get("vrnn3d_kl", "half"), {"data.bounce": "random"})
     others = {"kth": profiles.get("kth_vrnn3d_kl", "half"), "certain": profiles.get("convlstm2d", "half"), "bouncing": bouncing}
     for name, experiment in others.items():
@@ -313,6 +315,28 @@ def test_the_page_shows_the_worker_s_predictions_and_their_errors(browser, pages
 
 
 @needs_chromium
+def test_a_model_without_a_latent_has_one_prediction(browser, pages, weights):
+    browser.open(pages / "try.html", media={"prefers-reduced-motion": "reduce"})
+    shown = "[...document.querySelectorAll('.vt-film figure, #vrnn3d-try tbody tr')].filter((e) => e.offsetParent).length"
+    assert browser.evaluate(shown) == 5 + 4
+    browser.evaluate("document.querySelector('[name=vt-model][value=half_certain]').click()")
+    browser.wait(f"{TRY}.state.ready === 'half_certain' && {TRY}.samples().every((sample) => sample.length === 10)")
+    truth, samples = (np.array(browser.evaluate(f"{TRY}.{what}")) for what in (
+        "truth().map((f) => [...f])", "samples().map((s) => s.map((f) => [...f]))"))  # fmt: skip
+    model = checkpoint.load(next(folder for folder in weights if folder.name == "half_certain"))
+    frames = torch.tensor(truth, dtype=torch.float32).reshape(1, 20, 1, 32, 32)
+    with torch.no_grad():
+        expected = rollout(model, frames, 10, 20)[0][0, -10:].flatten(1).numpy()
+    assert samples.shape == (1, 10, 1024) and np.abs(samples[0] - expected).mean() < 1e-3 * max(1, np.abs(expected).max())
+    assert browser.evaluate(shown) == 2 + 3, "what happens and the prediction; no mean of samples"
+    assert browser.evaluate("document.querySelector('.vt-noise').disabled && document.querySelector('.vt-seed').disabled")
+    browser.evaluate("document.querySelector('[name=vt-model][value=half_vrnn3d_kl]').click()")
+    browser.wait(f"{TRY}.state.ready === 'half_vrnn3d_kl' && {TRY}.samples().length === 3")
+    assert browser.evaluate(shown) == 5 + 4 and not browser.evaluate("document.querySelector('.vt-noise').disabled")
+    assert browser.errors == []
+
+
+@needs_chromium
 def test_a_digit_is_drawn_with_the_mouse(browser, pages):
     browser.open(pages / "try.html", 1000, 900)
     before = browser.evaluate(f"{TRY}.truth().map((f) => [...f])")
@@ -407,7 +431,7 @@ def test_every_control_has_a_name(browser, pages, name):
 
 
 def test_only_models_that_the_page_can_run_are_offered(playground, weights):
-    assert [name for name, *_ in playground.offered(weights)] == ["half_vrnn3d_kl", "half_vrnn3d_kl_ll"]
+    assert [name for name, *_ in playground.offered(weights)] == ["half_vrnn3d_kl", "half_vrnn3d_kl_ll", "half_certain"]
     assert playground.offered([]) == []
 
 
@@ -430,7 +454,7 @@ def test_models_that_are_too_heavy_stop_the_build(playground, weights, tmp_path,
     from sphinx.errors import ExtensionError
 
     monkeypatch.setattr(playground, "MOST_BYTES", 1_000_000)
-    with pytest.raises(ExtensionError, match="weigh 1.[0-9] MB, over 1: publish fewer"):
+    with pytest.raises(ExtensionError, match="weigh 2.[0-9] MB, over 1: publish fewer"):
         playground.try_fragment(tmp_path, "static", weights)
 
 
