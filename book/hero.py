@@ -28,11 +28,12 @@ def rows(model: str | None, context: int = 10, sequences: int = 4) -> dict[str, 
     net, experiment = checkpoint.load_any(model)
     frames = build(experiment.data, "test", pool="test").batch(torch.arange(sequences // 2)).float() / 255
     torch.manual_seed(0)
-    ahead = predict(net, frames, context, frames.shape[1] - context, samples=10).mean(1)
+    label = "mean of ten" if net.stochastic else "predicted"
+    ahead = predict(net, frames, context, frames.shape[1] - context, samples=10 if net.stochastic else 1).mean(1)
     shown = {}
     for i, (truth, future) in enumerate(zip(frames[:, :, 0], ahead[:, :, 0])):
         shown[f"test sequence {i}"] = truth
-        shown["mean of ten" + " " * i] = torch.cat([truth[:context], future])  # labels must differ
+        shown[label + " " * i] = torch.cat([truth[:context], future])  # labels must differ
     return shown
 
 

@@ -153,7 +153,7 @@ def test_predicting_and_publishing(run, clip, tmp_path, capsys, monkeypatch):
 
 
 def test_published_weights_come_before_the_newest_run(run, clip, tmp_path, capsys, monkeypatch):
-    folder, _ = run
+    folder, record = run
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(published, "home", lambda: tmp_path / "weights")
     monkeypatch.setattr(published, "places", lambda: [tmp_path / "weights"])
@@ -166,6 +166,7 @@ def test_published_weights_come_before_the_newest_run(run, clip, tmp_path, capsy
     said(capsys, *predict)
     assert len(loaded) == 1
     said(capsys, "publish", "runs/smoke/mine/seed0")
+    assert published.names() == [record.experiment.replace("+", "-")], "named after the run's experiment"
     loaded.clear()
     said(capsys, *predict)
     assert loaded == [], "published weights come before runs"

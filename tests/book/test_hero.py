@@ -33,10 +33,12 @@ def test_without_a_model_it_shows_the_data(hero, monkeypatch, capsys):
 
 
 def test_the_published_model_s_predictions_stand_beside_the_truth(hero, tmp_path, monkeypatch):
-    published.publish(lively(seed=0).state_dict(), profiles.get("vrnn3d_kl", "half"), "vrnn3d", {}, "# A card\n", tmp_path)
+    published.publish(
+        lively(seed=0).state_dict(), profiles.get("vrnn3d_kl", "half"), published.DEFAULT, {}, "# A card\n", tmp_path
+    )
     monkeypatch.setattr(published, "places", lambda: [tmp_path])
     hero.main([])
     assert Image.open(hero.TARGET).n_frames == 20
-    shown = list(hero.rows("vrnn3d").values())
+    shown = list(hero.rows(published.DEFAULT).values())
     assert len(shown) == 4 and all((truth[:10] == made[:10]).all() for truth, made in zip(shown[::2], shown[1::2]))
     assert not (shown[0][10:] == shown[1][10:]).all(), "after the frames given it is a prediction"

@@ -10,7 +10,7 @@ from vrnn3d.cli.options import filled
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("run", type=filled, help="a run's folder")
-    parser.add_argument("--name", type=filled, default="vrnn3d", help="a plain name for the published weights")
+    parser.add_argument("--name", type=filled, help="a plain name for the published weights (default: the experiment's)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -26,9 +26,10 @@ def run(args: argparse.Namespace) -> int:
     record = records.read(checkpoint.folder_of(args.run) / RECORD)
     about = {"seed": record.seed, "status": record.status, "sequences": record.training.sequences}
     about |= records.plain({"provenance": record.provenance})
-    card = model_card(args.name, record)
+    name = args.name or experiment.name.replace("+", "-")  # of settings of the user's own, which hubs do not take
+    card = model_card(name, record)
     if isinstance(experiment.data, VideoData):  # where the user's clips lie is nobody else's business
         experiment = override(experiment, {"data.path": ""})
-    for path in published.publish(model.state_dict(), experiment, args.name, about, card):
+    for path in published.publish(model.state_dict(), experiment, name, about, card):
         print(path)
     return 0
