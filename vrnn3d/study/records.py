@@ -324,6 +324,8 @@ def with_history(record: Record, records: Iterable[Record]) -> Record:
     Sequences, updates and times are sums, and the curves go on where those before them end. A record that started from
     random weights, or from what none of `records` tells of, stays as it is.
     """
+    if not record.parent:
+        return record
     records = list(records)
     parents = (r for r in records if record.parent == config.origin(r.config) and r.config_hash != record.config_hash)
     before = min(parents, key=lambda r: r.seed, default=None)
