@@ -25,6 +25,8 @@ SHAPES = {
     "group norm": dict(norm="group"),
     "recurrent kernels 1 x 5 x 5": dict(recurrent_kernel=(1, 5, 5)),
     "hidden 64": dict(hidden=64),
+    "cells of 2 pixels": dict(cell=2),
+    "2D, cells of 2 pixels": dict(name="vrnn2d", window=1, horizon=1, cell=2),
     "latent depth 2": dict(window=4, horizon=1),
     "odd window, latent depth 3, group norm": dict(window=5, horizon=5, norm="group"),
     "colour": dict(channels=3),

@@ -7,12 +7,11 @@ weights load by key.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vrnn3d.layers.depth_folding import BatchNorm3d, Conv3d, ConvTranspose3d, GroupNorm3d
+from vrnn3d.layers.depth_folding import BatchNorm3d, Conv3d, ConvTranspose3d, GroupNorm3d, Three
 from vrnn3d.layers.gaussian import widened
 
 #: channels -> a normalisation layer
@@ -29,13 +28,14 @@ def _group_norm(channels: int) -> GroupNorm3d:
 NORMS: dict[str, Norm] = {"batch": BatchNorm3d, "group": _group_norm}
 
 
-def _conv(inputs: int, outputs: int, kernel=3, stride=1) -> Conv3d:
+def _conv(inputs: int, outputs: int, kernel: int = 3, stride: Three = (1, 1, 1)) -> Conv3d:
     return Conv3d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
 
 
-def _up(inputs: int, outputs: int, kernel: int) -> ConvTranspose3d:
-    """Doubles depth, height and width: the mirror of a convolution of stride 2."""
-    return ConvTranspose3d(inputs, outputs, kernel, 2, padding=kernel // 2, output_padding=1, bias=False)
+def _up(inputs: int, outputs: int, kernel: int, stride: Three) -> ConvTranspose3d:
+    """Enlarges depth, height and width by `stride`, 1 or 2 each: the mirror of a convolution of that stride."""
+    surplus = tuple(s - 1 for s in stride)
+    return ConvTranspose3d(inputs, outputs, kernel, stride, padding=kernel // 2, output_padding=surplus, bias=False)
 
 
 def _normed(norm: Norm, conv: nn.Module, outputs: int, *after: nn.Module) -> nn.Sequential:
@@ -43,59 +43,68 @@ def _normed(norm: Norm, conv: nn.Module, outputs: int, *after: nn.Module) -> nn.
 
 
 class BasicBlock(nn.Module):
-    """ResNet's basic block of two 3 x 3 x 3 convolutions; stride 2 halves depth, height and width."""
+    """ResNet's basic block of two 3 x 3 x 3 convolutions, the first with `stride` over depth, height and width."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int = 1, norm: Norm = BatchNorm3d):
+    def __init__(self, inputs: int, outputs: int, stride: Three = (1, 1, 1), norm: Norm = BatchNorm3d):
         super().__init__()
         self.conv1 = _normed(norm, _conv(inputs, outputs, 3, stride), outputs, nn.ReLU())
         self.conv2 = _normed(norm, _conv(outputs, outputs), outputs)
-        same = stride == 1 and inputs == outputs
+        same = stride == (1, 1, 1) and inputs == outputs
         self.downsample = None if same else _normed(norm, _conv(inputs, outputs, 1, stride), outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, D, H, W) -> (B, outputs, ceil(D / stride), ceil(H / stride), ceil(W / stride))."""
+        """(B, inputs, D, H, W) -> (B, outputs, ...), each side divided by its stride and rounded up."""
         shortcut = x if self.downsample is None else self.downsample(x)
         return F.relu(self.conv2(self.conv1(x)) + shortcut)
 
 
 class UpBlock(nn.Module):
-    """The mirror of a stride-2 block: (B, inputs, D, H, W) -> (B, outputs, 2D, 2H, 2W)."""
+    """The mirror of a block with a stride: (B, inputs, D, H, W) -> (B, outputs, ...), each side multiplied by its stride."""
 
-    def __init__(self, inputs: int, outputs: int, norm: Norm = BatchNorm3d):
+    def __init__(self, inputs: int, outputs: int, stride: Three, norm: Norm = BatchNorm3d):
         super().__init__()
         self.conv1 = _normed(norm, _conv(inputs, inputs), inputs, nn.ReLU())
-        self.conv2 = _normed(norm, _up(inputs, outputs, 3), outputs)
-        self.upsample = _normed(norm, _up(inputs, outputs, 1), outputs)
+        self.conv2 = _normed(norm, _up(inputs, outputs, 3, stride), outputs)
+        self.upsample = _normed(norm, _up(inputs, outputs, 1, stride), outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.conv2(self.conv1(x)) + self.upsample(x))
 
 
-class ResNetEncoder(nn.Module):
-    """r3d_18's stem, layer1 and layer2: (B, C, M, H, W) -> (B, widths[1], ceil(M / 2), H / 4, W / 4)."""
+def _second_stride(cell: int) -> int:
+    """Over height and width, of the second stage of encoders and decoders, whose first one always has stride 2."""
+    if cell not in (2, 4):
+        raise ValueError(f"a cell of hidden state and latent has a side of 2 or 4 pixels, not {cell}")
+    return cell // 2
 
-    def __init__(self, channels: int = 1, widths: tuple[int, int] = (64, 128), norm: Norm = BatchNorm3d):
+
+class ResNetEncoder(nn.Module):
+    """r3d_18's stem, layer1 and layer2: (B, C, M, H, W) -> (B, widths[1], ceil(M / 2), H / cell, W / cell)."""
+
+    def __init__(self, channels: int = 1, widths: tuple[int, int] = (64, 128), norm: Norm = BatchNorm3d, cell: int = 4):
         super().__init__()
-        narrow, wide = widths
+        (narrow, wide), over = widths, _second_stride(cell)
         stem = Conv3d(channels, narrow, (3, 7, 7), (1, 2, 2), (1, 3, 3), bias=False)
         self.stem = _normed(norm, stem, narrow, nn.ReLU())
         self.layer1 = nn.Sequential(BasicBlock(narrow, narrow, norm=norm), BasicBlock(narrow, narrow, norm=norm))
-        self.layer2 = nn.Sequential(BasicBlock(narrow, wide, 2, norm), BasicBlock(wide, wide, norm=norm))
+        self.layer2 = nn.Sequential(BasicBlock(narrow, wide, (2, over, over), norm), BasicBlock(wide, wide, norm=norm))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layer2(self.layer1(self.stem(x)))
 
 
 class ResNetDecoder(nn.Module):
-    """The encoder mirrored: (B, inputs, D, H / 4, W / 4) -> (B, C, 2D, H, W).
+    """The encoder mirrored: (B, inputs, D, H / cell, W / cell) -> (B, C, 2D, H, W).
 
     The last convolution has neither norm nor activation (paper, Figure 3: "exception the decoder").
     """
 
-    def __init__(self, inputs: int, channels: int = 1, widths: tuple[int, int] = (64, 128), norm: Norm = BatchNorm3d):
+    def __init__(
+        self, inputs: int, channels: int = 1, widths: tuple[int, int] = (64, 128), norm: Norm = BatchNorm3d, cell: int = 4
+    ):
         super().__init__()
-        narrow, wide = widths
-        self.layer2 = nn.Sequential(BasicBlock(inputs, wide, norm=norm), UpBlock(wide, narrow, norm))
+        (narrow, wide), over = widths, _second_stride(cell)
+        self.layer2 = nn.Sequential(BasicBlock(inputs, wide, norm=norm), UpBlock(wide, narrow, (2, over, over), norm))
         self.layer1 = nn.Sequential(BasicBlock(narrow, narrow, norm=norm), BasicBlock(narrow, narrow, norm=norm))
         self.stem = ConvTranspose3d(narrow, channels, (3, 7, 7), (1, 2, 2), (1, 3, 3), (0, 1, 1))
 
@@ -109,12 +118,12 @@ class ResNetDecoder(nn.Module):
 
 
 class Conv2dEncoder(nn.Module):
-    """Two 5 x 5 convolutions of stride 2, frame by frame: (B, C, M, H, W) -> (B, widths[1], M, H / 4, W / 4)."""
+    """Two 5 x 5 convolutions with strides, frame by frame: (B, C, M, H, W) -> (B, widths[1], M, H / cell, W / cell)."""
 
-    def __init__(self, channels: int = 1, widths: tuple[int, int] = (64, 128), norm: Norm = BatchNorm3d):
+    def __init__(self, channels: int = 1, widths: tuple[int, int] = (64, 128), norm: Norm = BatchNorm3d, cell: int = 4):
         super().__init__()
-        sizes = (channels, *widths)
-        conv = [Conv3d(i, o, (1, 5, 5), (1, 2, 2), (0, 2, 2)) for i, o in zip(sizes, widths)]
+        sizes, strides = (channels, *widths), (2, _second_stride(cell))
+        conv = [Conv3d(i, o, (1, 5, 5), (1, s, s), (0, 2, 2)) for i, o, s in zip(sizes, widths, strides)]
         self.layers = nn.Sequential(*(_normed(norm, c, o, nn.ReLU()) for c, o in zip(conv, widths)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -122,14 +131,19 @@ class Conv2dEncoder(nn.Module):
 
 
 class Conv2dDecoder(nn.Module):
-    """The mirror of :class:`Conv2dEncoder`: (B, inputs, M, H / 4, W / 4) -> (B, C, M, H, W)."""
+    """The mirror of :class:`Conv2dEncoder`: (B, inputs, M, H / cell, W / cell) -> (B, C, M, H, W)."""
 
-    def __init__(self, inputs: int, channels: int = 1, widths: tuple[int, int] = (64, 128), norm: Norm = BatchNorm3d):
+    def __init__(
+        self, inputs: int, channels: int = 1, widths: tuple[int, int] = (64, 128), norm: Norm = BatchNorm3d, cell: int = 4
+    ):
         super().__init__()
-        shape: dict[str, Any] = dict(kernel_size=(1, 5, 5), stride=(1, 2, 2), padding=(0, 2, 2), output_padding=(0, 1, 1))
+
+        def up(inputs: int, outputs: int, over: int) -> ConvTranspose3d:
+            return ConvTranspose3d(inputs, outputs, (1, 5, 5), (1, over, over), (0, 2, 2), (0, over - 1, over - 1))
+
         self.layers = nn.Sequential(
-            _normed(norm, ConvTranspose3d(inputs, widths[0], **shape), widths[0], nn.ReLU()),
-            ConvTranspose3d(widths[0], channels, **shape),
+            _normed(norm, up(inputs, widths[0], _second_stride(cell)), widths[0], nn.ReLU()),
+            up(widths[0], channels, 2),
         )
 
     def forward(self, x: Tensor) -> Tensor:

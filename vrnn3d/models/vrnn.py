@@ -75,11 +75,12 @@ class VRNN(VideoModel):
             at first, and training from scratch sits on an empty prediction for long.
         norm: of encoders and decoder: "batch" (paper) or "group".
         recurrent_kernel: (depth, height, width) of the ConvLSTM levels' kernels; by default 3 x 3 x 3, in 2D 1 x 3 x 3.
+        cell: side of a cell of hidden state and latent in pixels: 4 (paper), or 2 for twice as many cells along each side.
         dimensions: 3 (truncated 3D ResNet-18, 3 x 3 x 3 kernels) or 2 (5 x 5 stride-2 encoder, 3 x 3 kernels).
         plain: compute as the equations are written, nothing ahead of time: for the benchmark. Same parameters.
 
     Raises:
-        ValueError: for a window and horizon it cannot take, or an unknown wiring, init or norm.
+        ValueError: for a window and horizon it cannot take, another cell, or an unknown wiring, init or norm.
     """
 
     TITLE = "Convolutional VRNN"
@@ -104,8 +105,6 @@ class VRNN(VideoModel):
         "The decoder's output is linear, so that a prediction may leave [0, 1]; metrics clip it.",
     )
 
-    size_multiple = 4
-
     def __init__(
         self,
         *,
@@ -121,6 +120,7 @@ class VRNN(VideoModel):
         init: str = "pytorch",
         norm: str = "batch",
         recurrent_kernel: tuple[int, int, int] | None = None,
+        cell: int = 4,
         dimensions: int = 3,
         plain: bool = False,
     ):
@@ -138,19 +138,20 @@ class VRNN(VideoModel):
         self.hidden, self.latent, self.wiring, self.sigma_min = hidden, latent, wiring, sigma_min
         self.plain, self.stochastic = plain, latent > 0
         three = dimensions == 3
+        self.cell = self.size_multiple = cell
         self.latent_depth = -(-window // 2) if three else window
         encoder, decoder = (ResNetEncoder, ResNetDecoder) if three else (Conv2dEncoder, Conv2dDecoder)
         kernel: Three = (3, 3, 3) if three else (1, 3, 3)
         wide = widths[1]
         recurrent: Three = kernel if recurrent_kernel is None else tuple(recurrent_kernel)  # type: ignore[assignment]
-        self.encoder = encoder(channels, widths, NORMS[norm])
+        self.encoder = encoder(channels, widths, NORMS[norm], cell)
         self.level1 = ConvLSTMCell(wide + latent, hidden, recurrent, ahead=wide)
         self.level2 = ConvLSTMCell(hidden, hidden, recurrent)
         if latent:
             self.prior = GaussianHead(hidden, head, latent, kernel)
             self.posterior = GaussianHead(wide + hidden, head, latent, kernel, ahead=wide)
-            self.posterior_encoder = encoder(channels, widths, NORMS[norm])
-        self.decoder = decoder(hidden + latent, channels, widths, NORMS[norm])
+            self.posterior_encoder = encoder(channels, widths, NORMS[norm], cell)
+        self.decoder = decoder(hidden + latent, channels, widths, NORMS[norm], cell)
         if init == "glorot":
             self.level1.start_from_glorot()
             self.level2.start_from_glorot()
@@ -164,7 +165,7 @@ class VRNN(VideoModel):
         Paper, sect. 3.3: "a zero tensor in the 1st timestep".
         """
         self.check_size(height, width)
-        size = (self.latent_depth, height // 4, width // 4)
+        size = (self.latent_depth, height // self.cell, width // self.cell)
         levels = [level.initial_state(batch, size, device, dtype) for level in (self.level1, self.level2)]
         if not self.stochastic:
             return tuple(levels)
@@ -172,7 +173,7 @@ class VRNN(VideoModel):
         return (*levels, z)
 
     def encode(self, clip: Tensor) -> Tensor:
-        """(N, M, C, H, W) -> the features' share of level 1's gates (N, 4 * hidden, D, H / 4, W / 4)."""
+        """(N, M, C, H, W) -> the features' share of level 1's gates (N, 4 * hidden, D, H / cell, W / cell)."""
         features = encode_clip(self.encoder, clip)
         return features if self.plain else self.level1.project(features)
 

@@ -131,6 +131,20 @@ def test_the_recurrent_kernel_is_that_of_both_levels():
     assert model.prior.heads.kernel_size == (3, 3, 3)
 
 
+@pytest.mark.parametrize("name", ["vrnn3d", "vrnn2d"])
+def test_cells_of_two_pixels_are_four_times_as_many(name):
+    coarse, fine = (build_model(name, **NARROW, cell=cell).eval() for cell in (4, 2))
+    assert {k: v.shape for k, v in coarse.state_dict().items()} == {k: v.shape for k, v in fine.state_dict().items()}
+    assert coarse.initial_state(1, 8, 12)[0][0].shape[-2:] == (2, 3)
+    assert fine.initial_state(1, 8, 12)[0][0].shape[-2:] == (4, 6)
+    frames = torch.rand(1, 4, 1, 6, 10)
+    assert rollout(fine, frames, 4, 6)[0].shape[-2:] == (6, 10)
+    with pytest.raises(ValueError, match="multiples of 4"):
+        rollout(coarse, frames, 4, 6)
+    with pytest.raises(ValueError, match="2 or 4 pixels, not 3"):
+        build_model(name, **NARROW, cell=3)
+
+
 def test_group_norm_keeps_no_statistics():
     model = build_model("vrnn3d", **NARROW, norm="group")
     assert not [name for name in model.state_dict() if "running" in name]
@@ -143,6 +157,7 @@ def test_group_norm_keeps_no_statistics():
     [
         ("vrnn3d", {}),
         ("vrnn3d", {"norm": "group", "recurrent_kernel": (1, 5, 5), "init": "glorot"}),
+        ("vrnn3d", {"cell": 2}),
         ("vrnn2d", {}),
         ("convlstm2d", {}),
     ],

@@ -27,20 +27,22 @@ def _band(kernel: np.ndarray, depth_in: int, depth_out: int, stride: int, paddin
     return band.reshape(height, width, depth_in * inputs, depth_out * outputs)
 
 
-def _phases(band: np.ndarray, padding: int) -> tuple[np.ndarray, int]:
-    """A transposed convolution of stride 2 as a plain one: (kernel, its padding).
+def _phases(band: np.ndarray, stride: int, padding: int) -> tuple[np.ndarray, int]:
+    """A transposed convolution as a plain one: (kernel, its padding).
 
-    Pixel 2 q + r of the output meets tap k of the kernel at pixel q + (r + padding - k) / 2 of the input, where that is
-    whole. The outputs of the plain kernel are those of phases (0, 0), (0, 1), (1, 0), (1, 1) one after another.
+    Pixel s q + r of the output, s the stride, meets tap k of the kernel at pixel q + (r + padding - k) / s of the input,
+    where that is whole. The outputs of the plain kernel are those of phases (0, 0), (0, 1), (1, 0), (1, 1) one after another
+    at stride 2, and at stride 1 of the one phase that there is.
     """
     side, _, inputs, outputs = band.shape
-    shifts = {(r, k): (r + padding - k) // 2 for r in range(2) for k in range(side) if (r + padding - k) % 2 == 0}
+    pairs = [(r, k) for r in range(stride) for k in range(side)]
+    shifts = {(r, k): (r + padding - k) // stride for r, k in pairs if (r + padding - k) % stride == 0}
     low, high = min(shifts.values()), max(shifts.values())
-    kernel = np.zeros((high - low + 1, high - low + 1, inputs, 2, 2, outputs))
+    kernel = np.zeros((high - low + 1, high - low + 1, inputs, stride, stride, outputs))
     for (ry, ky), dy in shifts.items():
         for (rx, kx), dx in shifts.items():
             kernel[dy - low, dx - low, :, ry, rx] = band[ky, kx]
-    return kernel.reshape(*kernel.shape[:3], 4 * outputs), -low
+    return kernel.reshape(*kernel.shape[:3], stride * stride * outputs), -low
 
 
 def _array(t: Tensor) -> np.ndarray:
@@ -78,8 +80,8 @@ def _folded(
         bands.append(band)
     kernel, bias = np.concatenate(bands, axis=2), np.tile(bias, target.depth)
     if up:
-        kernel, padding = _phases(kernel, padding)
-        bias = np.tile(bias, 4)
+        kernel, padding = _phases(kernel, conv.stride[1], padding)
+        bias = np.tile(bias, conv.stride[1] ** 2)
     return kernel, bias, padding
 
 
@@ -113,7 +115,7 @@ def convolve(
         b=graph.keep(bias),
         stride=1 if up else conv.stride[1],
         pad=padding,
-        up=2 if up else 1,
+        up=conv.stride[1] if up else 1,
         relu=relu and last,
         plus=plus.place() if plus is not None and last else None,
     )

@@ -23,7 +23,7 @@ def graph_of(model: VideoModel, height: int, width: int) -> Graph:
         raise ValueError(f"a {type(model).__name__} cannot be exported for the web: vrnn3d, vrnn2d and convlstm2d can")
     model.check_size(height, width)
     graph = Graph()
-    shape = (model.latent_depth, height // 4, width // 4)
+    shape = (model.latent_depth, height // model.cell, width // model.cell)
     wide = model.level1.ahead
     hidden, latent = (model.hidden, *shape), (model.latent, *shape)
     stochastic = model.stochastic
