@@ -34,7 +34,7 @@ def _conv(inputs: int, outputs: int, kernel: int = 3, stride: Three = (1, 1, 1))
 
 def _up(inputs: int, outputs: int, kernel: int, stride: Three) -> ConvTranspose3d:
     """Enlarges depth, height and width by `stride`, 1 or 2 each: the mirror of a convolution of that stride."""
-    surplus = tuple(s - 1 for s in stride)
+    surplus: Three = (stride[0] - 1, stride[1] - 1, stride[2] - 1)
     return ConvTranspose3d(inputs, outputs, kernel, stride, padding=kernel // 2, output_padding=surplus, bias=False)
 
 
