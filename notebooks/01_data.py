@@ -27,7 +27,8 @@
 #   {glue:text}`data_mse_frame:.0f`. A model has to be judged against these two numbers.
 # :::
 #
-# All numbers of this page are measured on the data at full size, 64 × 64 pixels and 20 frames. No network is involved.
+# All numbers of this page are measured on the data at full size, 64 × 64 pixels and 20 frames, unless they say *half*. No
+# network is involved.
 
 # %% tags=["hide-input"]
 import time
@@ -301,6 +302,30 @@ figure_html(
 # Repeating the last frame is worse, at {glue:text}`data_mse_frame:.0f`, than drawing nothing at all, at
 # {glue:text}`data_mse_black:.0f`: a digit in the wrong place is paid for twice. This is why squared error teaches
 # models to fade out when they are unsure.
+#
+# (one-pixel)=
+# ## What one pixel costs
+#
+# Digits move by fractions of a pixel and are drawn at whole ones, so that a forecaster has to know a digit's place to better
+# than half a pixel. How dear is it to be wrong? Each frame is compared with itself, moved across by one pixel:
+
+# %%
+scales = {
+    "full": sets["test"],
+    "half": MovingMNIST(pools["test"], stream="test", count=1000, size=32, digit_size=14, speed_range=(1.5, 2.5)),
+}
+for name, data in scales.items():
+    clip = data.batch(torch.arange(500))[:, 10].float() / 255
+    beside = metrics.mse(clip.roll(1, dims=-1)[:, None], clip[:, None]).mean()
+    black = metrics.mse(torch.zeros_like(clip)[:, None], clip[:, None]).mean()
+    glue(f"data_pixel_{name}", 100 * (beside / black).item(), display=False)
+    print(f"{name} size: {beside:.1f}, {100 * beside / black:.0f}% of a black frame ({black:.1f})")
+
+# %% [markdown]
+# Of a black frame's error that is {glue:text}`data_pixel_full:.0f`% at full size and {glue:text}`data_pixel_half:.0f`% in the
+# half-scale study of this book, where digits of 14 pixels have strokes half as wide. Who cannot tell which of two neighbouring
+# places it will be, and draws the mean of both, pays a quarter of it on each axis. *Percent of a black frame*, in which the book
+# sets the two scales beside each other, is thus the harder measure at half scale: a blur of the same number of pixels costs more.
 #
 # ## Exercises
 #

@@ -78,7 +78,7 @@ glue("results_headline", headlines.systems(records, SCALE), display=False)
 # 20 frames, contexts of 5 and 10 in one training, 10,000 / 1,000 / 1,000 sequences, all seven systems, each narrowed until
 # a training sequence costs a 150th of its full-size operations. What may stand beside the paper is the MSE *in percent of a
 # black frame* (100% is {glue:text}`black_64:.1f` at the paper's 64 × 64 pixels); smaller frames and narrower networks remain
-# smaller all the same.
+# smaller all the same, and a blur of one pixel costs more where strokes are half as wide ({ref}`measured <one-pixel>`).
 
 # %% tags=["hide-input"]
 glue("black_64", paper.BLACK_64, display=False)

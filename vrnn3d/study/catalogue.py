@@ -281,7 +281,7 @@ IDEAS: dict[str, dict[str, Any]] = {
     "Muon, kernels 1 x 5 x 5, group norm, no latent, cells of 2 pixels, hidden 16": _TOGETHER
     | {"model.options.latent": 0, "model.options.cell": 2, "model.options.hidden": 16},
     "Muon, kernels 1 x 5 x 5, group norm, no latent, M = 5, H = 5": _TOGETHER
-    | {"model.options.latent": 0, "model.options.window": 5, "model.options.horizon": 5},
+    | {"model.options.latent": 0, "model.window": 5, "model.horizon": 5},
 }
 
 

@@ -20,16 +20,23 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _WITHOUT = "#8c8c8c"
+#: Of the losses, so that no two lines differ in colour alone.
+_MARKERS = {"kl_pq": "o", "kl_ll": "s", "kl_qp": "^", "kl_ll_balanced": "D"}
 
 
 def look(name: str) -> dict[str, Any]:
-    """Colour, dash and width of a forecaster's line: the oracle in the page's text colour, a loss in its own, z_q dashed."""
+    """How a forecaster's line looks: the oracle in the page's text colour, a loss in its own with its marker, z_q dashed."""
     if name not in EXPERIMENTS:
         return {"color": GREY, "lw": 2.8 if name == ORACLE else 1.5, "ls": "-" if name == ORACLE else ":"}
     row = EXPERIMENTS[name]
     if row.model.options.get("latent") == 0:
         return {"color": _WITHOUT, "ls": (0, (1, 1))}
-    return {"color": colour(row.loss.variant), "ls": (0, (5, 1.5)) if row.model.options.get("wiring") == "z_q" else "-"}
+    return {
+        "color": colour(row.loss.variant),
+        "ls": (0, (5, 1.5)) if row.model.options.get("wiring") == "z_q" else "-",
+        "marker": _MARKERS.get(row.loss.variant, "o"),
+        "ms": 4.5,
+    }
 
 
 def sample_rows(samples: Mapping[str, Mapping[str, np.ndarray]], number: int, draws: int = 3) -> dict[str, np.ndarray]:
@@ -69,8 +76,8 @@ def calibration(found: Mapping[tuple[str, str], Calibration], what: str) -> Figu
     left.axhline(1 / bins, color=GREY, lw=1, ls=":")
     right.plot([0, 1], [0, 1], color=GREY, lw=1, ls=":")
     for (name, title), one in found.items():
-        left.plot(range(bins), one.frequencies, marker="o", ms=3.5, label=title, **look(name))
-        right.plot(*one.coverage(), marker="o", ms=3.5, **look(name))
+        left.plot(range(bins), one.frequencies, label=title, **look(name))
+        right.plot(*one.coverage(), **look(name))
     left.set(xlabel=f"rank of the true {what} among {bins - 1} samples", ylabel="share of test values")
     left.set_ylim(0, 1.15 * max(max(one.frequencies) for one in found.values()))
     right.set(xlabel="central interval of the samples", ylabel="truth within it", xlim=(0, 1.02), ylim=(0, 1.02))
@@ -87,7 +94,8 @@ def spread(found: Mapping[tuple[str, str], spreads.Spread]) -> Figure:
     for axes, (part, words) in zip(grid, panels):
         axes.axvline(-0.5, color=GREY, lw=1, ls=":")
         for (name, title), one in found.items():
-            axes.plot(one.offsets, getattr(one, part), label=title if part == "variance" else None, **look(name))
+            label = title if part == "variance" else None
+            axes.plot(one.offsets, getattr(one, part), label=label, markevery=4, **look(name))
         axes.set(title=words, xlabel="frames from the first that shows the outcome")
     grid[0].set_ylim(bottom=0)
     figure.legend(loc="outside upper center", ncols=min(3, len(found)), fontsize=9)
