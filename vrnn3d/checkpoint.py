@@ -122,11 +122,19 @@ def _moved(value: Any, device: torch.device) -> Any:
 
 
 def model_of(experiment: config.Experiment) -> VideoModel:
-    """The freshly initialised model that an experiment describes."""
+    """The freshly initialised model that an experiment describes.
+
+    Raises:
+        ValueError: for an unknown model or option, or one that has a setting of its own.
+    """
     m, d = experiment.model, experiment.data
     known = arguments(m.name)
-    options = {name: value for name, value in {"size": d.size, "channels": d.channels}.items() if name in known}
-    return build_model(m.name, window=m.window, horizon=m.horizon, **{**options, **m.options})
+    settings = {"window": m.window, "horizon": m.horizon, "size": d.size, "channels": d.channels}
+    own = {"window": "model.window", "horizon": "model.horizon", "size": "data.size", "channels": "the data"}
+    for name in m.options:
+        if name in own:
+            raise ValueError(f"model.options.{name} is set by {own[name]}; leave it out of the options")
+    return build_model(m.name, **{name: value for name, value in settings.items() if name in known}, **m.options)
 
 
 def is_run(path: str | os.PathLike) -> bool:

@@ -28,6 +28,13 @@ def model_and_experiment():
     return checkpoint.model_of(tiny()), tiny()
 
 
+@pytest.mark.parametrize("option, place", [("window", "model.window"), ("channels", "the data"), ("size", "data.size")])
+def test_an_option_with_a_setting_of_its_own_is_named(option, place):
+    experiment = tiny("pixel_mean" if option == "size" else "vrnn3d", **{f"model.options.{option}": 1})
+    with pytest.raises(ValueError, match=f"model.options.{option} is set by {place}; leave it out"):
+        checkpoint.model_of(experiment)
+
+
 @pytest.fixture
 def weights(tmp_path, monkeypatch):
     """A function that publishes a small model as "mine" below the working directory, and returns its folder."""
