@@ -278,6 +278,10 @@ IDEAS: dict[str, dict[str, Any]] = {
     "Muon, kernels 1 x 5 x 5, group norm": _TOGETHER,
     "Muon, kernels 1 x 5 x 5, group norm, z_q decoded": _TOGETHER | {"model.options.wiring": "z_q"},
     "Muon, kernels 1 x 5 x 5, group norm, no latent": _TOGETHER | {"model.options.latent": 0},
+    "Muon, kernels 1 x 5 x 5, group norm, no latent, learning rate 0.006": _TOGETHER
+    | {"model.options.latent": 0, "train.lr": 6e-3},
+    "Muon, kernels 1 x 5 x 5, group norm, no latent, hidden 64": _TOGETHER
+    | {"model.options.latent": 0, "model.options.hidden": 64},
     "Muon, kernels 1 x 5 x 5, group norm, no latent, cells of 2 pixels, hidden 16": _TOGETHER
     | {"model.options.latent": 0, "model.options.cell": 2, "model.options.hidden": 16},
     "Muon, kernels 1 x 5 x 5, group norm, no latent, M = 5, H = 5": _TOGETHER
