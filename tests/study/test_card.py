@@ -8,6 +8,7 @@ import pytest
 import yaml
 from study.made import record
 
+from vrnn3d.config import config_hash
 from vrnn3d.study.card import model_card
 from vrnn3d.study.provenance import Code
 
@@ -33,7 +34,7 @@ def test_a_card_says_what_the_record_says():
         "not the weights of the paper's authors",
         "12,942,625",
         "Moving MNIST: two digits",
-        "600,000 sequences in 37,500 updates of 16, Adam at 0.001",
+        "600,000 sequences in 37,500 updates of 16; Adam, learning rate 0.001",
         "kl_ll, weight 1; L1 weight 1, L2 weight 1",
         "10.5 minutes, bfloat16",
         "CPU (test); PyTorch 2.6",
@@ -51,6 +52,14 @@ def test_a_card_says_what_the_record_says():
     ):
         assert words in card, words
     assert "cut" not in card and "do not compare" not in card
+
+
+def test_a_card_names_the_optimiser_and_what_the_training_started_from():
+    assert "started from" not in model_card("mine", made())
+    config = replace(made().config, train=replace(made().config.train, optimiser="muon", start="beyond"))
+    card = model_card("mine", made(config=config, config_hash=config_hash(config)))
+    assert "updates of 16; Muon for inner convolutions, Adam for the rest, learning rate 0.001" in card
+    assert "| started from | `beyond` |" in card
 
 
 def test_a_hub_can_read_its_head():

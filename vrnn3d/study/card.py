@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from vrnn3d.study.profiles import PROFILES
 from vrnn3d.study.records import Record
+from vrnn3d.training.optimisers import TITLES
 
 
 def model_card(name: str, record: Record) -> str:
@@ -79,14 +80,16 @@ def _facts(record: Record) -> list[tuple[str, str]]:
     model, loss, train = record.config.model, record.config.loss, record.config.train
     trained, origin = record.training, record.provenance
     options = "".join(f", {key} = {value}" for key, value in model.options.items())
+    started = [("started from", f"`{train.start}`")] if train.start else []
     latent = f"{loss.variant}, weight {loss.beta:g}; " if record.parameters.get("prior") else ""
     return [
         ("model", f"`{model.name}`, M = {model.window}, H = {model.horizon}{options}"),
         ("parameters", f"{record.parameters['total']:,}"),
         ("data", record.data.description),
         ("loss", f"{latent}L1 weight {loss.l1:g}, L2 weight {loss.l2:g}"),
-        ("training", f"{trained.sequences:,} sequences in {trained.updates:,} updates of {train.batch},"
-         f" Adam at {train.lr:g}" + ("" if record.finished else "; **cut** before its end")),
+        *started,
+        ("training", f"{trained.sequences:,} sequences in {trained.updates:,} updates of {train.batch};"
+         f" {TITLES[train.optimiser]}, learning rate {train.lr:g}" + ("" if record.finished else "; **cut** before its end")),
         ("time", f"{trained.seconds / 60:.1f} minutes, {trained.precision}"),
         ("machine", f"{origin.machine.device}; PyTorch {origin.versions['torch']}"),
         ("code", f"commit {origin.code.commit or 'unknown'}" + (" (modified)" if origin.code.dirty else "")),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from vrnn3d.config import Experiment
 from vrnn3d.data.settings import MovingMNISTData
+from vrnn3d.training.optimisers import TITLES
 
 SAME, DIFFERENT, LACKING = "as the paper", "different", "lacking"
 
@@ -150,7 +151,7 @@ STATEMENTS: tuple[_Statement, ...] = (
     _Statement(
         "4.1",
         "Adam with default hyperparameters, no weight decay.",
-        lambda e: {"adam": "Adam, defaults", "muon": "Muon for convolutions, Adam for the rest"}[e.train.optimiser],
+        lambda e: {"adam": "Adam, defaults"}.get(e.train.optimiser, TITLES[e.train.optimiser]),
         lambda e: e.train.optimiser == "adam",
         "Muon learns more from a sequence.",
     ),

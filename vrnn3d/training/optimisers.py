@@ -101,4 +101,6 @@ def orthogonalised(matrix: Tensor) -> Tensor:
     return (x.mT if tall else x).to(matrix.dtype)
 
 
+#: What each is called in a sentence.
+TITLES = {"adam": "Adam", "muon": "Muon for inner convolutions, Adam for the rest"}
 OPTIMISERS: dict[str, Callable[[nn.Module, float], torch.optim.Optimizer]] = {"adam": _adam, "muon": _muon}
