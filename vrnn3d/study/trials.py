@@ -55,16 +55,16 @@ def _trial(title: str, run: Record | None, base: float) -> Trial:
         mse,
         run.percent_of_black(_POOL, _PROTOCOL),
         100 * (mse / base - 1),
-        _end(run, "validation_mse", 1),
-        100 * _end(run, "clipped"),
-        _end(run, "gradient_norm"),
+        late_mean(run, "validation_mse", 1),
+        100 * late_mean(run, "clipped"),
+        late_mean(run, "gradient_norm"),
         run.training.updates,
         run.training.seconds,
     )
 
 
-def _end(run: Record, curve: str, points: int | None = None) -> float:
-    """The mean of a curve's last points, a tenth of them by default; NaN where it was not kept."""
+def late_mean(run: Record, curve: str, points: int | None = None) -> float:
+    """The mean of a training curve's last points, a tenth of them by default; NaN where it was not kept."""
     values = run.curve(curve)
     if not len(values):
         return math.nan
