@@ -25,7 +25,7 @@
 # - The paper's own Table 2 is an image that our text of it lost, so none of its numbers stands here.
 # :::
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "remove-stderr"]
 import warnings
 
 import pandas as pd

@@ -282,12 +282,13 @@ def score_table(cells: Sequence[Cell], found: Runs, pool: str = "test") -> panda
     for cell in cells:
         runs = found[cell.experiment]
         line: dict[str, Any] = {"loss": NAMES[cell.variant], "decodes": cell.wiring}
-        line["% of black"] = text(black_spread(runs, pool=pool), 1, missing="")
+        if (black := black_spread(runs, pool=pool)) is not None:
+            line["% of black"] = text(black, 1)
         line["SSIM"] = text(seed_spread(runs, metric="ssim", pool=pool), 3)
         for label in ("best sample", "mean frame", "sample variance", "CRPS"):
             line[label] = text(cell.scores.get(label), 3 if label == "sample variance" else 2)
         table.append(line)
-    return pandas.DataFrame(table).set_index("loss")
+    return pandas.DataFrame(table).set_index("loss").fillna("")
 
 
 def table3(found: Runs) -> pandas.DataFrame:
