@@ -92,6 +92,17 @@ inside = table_html(compare.mse_table(records, ROWS, SCALE), caption=caption).da
 display(HTML(f"<details><summary>The same as MSE</summary>{inside}</details>"))
 
 # %% tags=["hide-input"]
+for run in (run for name in OUTSIDE for run in scales.runs_at(records, name, SCALE)[:1]):
+    size, window = run.parameters["total"], run.config.model.window
+    words = (
+        f"*{scales.title_of(run.experiment)}*: public code that is no part of this repository, as a yardstick, trained on the "
+        f"same sequences with the same settings. A network without recurrence, of {size:,} parameters, that takes {window} "
+        f"frames at once and puts out the next {run.config.model.horizon}; so it can say nothing after five, and was trained "
+        "on contexts of ten alone."
+    )
+    display(Markdown(words))
+
+# %% tags=["hide-input"]
 worse = "; ".join(f"{scales.title_of(name)}, {paper.arrow(p)}: {mse:g}" for name, p, mse in paper.worse_than_black())
 if worse:
     display(Markdown(f"In the paper's own table, worse than a black frame: {worse} (a black frame: {paper.BLACK_64:.1f})."))

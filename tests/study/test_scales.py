@@ -55,6 +55,19 @@ def test_outside_code_is_found_by_its_name_and_group():
     assert table.iloc[1]["10 → 10", "ours, %"] != "not run" and table.iloc[1]["10 → 10", "paper, %"] == ""
 
 
+def test_a_model_that_takes_more_frames_than_the_context_has_is_not_called_unrun():
+    first = record("convlstm3d", 12.0, profile="half")
+    measured = {"test": {"10->10": first.evaluation["test"]["10->10"]}}
+    settings = replace(first.config, model=replace(first.config.model, window=10, horizon=10))
+    named = dict(experiment="simvp", group=scales.OUTSIDE_GROUP)
+    wide = replace(first, **named, config=settings, config_hash=config.config_hash(settings), evaluation=measured)
+    percent = compare.scaled_table([wide], ("simvp", "convlstm3d"), "half")
+    mse = compare.mse_table([wide], ("simvp", "convlstm3d"), "half")
+    for table in (percent.xs("ours, %", axis=1, level=1), mse):
+        assert table["5 → 10"].tolist() == ["takes 10", "not run"]
+        assert table["10 → 20"].tolist() == ["not run", "not run"] and "not" not in table["10 → 10"].iloc[0]
+
+
 def test_a_training_counts_with_what_it_started_from():
     started = replace(record("beyond", 30.0, "half", curves={"sequences": (8.0, 16.0), "loss": (9.0, 5.0)}), gigaflops=2.0)
     started = replace(started, training=replace(started.training, sequences=16, updates=2, seconds=40.0, cpu_seconds=36.0))

@@ -445,11 +445,20 @@ def system_table(rows: Sequence[System]) -> pandas.DataFrame:
     ).set_index("model")
 
 
+def _without_score(runs: Sequence[Record], protocol: str) -> str:
+    """What a cell without a number says: nothing was run, or the model takes more frames at once than the context has."""
+    windows = {run.config.model.window for run in runs}
+    if windows and min(windows) > int(protocol.partition("->")[0]):
+        return f"takes {min(windows)}"
+    return NOT_RUN
+
+
 def scaled_table(records: Iterable[Record], experiments: Sequence[str], profile: str, pool: str = "test") -> pandas.DataFrame:
     """Table 1 of the paper at a reduced scale: the MSE in percent of a black frame, ours beside the paper's.
 
     Rows are systems in the given order; columns have two levels: protocol, and "ours, %" and "paper, %". Scores over several
-    seeds are text, with ± their standard deviation. What was not run says so.
+    seeds are text, with ± their standard deviation. What was not run says so; where a model takes more frames at once than
+    the context has, its cell reads "takes 10".
     """
     import pandas
 
@@ -459,7 +468,7 @@ def scaled_table(records: Iterable[Record], experiments: Sequence[str], profile:
         row: dict[tuple[str, str], str] = {}
         for protocol in paper.PROTOCOLS:
             black, head = black_spread(runs, protocol, pool), paper.arrow(protocol)
-            row[head, "ours, %"] = black.text(1) if black else NOT_RUN
+            row[head, "ours, %"] = black.text(1) if black else _without_score(runs, protocol)
             row[head, "paper, %"] = (
                 f"{paper.percent_of_black(paper.ROWS[name].scores[protocol].mse):.0f}" if name in paper.ROWS else ""
             )
@@ -476,6 +485,9 @@ def mse_table(records: Iterable[Record], experiments: Sequence[str], profile: st
     records, rows = list(records), []
     for name in experiments:
         runs = runs_at(records, name, profile)
-        spreads = {paper.arrow(p): seed_spread(runs, p, "mse", pool) for p in paper.PROTOCOLS}
-        rows.append({"seeds": len(runs)} | {head: found.text() if found else NOT_RUN for head, found in spreads.items()})
+        row: dict[str, Any] = {"seeds": len(runs)}
+        for protocol in paper.PROTOCOLS:
+            found = seed_spread(runs, protocol, "mse", pool)
+            row[paper.arrow(protocol)] = found.text() if found else _without_score(runs, protocol)
+        rows.append(row)
     return pandas.DataFrame(rows, index=pandas.Index([title_of(name) for name in experiments], name="model"))
