@@ -15,8 +15,10 @@ function vrnn3dTry(root, data) {
 
   const digit = (sprite, motion) => ({ ...motion, pixels: sprites[sprite].pixels, sprite, name: `a ${sprites[sprite].label}` });
   const chosen = () => state.digits[state.chosen];
-  /** How many samples are drawn: a model without a latent has one prediction. */
-  const drawn = () => (state.model?.latent === false ? 1 : SAMPLES);
+  /** Whether the model has no latent, and so one prediction and no samples. */
+  const single = () => state.model?.latent === false;
+  /** How many samples are drawn. */
+  const drawn = () => (single() ? 1 : SAMPLES);
 
   function randomScene() {
     const one = () => {
@@ -283,13 +285,13 @@ function vrnn3dTry(root, data) {
     };
     const stroke = [point(event)];
     state.strokes.push(stroke);
-    const drawn = () => {
+    const redraw = () => {
       drawPad();
       Object.assign(chosen(), { pixels: world.digitOf(state.strokes), sprite: -1, name: "a drawn digit" });
       changed();
     };
-    drawn();
-    follow(event, pad, (e) => { stroke.push(point(e)); drawn(); });
+    redraw();
+    follow(event, pad, (e) => { stroke.push(point(e)); redraw(); });
   });
   find(".vt-clear").addEventListener("click", () => {
     state.strokes = [];
@@ -312,8 +314,8 @@ function vrnn3dTry(root, data) {
   /** Without a latent one film has the prediction, and those of further samples and of their mean are put away. */
   function nameFilms() {
     films.forEach(({ figure, name, canvas }, k) => {
-      const shown = k === 1 && drawn() === 1 ? "prediction" : name;
-      figure.hidden = k > drawn() && drawn() < SAMPLES;
+      const shown = k === 1 && single() ? "prediction" : name;
+      figure.hidden = k > 1 && single();
       figure.querySelector("figcaption").textContent = shown;
       canvas.setAttribute("aria-label", shown);
     });
@@ -371,7 +373,7 @@ function vrnn3dTry(root, data) {
     return {
       each,
       rows: [
-        [drawn() === 1 ? "the prediction" : `a sample (average of ${SAMPLES})`, average, { stroke: "var(--predicted)", "stroke-width": 2.5 }],
+        [single() ? "the prediction" : `a sample (average of ${SAMPLES})`, average, { stroke: "var(--predicted)", "stroke-width": 2.5 }],
         [`the mean of the ${SAMPLES} samples`, of(meanFrame), { stroke: "var(--predicted)", "stroke-width": 2, "stroke-dasharray": "6 4" }],
         ["a black frame", base.black, { stroke: "currentColor", "stroke-width": 1.5, "stroke-dasharray": "2 4" }],
         ["the last given frame, repeated", base.last, { stroke: "currentColor", "stroke-width": 1.5 }],
@@ -398,7 +400,7 @@ function vrnn3dTry(root, data) {
     rows.forEach(([name, values], i) => {
       const [label, at, average] = body.children[i].children, seen = values.slice(0, until + 1);
       label.querySelector("span").textContent = name;
-      body.children[i].hidden = i === 1 && drawn() === 1; // the mean of one
+      body.children[i].hidden = i === 1 && single(); // the mean of one
       at.textContent = number(values[until]);
       average.textContent = seen.includes(undefined) ? "..." : number(mean(seen));
     });
@@ -432,7 +434,7 @@ function vrnn3dTry(root, data) {
   const noise = find(".vt-noise");
   function tellNoise() {
     nameFilms();
-    noise.disabled = find(".vt-seed").disabled = drawn() === 1;
+    noise.disabled = find(".vt-seed").disabled = single();
     if (noise.disabled) {
       find(".vt-scale").textContent = "none: this model has no latent";
       return;
