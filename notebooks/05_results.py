@@ -27,15 +27,18 @@
 from html import escape
 
 import pandas as pd
+import torch
 from IPython.display import HTML, Markdown, display
 from myst_nb import glue
 
 from vrnn3d import show
+from vrnn3d.data import build
 from vrnn3d.study import compare, headlines, paper, queue, scales, tuning, verdicts
 from vrnn3d.study.catalogue import EXPERIMENTS, TRAINED_ON, WINDOWS
 from vrnn3d.study.figures import curves, learning
 from vrnn3d.study.figures.style import figure_html, use_style
 from vrnn3d.study.figures.tables import comparison_html, table_html
+from vrnn3d.study.one_pixel import one_pixel
 from vrnn3d.study.records import read_records
 
 use_style()
@@ -233,8 +236,20 @@ if seed0:
     )
 else:
     display(Markdown("*Not run.*"))
+words = "The first frame to be predicted by a model beyond the paper: *not run*"
+if run := next((r for r in seed0 if r.experiment == BEYOND[-1]), None):
+    entry = run.measured("test", "10->10")
+    first = 100 * entry.scores["mse"].per_frame[0] / entry.baselines["black"]
+    frames = build(run.config.data, "test", pool="test").batch(torch.arange(500))[:, 10].float() / 255
+    words = (
+        f"The first frame to be predicted costs {run.title} {first:.0f}% of a black frame. Who knew every digit, its last place "
+        f"and its velocity, but not where between two pixels it is, would pay {one_pixel(frames).rounding:.0f}%"
+    )
+glue("results_first_frame", words, display=False)
 
 # %% [markdown]
+# {glue:text}`results_first_frame` ({ref}`what one pixel costs <one-pixel>`).
+#
 # ## Table 3 at half scale: the ablation
 #
 # The paper's four steps, and the row that its table lacks: the 3D network without a latent.
