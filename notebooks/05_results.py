@@ -242,7 +242,7 @@ if run := next((r for r in seed0 if r.experiment == BEYOND[-1]), None):
     first = 100 * entry.scores["mse"].per_frame[0] / entry.baselines["black"]
     frames = build(run.config.data, "test", pool="test").batch(torch.arange(500))[:, 10].float() / 255
     words = (
-        f"The first frame to be predicted costs {run.title} {first:.0f}% of a black frame. Who knew every digit, its last place "
+        f"The first frame to be predicted has {first:.0f}% of a black frame's error ({run.title}). Who knew every digit, its last place "
         f"and its velocity, but not where between two pixels it is, would pay {one_pixel(frames).rounding:.0f}%"
     )
 glue("results_first_frame", words, display=False)
