@@ -31,7 +31,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from IPython.display import display
+from IPython.display import Markdown, display
 from myst_nb import glue
 
 from vrnn3d import checkpoint, config, show
@@ -189,8 +189,8 @@ glue("departures", len(table), display=False)
 display(
     table_html(table.set_index("section"), caption="Where this study departs from the paper, or the paper leaves a choice open")
 )
-same = "; ".join(d.paper.rstrip(".") for d in found if d.kind == "as the paper")
-print(f"As the paper: {same}.")
+same = "\n".join(f"- {d.paper}" for d in found if d.kind == "as the paper")
+display(Markdown(f"Done as the paper says:\n\n{same}"))
 
 # %% [markdown]
 # ## How the recipe was fixed
@@ -220,9 +220,9 @@ def trials_table(changes, caption):
     run = pd.DataFrame([row for row in rows if row["updates"]])
     if len(run):
         display(table_html(run.set_index("change"), caption=caption))
-    missing = ", ".join(row["change"] for row in rows if not row["updates"])
+    missing = "; ".join(row["change"] for row in rows if not row["updates"])
     if missing:
-        print(f"Not run: {missing}.")
+        display(Markdown(f"*Not run:* {missing}."))
 
 
 trials_table(catalogue.RECIPE, "Half scale, a fifth of the training: 10 → 10 on held-out digits, one seed")
@@ -274,7 +274,8 @@ for name, forcing in (("true frames fed", "teacher"), ("own predictions fed", No
     torch.manual_seed(0)
     with torch.no_grad():
         outputs[name] = rollout(model, one, context, experiment.data.length, forcing=forcing)[0]
-error = {k: (v[:, context - model.window :] - one[:, context:]).square().sum((2, 3, 4))[0] for k, v in outputs.items()}
+first = context - model.window  # the rollout begins with the frame after the first window
+error = {name: (frames[:, first:] - one[:, context:]).square().sum((2, 3, 4))[0] for name, frames in outputs.items()}
 
 # %% tags=["hide-input"]
 figure, axis = plt.subplots(figsize=(6, 2.6))
@@ -283,7 +284,7 @@ for (name, values), colour in zip(error.items(), ("#0b6fb0", "#d55e00")):
 axis.set(xlabel="frame", ylabel="squared error of the frame", ylim=(0, None))
 axis.legend()
 figure_html(figure, "Squared error of six predicted frames with true frames fed and with own predictions fed: equal for the first "
-            "two frames, then larger with own predictions.")  # fmt: skip
+            "two frames, then apart.")  # fmt: skip
 
 # %% [markdown]
 # *One test sequence of the smoke model. The errors agree at the first predicted clip, where both have seen only true

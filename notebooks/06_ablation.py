@@ -14,13 +14,14 @@
 # # Does the LL term help?
 #
 # The paper's central claim is one step of its Table 3: the likelihood term lowers the MSE of the 3D VRNN, 10 → 10,
-# from {glue:text}`paper_kl:.1f` to {glue:text}`paper_kl_ll:.1f`. The table prints one number for each. This page asks the
-# same question of seven losses, of both wirings and of several seeds, and then asks what the effect is due to: the term
-# itself, its weight, or the noise that it takes away.
+# from {glue:text}`paper_kl:.1f` to {glue:text}`paper_kl_ll:.1f`. The table prints one number for each. This page repeats
+# that step, asks the same question of seven losses, of both wirings and of several seeds, and then asks what the effect is
+# due to: the term itself, its weight, or the noise that it takes away.
 #
 # :::{admonition} In short
 # :class: tip
-# - {glue:text}`ablation_scale`, {glue:text}`ablation_headline`.
+# - {glue:text}`ablation_rows`.
+# - {glue:text}`ablation_headline`.
 # - {glue:text}`ablation_best`
 # - Losses whose two log terms have different weights drive the standard deviations to their floor, as
 #   [the loss chapter](03_loss) derives.
@@ -43,16 +44,88 @@ from vrnn3d.study.records import read_clips, read_records
 
 use_style()
 records = read_records()
-scale = ablation.largest_scale(records)
-found = ablation.runs(records, scale)
+scale, rows_scale = ablation.largest_scale(records), ablation.largest_scale(records, ablation.TERM)
+found, rows = ablation.runs(records, scale), ablation.runs(records, rows_scale)
 cells = ablation.grid(found)
 assert cells, "no run of the loss grid is recorded: vrnn3d train --next half --record"
 one = found[cells[0].experiment][0]
 glue("paper_kl", paper.ROWS["vrnn3d_kl"].scores["10->10"].mse, display=False)
 glue("paper_kl_ll", paper.ROWS["vrnn3d_kl_ll"].scores["10->10"].mse, display=False)
-glue("ablation_headline", ablation.likelihood_term(found), display=False)
-glue("ablation_scale", f"At {scales.words(scale)}", display=False)
+glue("ablation_rows", f"At {scales.words(rows_scale)}, {ablation.likelihood_term(rows)}", display=False)
+glue("ablation_headline", f"In the grid of losses, at {scales.words(scale)}, {ablation.likelihood_term(found)}", display=False)
 glue("ablation_best", pictures.better_in_words(found), display=False)
+
+# %% [markdown]
+# ## The paper's step
+#
+# The paper's ablation steps from a 2D ConvLSTM to a variational one, to a 3D one, to the new loss. From its second to its
+# third row the kernels change and so does the size of the network (2.9M to 12.9M parameters). Here the row that it lacks
+# stands in between: the 3D network without a latent.
+
+# %% tags=["hide-input"]
+FIGURE = "The change of the MSE with each step of the ablation: a dot with both intervals, and a dashed line at zero."
+
+
+def show_steps(profile: str, runs: ablation.Runs) -> None:
+    """The rows of Table 3 at a scale, and what each step between them does to the error."""
+    caption = f"The rows of Table 3, {scales.words(profile)}, held-out digits: mean ± standard deviation over seeds"
+    display(Markdown(scales.conditions(runs["vrnn3d_kl_ll"][0])))
+    display(table_html(pictures.table3(runs), caption=caption))
+    steps = ablation.steps(runs)
+    drawn = [pictures.Line(step.what, c, step.after) for step, c in steps if c is not None]
+    display(figure_html(pictures.differences({"": drawn}, "MSE of a frame, after minus before, 10 → 10"), FIGURE))
+    display(Markdown("\n".join(f"- {ablation.step_in_words(step, c)}" for step, c in steps)))
+
+
+show_steps(rows_scale, rows)
+
+# %% [markdown]
+# *Dot: mean over seeds. Ticks: single seeds. Thick: 95% over test sequences. Thin: Student's 95% over seeds, where there are
+# two or more.*
+#
+# The first three test sequences, of digits that no training saw; one sample each, seed 0. The network saw the first ten
+# frames.
+
+# %% tags=["hide-input"]
+SHOWN = {
+    "KL": "vrnn3d_kl",
+    "KL-LL": "vrnn3d_kl_ll",
+    "balanced": ablation.loss_name("kl_ll_balanced", "z_p"),
+    "no latent": ablation.NO_LATENT,
+}
+kept = {label: read_clips(rows[name][0]) for label, name in SHOWN.items() if name in rows}
+clips = {label: arrays for label, arrays in kept.items() if arrays is not None}
+if clips:
+    first = next(iter(clips.values()))
+    truth, context = first["truth"], int(first["context"])
+    assert all((c["truth"][:3] == truth[:3]).all() for c in clips.values()), "all models are shown on the same sequences"
+    strip = {}
+    for i in range(2):
+        strip |= {f"truth {i}": truth[i]} | {f"{label}, {i}": c["sample"][i] for label, c in clips.items()}
+    alt = (
+        "Two test sequences: the truth and one prediction under each loss, every second frame. All predictions blur with time."
+    )
+    display(figure_html(show.strip(strip, context=context, every=2), alt))
+    given = {label: np.concatenate([truth[2][:context], c["sample"][2]]) for label, c in clips.items()}
+    alt = (
+        "One test sequence of moving digits: the truth and one prediction under each of the losses, side by side; "
+        "after the ten frames given, every prediction moves on and blurs."
+    )
+    display(show.animation({"truth": truth[2]} | given, alt=alt, context=context, scale=4))
+    display(Markdown("*Test sequences 0 and 1 (stills, every second frame) and 2 (moving).*"))
+else:
+    display(Markdown("*No pictures were kept.*"))
+
+# %% tags=["hide-input"]
+display(Markdown(ablation.gaussians_in_words(rows)))
+
+# %% [markdown]
+# The verdicts on these claims, C3 and C4, stand on [the page of results](05_results); they weigh all four protocols.
+#
+# ## Seven losses in both wirings
+#
+# The rest of this page takes the loss apart, which takes many runs: every variant that
+# [the loss chapter](03_loss) derives, in both wirings, with several weights, floors and seeds.
 
 # %% tags=["hide-input"]
 grid_runs = {r.name: r for name, runs in found.items() if EXPERIMENTS[name].group in ("losses", "sweeps") for r in runs}
@@ -101,42 +174,6 @@ inside = table_html(pictures.score_table(cells, found), caption="The other score
 display(
     HTML(f"<details><summary>The other scores at 10 → 10: best sample, mean frame, variance, CRPS</summary>{inside}</details>")
 )
-
-# %% [markdown]
-# ## Watch them predict
-#
-# The first three test sequences, of digits that no training saw, under four of the losses, at the scale named above. One
-# sample each, seed 0. The network saw the first ten frames.
-
-# %% tags=["hide-input"]
-SHOWN = {
-    "KL(p‖q)": "loss_kl_pq_z_p",
-    "KL-LL": "loss_kl_ll_z_p",
-    "KL-LL, z_q": "loss_kl_ll_z_q",
-    "no latent": ablation.NO_LATENT,
-}
-kept = {label: read_clips(found[name][0]) for label, name in SHOWN.items() if name in found}
-clips = {label: arrays for label, arrays in kept.items() if arrays is not None}
-if clips:
-    first = next(iter(clips.values()))
-    truth, context = first["truth"], int(first["context"])
-    assert all((c["truth"][:3] == truth[:3]).all() for c in clips.values()), "all models are shown on the same sequences"
-    strip = {}
-    for i in range(2):
-        strip |= {f"truth {i}": truth[i]} | {f"{label}, {i}": c["sample"][i] for label, c in clips.items()}
-    alt = (
-        "Two test sequences: the truth and one prediction under each loss, every second frame. All predictions blur with time."
-    )
-    display(figure_html(show.strip(strip, context=context, every=2), alt))
-    given = {label: np.concatenate([truth[2][:context], c["sample"][2]]) for label, c in clips.items()}
-    alt = (
-        "One test sequence of moving digits: the truth and one prediction under each of the losses, side by side; "
-        "after the ten frames given, every prediction moves on and blurs."
-    )
-    display(show.animation({"truth": truth[2]} | given, alt=alt, context=context, scale=4))
-    display(Markdown("*Test sequences 0 and 1 (stills, every second frame) and 2 (moving).*"))
-else:
-    display(Markdown("*No pictures were kept.*"))
 
 # %% [markdown]
 # ## What the Gaussians do
@@ -219,30 +256,17 @@ told = ablation.answers(found, WIRING_NAMES)
 display(Markdown("\n".join(f"- {sentence}" for sentence in told) or "*Not run.*"))
 
 # %% [markdown]
-# ## Table 3 at this scale
+# ## The paper's step in the grid
 #
-# The paper's ablation steps from a 2D ConvLSTM to a variational one, to a 3D one, to the new loss. From its second to its
-# third row the kernels change and so does the size of the network (2.9M to 12.9M parameters). Here the row that it lacks
-# stands in between: the 3D network without a latent.
+# The rows of Table 3 once more, at the scale of the grid:
 
 # %% tags=["hide-input"]
-caption = f"The rows of Table 3, {scales.words(scale)}, held-out digits: mean ± standard deviation over seeds"
-display(table_html(pictures.table3(found), caption=caption))
-steps = ablation.steps(found)
-drawn = [pictures.Line(step.what, c, step.after) for step, c in steps if c is not None]
-if drawn:
-    alt = "The change of the MSE with each step of the ablation: a dot with both intervals, and a dashed line at zero."
-    display(figure_html(pictures.differences({"": drawn}, "MSE of a frame, after minus before, 10 → 10"), alt))
-titles = ablation.TABLE3
-effects = [
-    f"- {s.what} ({titles[s.before]} to {titles[s.after]}) {ablation.effect_in_words(c)}{', ' + compare.describe(c) if c else ''}"
-    for s, c in steps
-]
-display(Markdown("\n".join(effects)))
+if scale == rows_scale:
+    display(Markdown("*The same runs as above.*"))
+else:
+    show_steps(scale, found)
 
 # %% [markdown]
-# The verdicts on these claims, C3 and C4, stand on [the page of results](05_results); they weigh all four protocols.
-#
 # ## Exercises
 #
 # **1. Undecided.** A loss is better than KL in each of three seeds, and the table still calls it undecided. How can that be?

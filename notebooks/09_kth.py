@@ -367,7 +367,7 @@ if both:
             "ratio, first": f"{m.first_ratio:.2f}",
             "ratio, last": f"{m.last_ratio:.2f}",
             "validation lowest at": f"{m.lowest_at:,.0f}",
-            "of": f"{m.sequences:,.0f} sequences",
+            "of sequences": round(m.sequences),
         }
         for name, m in both.items()
     )

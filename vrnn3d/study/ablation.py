@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,10 +71,14 @@ def runs(records: Iterable[Record], profile: str) -> dict[str, list[Record]]:
     return {name: of_name for name, of_name in found.items() if of_name}
 
 
-def largest_scale(records: Iterable[Record]) -> str:
-    """The largest profile that has both losses of Table 3 with either wiring; the smallest profile where none has."""
+#: What a scale must have for the grid of losses to be shown there, and for the step of the paper: both losses.
+GRID = tuple(loss_name(variant, wiring) for variant in SWEPT_LOSSES for wiring in WIRINGS)
+TERM = ("vrnn3d_kl", "vrnn3d_kl_ll")
+
+
+def largest_scale(records: Iterable[Record], needed: Sequence[str] = GRID) -> str:
+    """The largest profile that has runs of all experiments needed; the smallest profile where none has."""
     records = list(records)
-    needed = [loss_name(variant, wiring) for variant in SWEPT_LOSSES for wiring in WIRINGS]
     return next((p for p in SCALES if all(runs_at(records, name, p) for name in needed)), SCALES[-1])
 
 
@@ -198,12 +202,14 @@ def steps(found: Runs, pool: str = "test") -> list[tuple[Step, Comparison | None
     return [(step, compare_runs(found.get(step.after, []), found.get(step.before, []), pool=pool)) for step in STEPS]
 
 
-def effect_in_words(comparison: Comparison | None) -> str:
-    """What a change does to an error: "lowers it", "raises it", ..."""
+def step_in_words(step: Step, comparison: Comparison | None) -> str:
+    """What a step between rows of Table 3 does to the error, with its intervals."""
+    change = f"{step.what} ({TABLE3[step.before]} to {TABLE3[step.after]})"
     if comparison is None:
-        return "was not run"
+        return f"{change} was not run"
     words = {BETTER: "lowers the error", WORSE: "raises the error"}
-    return words.get(comparison.outcome, "makes no difference that these runs can tell")
+    effect = words.get(comparison.outcome, "makes no difference that these runs can tell")
+    return f"{change} {effect}, {describe(comparison)}"
 
 
 # --- in words ---------------------------------------------------------------------------------------------------------
@@ -217,13 +223,33 @@ def likelihood_term(found: Runs) -> str:
     verb = {BETTER: "lowers", WORSE: "raises"}.get(at_one.outcome, "changes, within what seeds change,")
     text = (
         f"at weight 1 the likelihood term {verb} the squared error of a frame, {paper.arrow('10->10')}, by"
-        f" {abs(at_one.estimate):.1f} (from {at_one.theirs:.1f}, {len(at_one.seeds)} seeds)"
+        f" {abs(at_one.estimate):.1f} (from {at_one.theirs:.1f}; {_trainings(at_one)})"
     )
     best = best_weights(found, "z_p")
     if best is None:
         return text
     difference = signed(best.comparison.estimate)
     return f"{text}; with each loss at its own best weight the difference is {difference}, {best.comparison.outcome}"
+
+
+def gaussians_in_words(found: Runs) -> str:
+    """How the training left the Gaussians where z_p is decoded: how many lie at the floor, how far they are apart."""
+    told = []
+    for variant, label in {"kl_pq": "KL", "kl_ll": "KL-LL", "kl_ll_balanced": "the balanced loss"}.items():
+        if runs_of_it := found.get(loss_name(variant, "z_p"), []):
+            floor, nats = (mean_end(runs_of_it, curve) for curve in ("floor_fraction", "kl_per_frame"))
+            told.append(
+                f"Under {label} {100 * floor:.0f}% of the standard deviations lie at their floor, and posterior and prior"
+                f" are {nats:.2g} nats a frame apart."
+            )
+    return " ".join(["What the training leaves of the Gaussians:", *told]) if told else ""
+
+
+def _trainings(comparison: Comparison) -> str:
+    """How many trainings a comparison rests on, and what one alone cannot tell."""
+    if len(comparison.seeds) > 1:
+        return f"{len(comparison.seeds)} seeds"
+    return "one training each: how far others would differ is not known"
 
 
 def answers(found: Runs, wiring_names: Mapping[str, str]) -> list[str]:

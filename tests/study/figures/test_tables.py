@@ -10,6 +10,7 @@ import pytest
 from vrnn3d.study.figures import tables
 
 MINUS = "\N{MINUS SIGN}"
+NBSP = "\N{NO-BREAK SPACE}"
 
 
 def cells(page: str) -> list[list[str]]:
@@ -56,6 +57,12 @@ def test_words_are_no_numbers(text):
     assert "number" not in classes(tables.table_html([{"a": text}]).data, text)
 
 
+def test_a_column_is_aligned_as_most_of_its_cells():
+    page = tables.table_html([{"a": "1.5", "b": "8"}, {"a": "2.5", "b": "two digits"}, {"a": "takes 10", "b": "cosine"}]).data
+    assert all("number" in classes(page, text) for text in ("1.5", "2.5", "takes 10"))
+    assert not any("number" in classes(page, text) for text in ("8", "two digits", "cosine"))
+
+
 def test_headings_stand_over_their_cells():
     page = tables.table_html(
         [{"model": "3D VRNN", "MSE": 1.0, "seeds": "not run"}, {"model": "x", "MSE": 2.0, "seeds": 3}]
@@ -72,7 +79,7 @@ def test_column_levels_are_joined_and_labels_escaped():
         [[0.896, float("nan"), -1.25], [float("nan"), 0.9, 2.0]], pandas.Index(["a < b", "c"], name="model"), columns
     )
     page = tables.table_html(frame, caption="A & B").data
-    assert 'colspan="3">10 → 10<' in page and 'colspan="2">SSIM<' in page
+    assert f'colspan="3">10{NBSP}→{NBSP}10<' in page and 'colspan="2">SSIM<' in page
     assert "<caption><span>A &amp; B</span></caption>" in page and ">a &lt; b</th>" in page and ">model</th>" in page
     assert cells(page) == [["0.896", "not run", f"{MINUS}1.2"], ["", "0.900", "+2.0"]]
 
@@ -116,7 +123,7 @@ def test_paper_and_ours_on_two_lines():
         ["", "", ""],
         ["12.9", "0.950", "20.0"],
     ]
-    assert page.count('rowspan="2"') == 2 and ">&lt;a&gt;</th>" in page and 'colspan="2">10 → 10<' in page
+    assert page.count('rowspan="2"') == 2 and ">&lt;a&gt;</th>" in page and f'colspan="2">10{NBSP}→{NBSP}10<' in page
     assert [page.count(f">{words}</th>") for words in ("the paper", "ours, 2 seeds", "ours")] == [2, 1, 1]
 
 

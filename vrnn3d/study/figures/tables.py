@@ -43,9 +43,9 @@ def table_html(table: Any, caption: str | None = None, decimals: int | Mapping[s
         caption: written above; plain text.
         decimals: digits after the point, one number or one per column name of any level (default: `DECIMALS`).
 
-    Numbers are right-aligned and never broken across lines, thousands are separated, and a table that is wider than the
-    page scrolls by itself. A missing value in a column named "ours" reads "not run", elsewhere nothing; numbers in a column
-    named "difference" carry their sign.
+    A column that holds mostly numbers is right-aligned and its cells are never broken across lines; thousands are separated,
+    and a table that is wider than the page scrolls by itself. A missing value in a column named "ours" reads "not run",
+    elsewhere nothing; numbers in a column named "difference" carry their sign.
     """
     frame = table if isinstance(table, pandas.DataFrame) else pandas.DataFrame(list(table))
     texts = [
@@ -135,8 +135,10 @@ def _page(
     two = bool(headings) and len(headings[0]) == 2
     frame = pandas.DataFrame(texts, index=pandas.MultiIndex.from_arrays([[i // 2 for i in rows], rows]) if two else rows)
     frame.columns = columns.map(lambda name: tuple(map(_escaped, name)) if isinstance(name, tuple) else _escaped(name))
-    classes = frame.map(_class_of)
-    depth, narrow = frame.columns.nlevels, [i for i in range(len(columns)) if _is_numeric(classes.iloc[:, i])]
+    depth, narrow = frame.columns.nlevels, [i for i in range(len(columns)) if _is_numeric(frame.iloc[:, i])]
+    classes = frame.map(lambda text: "missing" if text in _MISSING else "")
+    for i in narrow:
+        classes.isetitem(i, ("number " + classes.iloc[:, i]).str.strip())
     heads = [f"th.level{depth - 1}.col{i}" for i in narrow]
     frame.columns.names = [""] * (depth - 1) + [_escaped(corner)]
 
@@ -159,14 +161,12 @@ def _page(
     )
 
 
-def _is_numeric(classes: pandas.Series) -> bool:
-    """Whether a column holds numbers, of which some may be missing."""
-    return bool(len(classes)) and classes.str.contains("number").all()
+def _is_numeric(column: pandas.Series) -> bool:
+    """Whether a column holds numbers: most of its cells, not counting those that are empty or not measured."""
+    measured = column[~column.isin(["", *_MISSING])]
+    return measured.empty or bool(measured.map(lambda text: _NUMBER.fullmatch(text) is not None).mean() > 0.5)
 
 
 def _escaped(name: Any) -> str:
-    return html.escape(str(name))
-
-
-def _class_of(text: str) -> str:
-    return "number missing" if text in _MISSING else "number" if _NUMBER.fullmatch(text) or not text else ""
+    """As HTML; a protocol, 10 → 20, is not broken across lines."""
+    return html.escape(str(name)).replace(" → ", "\N{NO-BREAK SPACE}→\N{NO-BREAK SPACE}")
