@@ -40,11 +40,13 @@ from IPython.display import Markdown, display
 from myst_nb import glue
 
 from vrnn3d import show
+from vrnn3d.data import build
 from vrnn3d.data.mnist import EXCERPT_PER_CLASS, FILES, load_mnist
 from vrnn3d.data.moving_mnist import FIXED_STEP, MovingMNIST
 from vrnn3d.evaluation import metrics
 from vrnn3d.study.figures.style import figure_html, use_style
 from vrnn3d.study.one_pixel import one_pixel
+from vrnn3d.study.profiles import get
 
 use_style()
 torch.set_num_threads(1)
@@ -312,11 +314,8 @@ figure_html(
 # drawn last and how fast it moves, but not where between two pixels it is.
 
 # %%
-scenes = {
-    "full": sets["test"],
-    "half": MovingMNIST(pools["test"], stream="test", count=1000, size=32, digit_size=14, speed_range=(1.5, 2.5)),
-}
-for name, data in scenes.items():
+for name, profile in {"full": "paper", "half": "half"}.items():
+    data = build(get("vrnn3d_kl", profile).data, "test")
     cost = one_pixel(data.batch(torch.arange(500))[:, 10].float() / 255)
     glue(f"data_beside_{name}", cost.beside, display=False)
     glue(f"data_rounding_{name}", cost.rounding, display=False)

@@ -129,12 +129,16 @@ def model_of(experiment: config.Experiment) -> VideoModel:
     """
     m, d = experiment.model, experiment.data
     known = arguments(m.name)
-    settings = {"window": m.window, "horizon": m.horizon, "size": d.size, "channels": d.channels}
-    own = {"window": "model.window", "horizon": "model.horizon", "size": "data.size", "channels": "the data"}
+    settings = {  # {argument: (value, what sets it)}
+        "window": (m.window, "model.window"),
+        "horizon": (m.horizon, "model.horizon"),
+        "size": (d.size, "data.size"),
+        "channels": (d.channels, "the data"),
+    }
     for name in m.options:
-        if name in own:
-            raise ValueError(f"model.options.{name} is set by {own[name]}; leave it out of the options")
-    return build_model(m.name, **{name: value for name, value in settings.items() if name in known}, **m.options)
+        if name in settings:
+            raise ValueError(f"model.options.{name} is set by {settings[name][1]}; leave it out of the options")
+    return build_model(m.name, **{name: value for name, (value, _) in settings.items() if name in known}, **m.options)
 
 
 def is_run(path: str | os.PathLike) -> bool:
