@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
-from vrnn3d import checkpoint
+from vrnn3d import checkpoint, config
 from vrnn3d.config import Experiment
 from vrnn3d.data import Dataset, build
 from vrnn3d.device import autocast, compiled, fast_matrix_products, pick_device, to_device, uses_bfloat16
@@ -128,38 +129,26 @@ def train(
             state.save(folder, experiment, seed, data)
         while state.step < updates:
             assert state.optimiser is not None  # without one there are no updates
-            step, at = state.step, state.step / updates
+            at = state.step / updates
             forced = schedules.forcing_probability(at, settings.forcing_end)
             beta = schedules.beta(at, experiment.loss.beta, experiment.loss.beta_warmup)
             rate = schedules.learning_rate(at, settings.lr, settings.lr_warmup, settings.lr_decay)
-            indices = order.batch_indices(experiment, seed, step, data)[mine]
-            frames = data.batch(indices, order.epoch_of(experiment, step, data)).to(place, non_blocking=True)
-            generator = order.mask_generator(seed, step)
-            mask = order.forcing_mask(settings.context, forced, settings.batch, length, generator)[mine]
+            frames, mask = order.batch(experiment, seed, state.step, data, forced, length, mine)
 
-            order.seed_noise(seed, step)
+            order.seed_noise(seed, state.step)
             state.optimiser.zero_grad(set_to_none=True)  # before the forward pass: CUDA graphs may reuse their memory
             with autocast(settings.precision, place):
-                loss, terms = compute(frames, to_device(mask, place), to_device(torch.tensor(beta), place))
-            loss.backward()
-            team.mean_([p.grad for p in state.parameters if p.grad is not None])
-            norm = torch.nn.utils.clip_grad_norm_(state.parameters, settings.clip or math.inf)
-            state.set_rate(rate)
-            state.optimiser.step()
-            state.step += 1
-            state.move_average(settings.ema)
-            state.add({**terms, "gradient_norm": norm, "clipped": (norm > (settings.clip or math.inf)).float()})
+                loss, terms = compute(
+                    frames.to(place, non_blocking=True), to_device(mask, place), to_device(torch.tensor(beta), place)
+                )
+            state.add(terms | _update(state, loss, settings, rate, team))
 
             last = state.step == updates
             if state.step % look_every and not last:
                 continue
             now = clock.tick()
-            means = _mean_terms(state, team)
-            for name in ("loss", "gradient_norm"):
-                if not math.isfinite(means[name]):
-                    raise TrainingDiverged(f"the {name.replace('_', ' ')} is {means[name]} at update {state.step}")
-            bar.update(state.step * settings.batch - bar.n)
-            bar.set_postfix({k: f"{means[k]:.4g}" for k in ("loss", "reconstruction", "latent") if k in means}, refresh=False)
+            means = _finite_means(state, team)
+            _show(bar, state.step * settings.batch, means)
             if state.step % point_every == 0 or last:
                 state.note(sequences=state.step * settings.batch, beta=beta, forcing=forced, **means)
                 state.clear_sums()
@@ -176,18 +165,38 @@ def train(
                 break
     if rule.received and progress:
         tqdm.write(f"stopped at step {state.step} of {updates}; the same command goes on from there")
+    return _trained(experiment, state, data, rule.received, place, team)
+
+
+def _update(state: State, loss: Tensor, settings: config.Train, rate: float, team: Team) -> dict[str, Tensor]:
+    """One step of the optimiser down the gradient of all processes' losses; what is to be told of the gradient."""
+    assert state.optimiser is not None
+    bound = settings.clip or math.inf
+    loss.backward()
+    team.mean_([p.grad for p in state.parameters if p.grad is not None])
+    norm = torch.nn.utils.clip_grad_norm_(state.parameters, bound)
+    state.set_rate(rate)
+    state.optimiser.step()
+    state.step += 1
+    state.move_average(settings.ema)
+    return {"gradient_norm": norm, "clipped": (norm > bound).float()}
+
+
+def _trained(
+    experiment: Experiment, state: State, data: Dataset, signal: int | None, place: torch.device, team: Team
+) -> Trained:
     return Trained(
-        finished=state.step >= updates,
-        sequences=state.step * settings.batch,
+        finished=state.optimiser is None or state.step >= order.total_updates(experiment),
+        sequences=state.step * experiment.train.batch,
         updates=state.step,
         seconds=state.seconds,
         cpu_seconds=state.cpu_seconds,
-        precision="bfloat16" if uses_bfloat16(settings.precision, place) else "float32",
+        precision="bfloat16" if uses_bfloat16(experiment.train.precision, place) else "float32",
         processes=team.world,
         curves=state.curves,
         parent=state.parent,
-        signal=rule.received,
-        parameters=model.parameter_breakdown(),
+        signal=signal,
+        parameters=state.model.parameter_breakdown(),
         data=data,
     )
 
@@ -197,12 +206,22 @@ def _bar(title: str, done: int, total: int, shown: bool) -> tqdm:
     return tqdm(total=total, initial=done, unit=" seq", desc=title, disable=not shown, smoothing=0.1)
 
 
-def _mean_terms(state: State, team: Team) -> dict[str, float]:
-    """The terms' means since the last point of the curves, over all processes."""
+def _show(bar: tqdm, sequences: int, means: Mapping[str, float]) -> None:
+    """Bring the progress bar up to date."""
+    bar.update(sequences - bar.n)
+    bar.set_postfix({k: f"{means[k]:.4g}" for k in ("loss", "reconstruction", "latent") if k in means}, refresh=False)
+
+
+def _finite_means(state: State, team: Team) -> dict[str, float]:
+    """The terms' means over all processes since the last point of the curves; a loss that is not finite ends the training."""
     names = sorted(state.sums)
     values = torch.stack([state.sums[name] for name in names]) / state.summed
     team.mean_([values])
-    return dict(zip(names, values.tolist()))
+    means = dict(zip(names, values.tolist()))
+    for name in ("loss", "gradient_norm"):
+        if not math.isfinite(means[name]):
+            raise TrainingDiverged(f"the {name.replace('_', ' ')} is {means[name]} at update {state.step}")
+    return means
 
 
 def _validate(state: State, experiment: Experiment, data: Dataset, validation: Dataset, place: torch.device) -> None:

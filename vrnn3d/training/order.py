@@ -74,6 +74,19 @@ def forcing_mask(contexts: tuple[int, ...], probability: float, batch: int, leng
     return (torch.arange(length) < drawn[:, None]) | (torch.rand(batch, length, generator=generator) < probability)
 
 
+def batch(
+    experiment: Experiment, seed: int, step: int, data: Dataset, probability: float, length: int, share: slice
+) -> tuple[Tensor, Tensor]:
+    """One process's share of what a step trains on: frames (B, T, C, H, W), values 0 to 255, and the forcing mask (B, length).
+
+    `probability` is that of a true frame after the context.
+    """
+    settings = experiment.train
+    indices = batch_indices(experiment, seed, step, data)[share]
+    mask = forcing_mask(settings.context, probability, settings.batch, length, mask_generator(seed, step))[share]
+    return data.batch(indices, epoch_of(experiment, step, data)), mask
+
+
 def evenly_spaced(count: int, available: int) -> Tensor:
     """`count` sequence numbers at equal distances in a data set of `available`."""
     return torch.arange(count) * available // count
