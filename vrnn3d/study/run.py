@@ -18,7 +18,7 @@ from vrnn3d.study.bench.counting import training_gigaflops
 from vrnn3d.study.chance.command import GROUP as CHANCE_GROUP
 from vrnn3d.study.chance.command import analyse_run
 from vrnn3d.study.folders import CLIPS, OWN_PICTURES, RECORD, local_record, run_folder
-from vrnn3d.study.provenance import provenance
+from vrnn3d.study.provenance import Provenance, provenance
 from vrnn3d.training.distributed import Team
 from vrnn3d.training.loop import Trained, train
 from vrnn3d.training.stop import Interrupted
@@ -67,7 +67,24 @@ def run(
         return done
     origin = provenance(device=pick_device(device))  # before hours of training may change the checkout
     trained = train(experiment, seed, folder, device=device, max_minutes=max_minutes, progress=progress)
-    record = records.Record(
+    record = _record(experiment, seed, trained, origin)
+    if not Team.current().leads:
+        return record
+    if trained.signal is not None and trained.finished and not evaluate_cut:
+        raise Interrupted(trained.signal)  # at its last update: the next call evaluates it, which may take long
+    if trained.finished or evaluate_cut:
+        record = _evaluated(record, trained, folder, device, progress)
+    records.write(record, folder / RECORD)
+    if trained.finished and experiment.group == CHANCE_GROUP:
+        analyse_run(folder, device=device)
+    if trained.signal is not None:
+        raise Interrupted(trained.signal)
+    return record
+
+
+def _record(experiment: Experiment, seed: int, trained: Trained, origin: Provenance) -> records.Record:
+    """The record of a training, not evaluated yet."""
+    return records.Record(
         experiment=experiment.name,
         profile=experiment.profile,
         seed=seed,
@@ -84,26 +101,20 @@ def run(
         parent=trained.parent,
         gigaflops=training_gigaflops(experiment) if trained.updates else None,
     )
-    if not Team.current().leads:
-        return record
-    if trained.signal is not None and trained.finished and not evaluate_cut:
-        raise Interrupted(trained.signal)  # at its last update: the next call evaluates it, which may take long
-    if trained.finished or evaluate_cut:
-        model, _ = checkpoint.load_run(folder, pick_device(device))
-        found = evaluate(model, experiment, device=device, progress=progress)
-        record = records.with_evaluation(record, found)
-        # Real people's frames are not kept, and a copied frame would be one of them.
-        copied = experiment.model.name == "copy_last" and not trained.data.recordable
-        if experiment.group not in _NO_PICTURES and not copied:
-            records.write_arrays(examples(model, experiment, found, device=device), folder / CLIPS)
-        if isinstance(experiment.data, VideoData):
-            _show_owner(examples(model, experiment, found, device=device, private=True), folder / OWN_PICTURES)
-    records.write(record, folder / RECORD)
-    if trained.finished and experiment.group == CHANCE_GROUP:
-        analyse_run(folder, device=device)
-    if trained.signal is not None:
-        raise Interrupted(trained.signal)
-    return record
+
+
+def _evaluated(record: records.Record, trained: Trained, folder: Path, device: str | None, progress: bool) -> records.Record:
+    """The record of a run with its evaluation; a few predictions are written into the run's folder."""
+    experiment = record.config
+    model, _ = checkpoint.load_run(folder, pick_device(device))
+    found = evaluate(model, experiment, device=device, progress=progress)
+    # Real people's frames are not kept, and a copied frame would be one of them.
+    copied = experiment.model.name == "copy_last" and not trained.data.recordable
+    if experiment.group not in _NO_PICTURES and not copied:
+        records.write_arrays(examples(model, experiment, found, device=device), folder / CLIPS)
+    if isinstance(experiment.data, VideoData):
+        _show_owner(examples(model, experiment, found, device=device, private=True), folder / OWN_PICTURES)
+    return records.with_evaluation(record, found)
 
 
 def _show_owner(shown: dict[str, np.ndarray], path: Path) -> None:
