@@ -286,6 +286,8 @@ IDEAS: dict[str, dict[str, Any]] = {
     | {"model.options.latent": 0, "model.options.cell": 2, "model.options.hidden": 16},
     "Muon, kernels 1 x 5 x 5, group norm, no latent, M = 5, H = 5": _TOGETHER
     | {"model.options.latent": 0, "model.window": 5, "model.horizon": 5},
+    "Muon, kernels 1 x 5 x 5, group norm, no latent, M = 1, H = 1": _TOGETHER
+    | {"model.options.latent": 0, "model.window": 1, "model.horizon": 1},
 }
 
 
