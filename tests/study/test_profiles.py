@@ -13,7 +13,7 @@ from vrnn3d import checkpoint, config
 from vrnn3d.config import config_hash, override
 from vrnn3d.rollout import rollout
 from vrnn3d.study import profiles
-from vrnn3d.study.catalogue import EXPERIMENTS, IDEAS, RECIPE, trial_name
+from vrnn3d.study.catalogue import EXPERIMENTS, IDEAS, RECIPE, RIVAL, TRIALS, trial_name
 from vrnn3d.study.profiles import PROFILES, Profile, customised, get, names
 
 pytestmark = pytest.mark.slow  # counts operations of every network
@@ -69,7 +69,11 @@ def test_trials_of_the_recipe_change_what_their_title_says():
     for title, changes in {**RECIPE, **IDEAS}.items():
         found = get(trial_name(title), "half_short")
         assert found.title == title and config_hash(found) == config_hash(override(recipe, changes))
-    hashes = [config_hash(get(trial_name(title), "half_short")) for title in {**RECIPE, **IDEAS}]
+    rival = get(trial_name("PredRNN++"), "half_short")
+    assert rival.model == get("predrnnpp", "half").model
+    for title, changes in RIVAL.items():
+        assert config_hash(get(trial_name(title), "half_short")) == config_hash(override(rival, changes))
+    hashes = [config_hash(get(trial_name(title), "half_short")) for title in TRIALS]
     assert len(set(hashes)) == len(hashes), "two trials are the same computation"
 
 

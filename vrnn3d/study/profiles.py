@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vrnn3d.config import Experiment, config_hash, override
-from vrnn3d.study.catalogue import EXPERIMENTS, IDEAS, RECIPE, TRAINED_ON, trial_name
+from vrnn3d.study.catalogue import EXPERIMENTS, TRAINED_ON, TRIALS, trial_name
 
 Changes = dict[str, Any]
 
@@ -147,7 +147,7 @@ _HALF_SHORT = replace(
         "eval.samples": 4,
         "eval.sequences": 200,
     },
-    by_experiment={trial_name(title): changes for title, changes in {**RECIPE, **IDEAS}.items()},
+    by_experiment={trial_name(title): changes for title, changes in TRIALS.items()},
     groups=("recipe", "ideas"),
 )
 

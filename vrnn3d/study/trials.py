@@ -31,7 +31,7 @@ class Trial:
 
 
 def trials(records: Iterable[Record], changes: Mapping[str, Any], reference: str) -> list[Trial]:
-    """A row for each of the changes (catalogue.RECIPE or IDEAS), in their order, compared with the trial `reference`."""
+    """A row for each of the changes (catalogue.RECIPE, IDEAS or RIVAL), in their order, compared with the trial `reference`."""
     records = list(records)
     base = _score(_run(records, reference))
     return [_trial(title, _run(records, title), base) for title in changes]
