@@ -245,8 +245,7 @@ glue("recipe_bounded", ", ".join(shares) or "not run", display=False)
 trials_table(catalogue.IDEAS, "Half scale, a fifth of the training: what changes of the recipe do, alone and together")
 
 # %% [markdown]
-# Is it the network or the training? The system of Table 1 with the lowest error so far, in the paper's way and with the optimiser
-# that helped most:
+# Is it the network or the training? PredRNN++, a system of Table 1, by the recipe and with the optimiser of `beyond`:
 
 # %% tags=["hide-input"]
 trials_table(catalogue.RIVAL, "Half scale, a fifth of the training: PredRNN++")
