@@ -124,6 +124,17 @@ def longest_trained(record: Record) -> int:
     return record.config.data.length - min(record.config.train.context)
 
 
+def lowest_on_validation(records: Iterable[Record], experiments: Iterable[str], profile: str) -> str | None:
+    """Which of some experiments ended with the lowest validation error at a profile, mean over seeds: the test set chooses
+    nothing. None where none was run."""
+    records, ends = list(records), {}
+    for name in experiments:
+        known = [curve[-1] for run in runs_at(records, name, profile) if len(curve := run.curve("validation_mse"))]
+        if known:
+            ends[name] = float(np.mean(known))
+    return min(ends, key=lambda name: ends[name]) if ends else None
+
+
 # --- inventory --------------------------------------------------------------------------------------------------------
 
 

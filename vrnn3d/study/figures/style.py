@@ -34,6 +34,7 @@ COLOURS: dict[str, str] = {
     "e3d_lstm": "#8a6fd1",
     "improved_vrnn": "#c4669a",
     "beyond": "#d6336c",
+    "beyond_by_frame": "#d94f4f",
     "simvp": "#4d7c0f",
     "black": "#8c8c8c",
     "copy_last": "#8c8c8c",
@@ -47,6 +48,7 @@ COLOURS: dict[str, str] = {
     "kl_ll_mean": "#8a6fd1",
 }
 DASHES: dict[str, Any] = {
+    "beyond_by_frame": (0, (5, 1.5)),
     "vrnn3d_kl": (0, (5, 1.5)),
     "vrnn2d": (0, (5, 1.5)),
     "convlstm3d": (0, (3, 1, 1, 1)),
