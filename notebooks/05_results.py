@@ -128,10 +128,7 @@ if found:
 
 # %% tags=["hide-input"]
 trained = [
-    r
-    for name in (*SYSTEMS, BEST, *OUTSIDE)
-    for r in scales.shown_at(records, [name], SCALE)
-    if len(r.curve("validation_mse"))
+    r for name in (*SYSTEMS, BEST, *OUTSIDE) for r in scales.shown_at(records, [name], SCALE) if len(r.curve("validation_mse"))
 ]
 for x, words in (("sequences", "training sequences seen"), ("cpu_hours", "CPU hours of training")) if trained else ():
     figure = learning.learning_curves(trained, x)
