@@ -138,3 +138,13 @@ def test_conditions_of_a_run_in_a_sentence():
     people = scales.conditions(record("kth_vrnn3d_kl", profile="half"))
     assert "64 × 64 pixels; trained on 20,000 sequences" in people and "digit" not in people
     assert scales.longest_trained(record("vrnn3d_kl_ll", profile="half")) == 15
+
+
+def test_the_best_is_chosen_on_the_validation_set():
+    """One has the lower test error, the other ends lower on validation; what was not run at the scale does not count."""
+    by_clip = record("beyond", 10.0, "half", curves={"sequences": (8.0, 16.0), "validation_mse": (9.0, 8.0)})
+    by_frame = record("beyond_by_frame", 20.0, "half", curves={"sequences": (8.0, 16.0), "validation_mse": (12.0, 7.0)})
+    both = ["beyond", "beyond_by_frame", "beyond_200k"]
+    assert scales.lowest_on_validation([by_clip, by_frame], both, "half") == "beyond_by_frame"
+    assert scales.lowest_on_validation([by_clip, by_frame], ["beyond"], "half") == "beyond"
+    assert scales.lowest_on_validation([by_clip, by_frame], both, "paper") is None
