@@ -48,7 +48,8 @@ BASELINES = ("pixel_mean", "black", "copy_last")
 records = read_records()
 BEYOND = tuple(name for name in names("beyond", "trained_on") if scales.runs_at(records, name, SCALE))
 BEST = scales.lowest_on_validation(records, BEYOND, SCALE) or "beyond"
-SHOWN, FOCUS = ("convlstm2d", "vrnn2d", "convlstm3d", "vrnn3d_kl", "vrnn3d_kl_ll", BEST), paper.OURS
+SHOWN = ("convlstm2d", "vrnn2d", "convlstm3d", "vrnn3d_kl", "vrnn3d_kl_ll", "predrnnpp", "e3d_lstm", "improved_vrnn", BEST)
+FOCUS = paper.OURS
 OUTSIDE = tuple(name for name in scales.OUTSIDE if scales.runs_at(records, name, SCALE))
 counts = verdicts.count_parameters()
 judged = verdicts.verdicts(records, counts)
@@ -123,18 +124,26 @@ if found:
 # %% [markdown]
 # ## How they learned
 #
-# Validation error against the sequences seen, and against the processor time spent. A fair comparison asks both: the systems
-# differ in what a sequence costs them.
+# Validation error against the sequences seen, the operations that they took, and the processor time. A fair comparison asks for
+# all of them: the systems differ in what a sequence costs and in how well a processor is used; and the hours are those of
+# machines that differ in speed, up to twofold.
 
 # %% tags=["hide-input"]
 trained = [
     r for name in (*SYSTEMS, BEST, *OUTSIDE) for r in scales.shown_at(records, [name], SCALE) if len(r.curve("validation_mse"))
 ]
-for x, words in (("sequences", "training sequences seen"), ("cpu_hours", "CPU hours of training")) if trained else ():
+LENGTHS = {
+    "sequences": "training sequences seen",
+    "gigaflops": "operations of the training",
+    "cpu_hours": "CPU hours of training",
+}
+for x, words in LENGTHS.items() if trained else ():
     figure = learning.learning_curves(trained, x)
     display(
         figure_html(
-            figure, f"Validation error of {len(trained)} systems against {words}, with percent of a black frame on the right."
+            figure,
+            f"Validation error of {len(trained)} systems against {words}, both logarithmic, with percent of a black frame on the "
+            "right.",
         )
     )
 if not trained:

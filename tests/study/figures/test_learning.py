@@ -61,7 +61,7 @@ def test_the_axis_on_the_right_is_in_percent_of_black_frames():
     (right,) = axes.child_axes
     axes.figure.savefig(io.BytesIO())
     low, high = right.get_ylim()
-    assert low == pytest.approx(0, abs=1e-9) and high == pytest.approx(100 * axes.get_ylim()[1] / 30.0)
+    assert (low, high) == pytest.approx([100 * end / 30.0 for end in axes.get_ylim()])
     assert right.get_ylabel() == "percent of a black frame"
     (axes,) = learning.learning_curves(learned(black=None), protocol="10->3").axes
     assert not axes.child_axes, "nobody knows how dark these are"
@@ -69,7 +69,7 @@ def test_the_axis_on_the_right_is_in_percent_of_black_frames():
 
 def test_what_is_far_worse_than_black_frames_is_cut_off():
     (axes,) = learning.learning_curves([learned(first=61.0), learned("convlstm2d")], protocol="10->3").axes
-    assert axes.get_ylim() == (0, pytest.approx(33.0))
+    assert axes.get_ylim()[0] < 12.0 and axes.get_ylim()[1] == pytest.approx(33.0)
     (axes,) = learning.learning_curves(learned(first=20.0), protocol="10->3").axes
     assert 20 < axes.get_ylim()[1] < 25
 

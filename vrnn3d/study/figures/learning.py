@@ -51,7 +51,9 @@ LENGTHS: dict[str, Length] = {
 def learning_curves(
     records: Record | Iterable[Record], x: str = "sequences", pool: str = "test", protocol: str = "10->10"
 ) -> Figure:
-    """The validation error of every system while it was trained, on one axis: MSE, and percent of a black frame.
+    """The validation error of every system while it was trained: MSE, and percent of a black frame, on logarithmic axes.
+
+    What a training gains with every doubling of its length is then a slope, and systems that end close together are told apart.
 
     Args:
         records: of as many systems and seeds as there are; a line each, a colour per system. The legend begins with the
@@ -82,11 +84,10 @@ def learning_curves(
         hue_order=list(last.sort_values().index), style_order=list(last.sort_values().index),
         palette={name: colour(experiment) for name, experiment in experiments.items()}, dashes=seaborn_dashes(experiments),
     )  # fmt: skip
-    axes.set(xlabel=LENGTHS[x].label, ylabel="validation MSE of a frame")
-    if x == "sequences":
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    axes.set_xlim(left=0)
-    axes.set_ylim(bottom=0)
+    axes.set(xlabel=LENGTHS[x].label, ylabel="validation MSE of a frame", xscale="log", yscale="log")
+    axes.margins(x=0.02)
+    _plain_ticks(axes.xaxis, _COARSE, EngFormatter(sep="") if x == "sequences" else None)
+    _plain_ticks(axes.yaxis, _FINE)
     if (black := _black(records, pool, protocol)) is not None:
         axes.set_ylim(top=min(axes.get_ylim()[1], 1.1 * black))
         _percent_axis(axes, black)
@@ -124,4 +125,19 @@ def _percent_axis(axes: Axes, black: float) -> None:
     """The same scale on the right, in percent of the MSE of black frames."""
     percent = 100 / black
     functions: Any = (lambda mse: mse * percent, lambda share: share / percent)
-    axes.secondary_yaxis("right", functions=functions).set_ylabel("percent of a black frame")
+    right = axes.secondary_yaxis("right", functions=functions)
+    right.set_ylabel("percent of a black frame")
+    _plain_ticks(right.yaxis, _FINE)
+
+
+#: Ticks of a decade.
+_COARSE, _FINE = (1, 2, 5), (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
+
+
+def _plain_ticks(axis: Any, subs: Sequence[float], formatter: Any = None) -> None:
+    """Ticks of a logarithmic axis as plain numbers, not as powers of ten."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(subs=subs, numticks=30))
+    axis.set_major_formatter(formatter or FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())

@@ -52,6 +52,7 @@ DASHES: dict[str, Any] = {
     "vrnn3d_kl": (0, (5, 1.5)),
     "vrnn2d": (0, (5, 1.5)),
     "convlstm3d": (0, (3, 1, 1, 1)),
+    "predrnnpp": (0, (7, 1.5, 1.5, 1.5)),
     "e3d_lstm": (0, (3, 1, 1, 1)),
     "improved_vrnn": (0, (1, 1)),
     "copy_last": (0, (1, 1)),
