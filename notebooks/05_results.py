@@ -233,7 +233,7 @@ else:
 # ### Error by frame
 
 # %% tags=["hide-input"]
-seed0 = scales.shown_at(records, (*SYSTEMS, BEST, *OUTSIDE, *BASELINES), SCALE)
+seed0 = scales.shown_at(records, (*SYSTEMS, BEST, *OUTSIDE, "black"), SCALE)
 if seed0:
     figure = curves.per_frame(seed0, "mse", "10->20", pool="test")
     display(

@@ -12,6 +12,7 @@ import html
 import io
 import math
 import os
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from vrnn3d.files import atomic_write
 GREY = "#7b7b7b"
 LABEL, ON_LABEL = "#4d4d4d", "#ffffff"  #: words in a moving picture: a plate of its own colour, 8 : 1 on every page
 CONTEXT, PREDICTED = "#7b7b7b", "#d55e00"  #: border of frames the model is given, and of frames it has to predict
+_LABEL = 20  #: characters in a line of a label beside a strip
 
 
 def closed(figure):
@@ -91,7 +93,7 @@ def strip(
 
     Args:
         rows: {label: video}. A row shorter than the longest is aligned at the end (a prediction begins after its
-            context) and left empty before.
+            context) and left empty before. Long labels are broken over lines.
         start: number of the first frame.
         every: show each `every`-th frame, beginning with the first.
         title: written above.
@@ -114,7 +116,7 @@ def strip(
     axes.imshow(canvas, interpolation="none", aspect="auto", extent=(0, canvas.shape[1], canvas.shape[0], 0))
     numbers = [start + every * j for j in range(columns)]
     axes.set_xticks([j * step_x + width / 2 for j in range(columns)], list(map(str, numbers)))
-    axes.set_yticks([i * step_y + height / 2 for i in range(len(videos))], list(videos))
+    axes.set_yticks([i * step_y + height / 2 for i in range(len(videos))], [textwrap.fill(label, _LABEL) for label in videos])
     axes.xaxis.tick_top()
     axes.tick_params(length=0, pad=4, labelsize=9)
     axes.grid(False)

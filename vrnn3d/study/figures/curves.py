@@ -145,7 +145,7 @@ def per_frame(
 
     records = as_list(records)
     first = int(protocol.split("->")[0]) + 1
-    figure, axes = plt.subplots()
+    figure, axes = plt.subplots(figsize=(7.6, 4.6))
     for record, name in zip(records, legend_names(records)):
         entry = record.measured(pool, protocol)
         if entry is None or metric not in entry.scores:
@@ -161,8 +161,8 @@ def per_frame(
     axes.set_ylabel(metric_label(metric))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(x=0.02)
-    # Beside the axes, where it cannot cover a curve
-    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), handlelength=2.4)
+    # Below the axes, where it cannot cover a curve
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, handlelength=2.6)
     return closed(figure)
 
 
