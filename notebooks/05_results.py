@@ -33,8 +33,8 @@ from myst_nb import glue
 
 from vrnn3d import show
 from vrnn3d.data import build
-from vrnn3d.study import ablation, compare, headlines, paper, queue, scales, tuning, verdicts
-from vrnn3d.study.catalogue import EXPERIMENTS, WINDOWS, names
+from vrnn3d.study import ablation, compare, headlines, paper, queue, scales, trials, tuning, verdicts
+from vrnn3d.study.catalogue import EXPERIMENTS, IDEAS, WINDOWS, names
 from vrnn3d.study.figures import curves, learning
 from vrnn3d.study.figures.style import figure_html, use_style
 from vrnn3d.study.figures.tables import comparison_html, table_html
@@ -297,6 +297,23 @@ if run:
 missing = [scales.title_of(name) for name in windows if not scales.runs_at(records, name, SCALE)]
 if missing:
     display(Markdown(f"*Not run: {'; '.join(missing)}.*"))
+
+# %% [markdown]
+# Short trials of the network beyond the paper say which way it goes, for windows that are wholly predicted in a step, M = H. It
+# has no latent; what a smaller window costs is more steps.
+
+# %% tags=["hide-input"]
+two = "Muon, kernels 1 x 5 x 5, group norm, no latent"
+tried = {1: f"{two}, M = 1, H = 1", 2: two, 5: f"{two}, M = 5, H = 5"}
+short = trials.trials(records, {title: IDEAS[title] for title in tried.values()}, two)
+table = [
+    {"M = H": str(m), "MSE": f"{t.mse:.2f}", "% of black": f"{t.percent:.0f}", "TFLOP": f"{t.teraflops:.0f}"}
+    for m, t in zip(tried, short)
+    if t.updates
+]
+if table:
+    caption = "Half scale, a fifth of the training: 10 → 10 on held-out digits, one seed"
+    display(table_html(pd.DataFrame(table).set_index("M = H"), caption=caption))
 
 # %% [markdown]
 # ## Full size

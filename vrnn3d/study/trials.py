@@ -28,6 +28,7 @@ class Trial:
     norm: float  #: mean norm of the gradient over the last tenth
     updates: int
     seconds: float  #: of training
+    teraflops: float  #: useful operations of the training, 1e12; NaN where they were not counted
 
 
 def trials(records: Iterable[Record], changes: Mapping[str, Any], reference: str) -> list[Trial]:
@@ -48,7 +49,7 @@ def _score(run: Record | None) -> float:
 
 def _trial(title: str, run: Record | None, base: float) -> Trial:
     if run is None:
-        return Trial(title, *(math.nan,) * 6, updates=0, seconds=math.nan)
+        return Trial(title, *(math.nan,) * 6, updates=0, seconds=math.nan, teraflops=math.nan)
     mse = _score(run)
     return Trial(
         title,
@@ -60,6 +61,7 @@ def _trial(title: str, run: Record | None, base: float) -> Trial:
         late_mean(run, "gradient_norm"),
         run.training.updates,
         run.training.seconds,
+        math.nan if run.gigaflops is None else run.gigaflops * run.training.sequences / 1e3,
     )
 
 
