@@ -72,8 +72,9 @@ glue("results_headline", headlines.systems(records, SCALE), display=False)
 
 # %% [markdown]
 # One rule for all of them (`vrnn3d.study.verdicts`): a claim rests on comparisons, over all four protocols. One side is
-# better where the 95% interval of the paired difference over test sequences leaves out zero and, where there are several
-# seeds, that over seeds does too. *Reproduced*: better in every comparison. *Contradicted*: worse in at least one.
+# better where the 95% interval of the paired difference over test sequences leaves out zero, and that over seeds does too. Below
+# three seeds the latter takes its spread from all experiments of that scale that were trained with several; where there are none
+# it is left out. *Reproduced*: better in every comparison. *Contradicted*: worse in at least one.
 # *Undecided*: the runs cannot tell, or part of the claim has none. The scale is the largest whose runs answer all of the
 # claim. Test digits are ones that no training saw.
 #

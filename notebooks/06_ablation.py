@@ -80,8 +80,8 @@ def show_steps(profile: str, runs: ablation.Runs) -> None:
 show_steps(rows_scale, rows)
 
 # %% [markdown]
-# *Dot: mean over seeds. Ticks: single seeds. Thick: 95% over test sequences. Thin: Student's 95% over seeds, where there are
-# two or more.*
+# *Dot: mean over seeds. Ticks: single seeds. Thick: 95% over test sequences. Thin: Student's 95% over seeds; below three
+# of them it takes the spread of all experiments of the scale that have several.*
 #
 # The first three test sequences, of digits that no training saw; one sample each, seed 0. The network saw the first ten
 # frames.

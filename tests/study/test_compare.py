@@ -38,6 +38,38 @@ def test_without_a_seed_in_common_all_are_averaged():
     assert "no seed in common" in describe(found)
 
 
+def test_one_seed_is_judged_by_how_far_the_seeds_of_others_are_apart():
+    """The others' seeds have a pooled standard deviation of 1 over 3 degrees of freedom; Student's factor for 3 is 3.182."""
+    others = [*seeds("vrnn2d", [7.0, 8.0, 9.0]), *seeds("convlstm2d", [4.0, 4.0 + math.sqrt(2)])]
+    noise = compare.training_noise(others)
+    assert (noise.std, noise.freedom) == (pytest.approx(1, abs=0.02), 3)
+    alone = compare_runs(seeds("vrnn3d_kl_ll", [3.0]), seeds("vrnn3d_kl", [5.0]))
+    assert alone.seed_interval is None and alone.outcome == "better", "nothing is known of other trainings"
+    far, near = (
+        compare_runs(seeds("vrnn3d_kl_ll", [3.0]), seeds("vrnn3d_kl", [theirs]), others=others) for theirs in (9.0, 5.0)
+    )
+    half = 3.182 * math.sqrt(2)
+    assert near.seed_interval == pytest.approx((-2 - half, -2 + half), abs=0.1) and near.borrowed
+    assert (near.outcome, far.outcome) == ("undecided", "better")
+    assert "1 seed, by the spread of all" in describe(near) and near.reversed().borrowed
+    two = compare_runs(seeds("vrnn3d_kl_ll", [3.0, 3.0]), seeds("vrnn3d_kl", [5.0, 5.0]), others=others)
+    assert two.seed_interval == pytest.approx((-2 - half / math.sqrt(2), -2 + half / math.sqrt(2)), abs=0.1)
+    three = compare_runs(seeds("vrnn3d_kl_ll", [3.0] * 3), seeds("vrnn3d_kl", [5.0] * 3), others=others)
+    assert not three.borrowed and three.outcome == "better", "three seeds speak for themselves"
+
+
+def test_the_noise_of_trainings_is_that_of_the_same_scale_and_test_set():
+    ours, theirs = seeds("vrnn3d_kl_ll", [3.0]), seeds("vrnn3d_kl", [5.0])
+    elsewhere = [
+        *seeds("vrnn2d", [1.0, 9.0], profile="ablation"),
+        *seeds("convlstm2d", [1.0, 9.0], changes={"data.speed": "fixed"}),
+        dataclasses.replace(seeds("convlstm2d", [1.0, 9.0])[1], status="cut"),
+        *seeds("vrnn2d", [7.0]),
+    ]
+    assert compare_runs(ours, theirs, others=elsewhere).seed_interval is None
+    assert compare.training_noise([]) is None and compare.training_noise(seeds("vrnn2d", [7.0])) is None
+
+
 def test_what_was_not_measured_is_not_compared():
     ours = [record()]
     assert compare_runs(ours, []) is None and compare_runs([], ours) is None

@@ -199,7 +199,13 @@ def best_on_validation(points: list[tuple[float, list[Record]]]) -> tuple[float,
 
 def steps(found: Runs, pool: str = "test") -> list[tuple[Step, Comparison | None]]:
     """What each step between rows of Table 3 does to the MSE, 10 -> 10, after minus before; None where not run."""
-    return [(step, compare_runs(found.get(step.after, []), found.get(step.before, []), pool=pool)) for step in STEPS]
+    return [(step, _compared(found, step.after, step.before, pool)) for step in STEPS]
+
+
+def _compared(found: Runs, ours: str, theirs: str, pool: str = "test") -> Comparison | None:
+    """Two experiments in the MSE, 10 -> 10; all runs found tell how far single seeds may be off."""
+    every = [run for runs_of_one in found.values() for run in runs_of_one]
+    return compare_runs(found.get(ours, []), found.get(theirs, []), pool=pool, others=every)
 
 
 def step_in_words(step: Step, comparison: Comparison | None) -> str:
@@ -217,7 +223,7 @@ def step_in_words(step: Step, comparison: Comparison | None) -> str:
 
 def likelihood_term(found: Runs) -> str:
     """What the likelihood term does to the MSE, 10 -> 10, where z_p is decoded: at weight 1, and at each loss's best."""
-    at_one = compare_runs(found.get(loss_name("kl_ll", "z_p"), []), found.get(loss_name(REFERENCE, "z_p"), []))
+    at_one = _compared(found, loss_name("kl_ll", "z_p"), loss_name(REFERENCE, "z_p"))
     if at_one is None:
         return "the likelihood term was not run beside KL"
     verb = {BETTER: "lowers", WORSE: "raises"}.get(at_one.outcome, "changes, within what seeds change,")
@@ -249,7 +255,7 @@ def _trainings(comparison: Comparison) -> str:
     """How many trainings a comparison rests on, and what one alone cannot tell."""
     if len(comparison.seeds) > 1:
         return f"{len(comparison.seeds)} seeds"
-    return "one training each: how far others would differ is not known"
+    return "one seed" if comparison.borrowed else "one training each: how far others would differ is not known"
 
 
 def answers(found: Runs, wiring_names: Mapping[str, str]) -> list[str]:
@@ -262,7 +268,7 @@ def answers(found: Runs, wiring_names: Mapping[str, str]) -> list[str]:
             f" {describe(best.comparison)}, **{best.comparison.outcome}**."
         )
     for variant, label in ((REFERENCE, "KL"), ("kl_ll", "KL-LL")):
-        comparison = compare_runs(found.get(loss_name(variant, "z_p"), []), found.get(NO_LATENT, []))
+        comparison = _compared(found, loss_name(variant, "z_p"), NO_LATENT)
         if comparison is not None:
             told.append(f"{label} at weight 1 minus no latent at all is {describe(comparison)}, **{comparison.outcome}**.")
     floors = {f: spread for f, runs_of_it in sweep(found, "kl_ll", "z_p", "floor") if (spread := seed_spread(runs_of_it))}

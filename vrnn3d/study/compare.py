@@ -2,7 +2,8 @@
 
 Two uncertainties are kept apart. That of the *test set* is the bootstrap over test sequences, of the mean over seeds:
 would other test sequences say the same? That of the *training* is Student's interval over seeds: would another training
-say the same? With three seeds the second is wide, as it should be.
+say the same? With three seeds the second is wide, as it should be. One or two seeds hardly tell; there the spread comes from
+all experiments of that scale that were trained with several seeds (:class:`TrainingNoise`).
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ class Comparison:
     seeds: tuple[int, ...]  #: that both sides have; () where they share none, and then all of each are averaged
     by_seed: tuple[float, ...]  #: the difference of each of them
     test_interval: Interval | None  #: over test sequences; None where no value of each sequence was kept
-    seed_interval: Interval | None  #: over seeds; None below two shared seeds
+    seed_interval: Interval | None  #: over seeds; None below two shared seeds, unless it is borrowed
+    borrowed: bool = False  #: whether, below three seeds, it comes from how far apart the seeds of all experiments are
 
     @property
     def estimate(self) -> float:
@@ -90,6 +92,7 @@ def compare_runs(
     metric: str = "mse",
     pool: str = "test",
     values: str = "per_sequence",
+    others: Iterable[Record] = (),
 ) -> Comparison | None:
     """Compare the runs of one experiment with those of another on the same test sequences; None where not measured.
 
@@ -99,6 +102,8 @@ def compare_runs(
         metric: a name in ``metrics.METRICS``, which says whether more of it is better.
         pool: which test set, a key of the records' evaluation.
         values: "per_sequence", or "per_sequence_slope", the decay per predicted frame, which long predictions keep.
+        others: further runs, for a comparison of fewer than three seeds: those of the same profile and test sequences say how
+            far apart trainings are that differ in their seed alone.
 
     Raises:
         ValueError: when the two were measured on different test sequences, or for unknown `values`.
@@ -120,7 +125,45 @@ def compare_runs(
         [[_level(score, slopes) for score in side] for side in scores],
         seeds,
         _test_interval(*([getattr(score, values) for score in side] for side in scores)),
+        training_noise(_like(ours[0], others), protocol, metric, pool, slopes) if 0 < len(seeds) < 3 else None,
     )
+
+
+@dataclass(frozen=True)
+class TrainingNoise:
+    """How far trainings that differ in their seed alone are apart in one quantity, pooled over experiments."""
+
+    std: float  #: standard deviation of one training
+    freedom: int  #: degrees of freedom: seeds beyond the first of each experiment
+
+    def interval(self, difference: float, seeds: int) -> Interval:
+        """Student's 95% interval of the difference between two experiments, of so many trainings each."""
+        from scipy.stats import t
+
+        half = t.ppf(0.975, self.freedom) * math.sqrt(2 / seeds) * self.std
+        return float(difference - half), float(difference + half)
+
+
+def training_noise(
+    records: Iterable[Record], protocol: str = "10->10", metric: str = "mse", pool: str = "test", slopes: bool = False
+) -> TrainingNoise | None:
+    """The noise of runs of one scale; None where no experiment among them has several seeds."""
+    levels: dict[str, dict[int, float]] = {}
+    for record in records:
+        for seed, (_, score) in _measured([record], protocol, metric, pool, slopes).items():
+            levels.setdefault(record.config_hash, {})[seed] = _level(score, slopes)
+    several = [list(by_seed.values()) for by_seed in levels.values() if len(by_seed) > 1]
+    freedom = sum(len(each) - 1 for each in several)
+    if not freedom:
+        return None
+    squares = sum(float(np.var(each)) * len(each) for each in several)
+    return TrainingNoise(math.sqrt(squares / freedom), freedom)
+
+
+def _like(run: Record, others: Iterable[Record]) -> list[Record]:
+    """The finished runs of a run's profile that were measured on the same test sequences."""
+    same = (r for r in others if r.profile == run.profile and r.finished and r.evaluation)
+    return [r for r in same if _test_set(r) == _test_set(run)]
 
 
 def compare_curves(
@@ -176,10 +219,14 @@ def _compared(
     levels: Sequence[Sequence[float]],
     seeds: Sequence[int],
     test_interval: Interval | None,
+    noise: TrainingNoise | None = None,
 ) -> Comparison:
     by_seed = tuple(a - b for a, b in zip(*levels, strict=True)) if seeds else ()
     ours, theirs = (float(np.mean(side)) for side in levels)
-    return Comparison(quantity, larger_is_better, ours, theirs, tuple(seeds), by_seed, test_interval, seed_interval(by_seed))
+    over_seeds = noise.interval(ours - theirs, len(seeds)) if noise else seed_interval(by_seed)
+    return Comparison(
+        quantity, larger_is_better, ours, theirs, tuple(seeds), by_seed, test_interval, over_seeds, borrowed=noise is not None
+    )
 
 
 def seed_interval(values: Iterable[float]) -> Interval | None:
@@ -238,7 +285,9 @@ def describe(comparison: Comparison) -> str:
     if comparison.test_interval is not None:
         parts.append(f"95% over test sequences: {_span(comparison.test_interval)}")
     if comparison.seed_interval is not None:
-        parts.append(f"over {len(comparison.seeds)} seeds: {_span(comparison.seed_interval)}")
+        seeds = f"{len(comparison.seeds)} seed{'s' * (len(comparison.seeds) > 1)}"
+        over = f"{seeds}, by the spread of all" if comparison.borrowed else f"over {seeds}"
+        parts.append(f"{over}: {_span(comparison.seed_interval)}")
     else:
         parts.append("one seed" if len(comparison.seeds) == 1 else "no seed in common")
     return f"{signed(comparison.estimate)} ({'; '.join(parts)})"

@@ -62,7 +62,7 @@ class Asked:
         ours, theirs = (runs_at(records, name, profile) for name in (self.ours, self.theirs))
         if self.values == "curve":
             return compare_curves(ours, theirs, self.metric, _CURVES[self.metric], larger_is_better=True)
-        return compare_runs(ours, theirs, self.protocol, self.metric, POOL, self.values)
+        return compare_runs(ours, theirs, self.protocol, self.metric, POOL, self.values, records)
 
 
 _CURVES = {"log_std_prior": "mean log std of the prior at the end of training"}
