@@ -479,7 +479,7 @@ def system_table(rows: Sequence[System]) -> pandas.DataFrame:
             "parameters": row.parameters,
             "seeds": len(row.mse.seeds),
             "MSE": row.mse.text(),
-            "% of black": "" if row.percent_of_black is None else row.percent_of_black.text(0),
+            "% of black": "" if row.percent_of_black is None else row.percent_of_black.text(1),
             "95% over test sequences": "" if row.test_interval is None else "{:.2f} to {:.2f}".format(*row.test_interval),
             "MSE, best sample": f"{row.best:.2f}",
             "MSE, mean frame": f"{row.mean_frame:.2f}",

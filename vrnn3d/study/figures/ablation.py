@@ -301,7 +301,7 @@ def table3(found: Runs) -> pandas.DataFrame:
             row: dict[str, Any] = {"model": title, "parameters": runs[0].parameters["total"], "seeds": len(runs)}
             row |= {f"MSE {paper.arrow(p)}": text(seed_spread(runs, p)) for p in paper.PROTOCOLS}
             if black := black_spread(runs):
-                row["% of black 10 → 10"] = text(black, 0)
+                row["% of black 10 → 10"] = text(black, 1)
             rows.append(row)
     return pandas.DataFrame(rows).set_index("model")
 
