@@ -203,6 +203,6 @@ def test_table_3_has_percent_of_black_where_it_was_kept():
     assert (
         table["% of black 10 → 10"]
         .item()
-        .startswith(f"{sum(r.percent_of_black('test', '10->10') for r in found['convlstm2d']) / 2:.0f}")
+        .startswith(f"{sum(r.percent_of_black('test', '10->10') for r in found['convlstm2d']) / 2:.1f}")
     )
     assert "% of black 10 → 10" not in pictures.table3(everything())
