@@ -134,18 +134,13 @@ if found:
 trained = [
     r for name in (*SYSTEMS, BEST, *OUTSIDE) for r in scales.shown_at(records, [name], SCALE) if len(r.curve("validation_mse"))
 ]
-LENGTHS = {
-    "sequences": "training sequences seen",
-    "gigaflops": "operations of the training",
-    "cpu_hours": "CPU hours of training",
-}
-for x, words in LENGTHS.items() if trained else ():
+for x in ("sequences", "gigaflops", "cpu_hours") if trained else ():
     figure = learning.learning_curves(trained, x)
     display(
         figure_html(
             figure,
-            f"Validation error of {len(trained)} systems against {words}, both logarithmic, with percent of a black frame on the "
-            "right.",
+            f"Validation error of {len(trained)} systems against {learning.LENGTHS[x].label}, both logarithmic, with percent of a "
+            "black frame on the right.",
         )
     )
 if not trained:

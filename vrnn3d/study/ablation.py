@@ -13,7 +13,7 @@ from vrnn3d.study import paper
 from vrnn3d.study.catalogue import LATENT_LOSSES, SWEPT_BETAS, SWEPT_FLOORS, SWEPT_LOSSES, WIRINGS, names
 from vrnn3d.study.compare import BETTER, WORSE, Comparison, Spread, compare_runs, describe, end_of, seed_spread, signed
 from vrnn3d.study.records import Record
-from vrnn3d.study.scales import SCALES, runs_at
+from vrnn3d.study.scales import SCALES, runs_at, validation_error
 
 #: The loss that the paper adds its term to (eq. 9): the one that others are compared with.
 REFERENCE = "kl_pq"
@@ -119,7 +119,7 @@ def _cell(found: Runs, variant: str, wiring: str, pool: str) -> Cell:
         wiring=wiring,
         seeds=len(found[name]),
         scores={label: spread for label, spread in spreads.items() if spread is not None},
-        against_reference=None if variant == REFERENCE else compare_runs(found[name], reference, pool=pool),
+        against_reference=None if variant == REFERENCE else _compared(found, found[name], reference, pool=pool),
     )
 
 
@@ -129,7 +129,7 @@ def against_reference(found: Runs, wiring: str, pool: str = "test") -> dict[str,
     compared = {}
     for variant in LATENT_LOSSES:
         runs_of_it = found.get(loss_name(variant, wiring), [])
-        each = {p: compare_runs(runs_of_it, reference, p, pool=pool) for p in paper.PROTOCOLS}
+        each = {p: _compared(found, runs_of_it, reference, p, pool) for p in paper.PROTOCOLS}
         if variant != REFERENCE and (known := {p: c for p, c in each.items() if c is not None}):
             compared[variant] = known
     return compared
@@ -185,13 +185,13 @@ def best_weights(found: Runs, wiring: str) -> BestWeights | None:
     if len(ours) < 2 or [value for value, _ in ours] != [value for value, _ in theirs]:
         return None
     (weight, chosen), (reference_weight, reference) = map(best_on_validation, (ours, theirs))
-    comparison = compare_runs(chosen, reference)
+    comparison = _compared(found, chosen, reference)
     return None if comparison is None else BestWeights(wiring, weight, reference_weight, comparison)
 
 
 def best_on_validation(points: list[tuple[float, list[Record]]]) -> tuple[float, list[Record]]:
     """The point of a sweep with the lowest validation error at the end, mean over seeds: the test set chooses nothing."""
-    return min(points, key=lambda point: np.mean([r.curve("validation_mse")[-1] for r in point[1]]))
+    return min(points, key=lambda point: validation_error(point[1]))
 
 
 # --- Table 3 ----------------------------------------------------------------------------------------------------------
@@ -199,13 +199,15 @@ def best_on_validation(points: list[tuple[float, list[Record]]]) -> tuple[float,
 
 def steps(found: Runs, pool: str = "test") -> list[tuple[Step, Comparison | None]]:
     """What each step between rows of Table 3 does to the MSE, 10 -> 10, after minus before; None where not run."""
-    return [(step, _compared(found, step.after, step.before, pool)) for step in STEPS]
+    return [(step, _compared(found, found.get(step.after, []), found.get(step.before, []), pool=pool)) for step in STEPS]
 
 
-def _compared(found: Runs, ours: str, theirs: str, pool: str = "test") -> Comparison | None:
-    """Two experiments in the MSE, 10 -> 10; all runs found tell how far single seeds may be off."""
+def _compared(
+    found: Runs, ours: Sequence[Record], theirs: Sequence[Record], protocol: str = "10->10", pool: str = "test"
+) -> Comparison | None:
+    """The runs of two experiments in the MSE; all runs found tell how far one or two seeds may be off."""
     every = [run for runs_of_one in found.values() for run in runs_of_one]
-    return compare_runs(found.get(ours, []), found.get(theirs, []), pool=pool, others=every)
+    return compare_runs(ours, theirs, protocol, pool=pool, others=every)
 
 
 def step_in_words(step: Step, comparison: Comparison | None) -> str:
@@ -223,7 +225,7 @@ def step_in_words(step: Step, comparison: Comparison | None) -> str:
 
 def likelihood_term(found: Runs) -> str:
     """What the likelihood term does to the MSE, 10 -> 10, where z_p is decoded: at weight 1, and at each loss's best."""
-    at_one = _compared(found, loss_name("kl_ll", "z_p"), loss_name(REFERENCE, "z_p"))
+    at_one = _compared(found, found.get(loss_name("kl_ll", "z_p"), []), found.get(loss_name(REFERENCE, "z_p"), []))
     if at_one is None:
         return "the likelihood term was not run beside KL"
     verb = {BETTER: "lowers", WORSE: "raises"}.get(at_one.outcome, "changes, within what seeds change,")
@@ -268,7 +270,7 @@ def answers(found: Runs, wiring_names: Mapping[str, str]) -> list[str]:
             f" {describe(best.comparison)}, **{best.comparison.outcome}**."
         )
     for variant, label in ((REFERENCE, "KL"), ("kl_ll", "KL-LL")):
-        comparison = _compared(found, loss_name(variant, "z_p"), NO_LATENT)
+        comparison = _compared(found, found.get(loss_name(variant, "z_p"), []), found.get(NO_LATENT, []))
         if comparison is not None:
             told.append(f"{label} at weight 1 minus no latent at all is {describe(comparison)}, **{comparison.outcome}**.")
     floors = {f: spread for f, runs_of_it in sweep(found, "kl_ll", "z_p", "floor") if (spread := seed_spread(runs_of_it))}

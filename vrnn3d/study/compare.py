@@ -465,7 +465,7 @@ def _system(name: str, runs: list[Record], protocol: str, pool: str) -> System:
         updates=first.training.updates,
         sequences=first.training.sequences,
         processor_hours=float(np.mean([r.processor_hours for r in runs])),
-        teraflops=None if first.gigaflops is None else first.gigaflops * first.training.sequences / 1e3,
+        teraflops=first.teraflops,
     )
 
 

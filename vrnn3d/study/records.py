@@ -138,6 +138,11 @@ class Record:
         return seconds * done.processes / 3600
 
     @property
+    def teraflops(self) -> float | None:
+        """Useful operations of the training, 1e12; None where those of a sequence were not counted."""
+        return None if self.gigaflops is None else self.gigaflops * self.training.sequences / 1e3
+
+    @property
     def data_name(self) -> str:
         """What the numbers are called after their data: the description up to its first colon."""
         return self.data.description.split(":")[0]

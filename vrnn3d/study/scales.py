@@ -127,12 +127,15 @@ def longest_trained(record: Record) -> int:
 def lowest_on_validation(records: Iterable[Record], experiments: Iterable[str], profile: str) -> str | None:
     """Which of some experiments ended with the lowest validation error at a profile, mean over seeds: the test set chooses
     nothing. None where none was run."""
-    records, ends = list(records), {}
-    for name in experiments:
-        known = [curve[-1] for run in runs_at(records, name, profile) if len(curve := run.curve("validation_mse"))]
-        if known:
-            ends[name] = float(np.mean(known))
-    return min(ends, key=lambda name: ends[name]) if ends else None
+    records = list(records)
+    found = {name: runs_at(records, name, profile) for name in experiments}
+    validated = [name for name, runs in found.items() if any(len(run.curve("validation_mse")) for run in runs)]
+    return min(validated, key=lambda name: validation_error(found[name]), default=None)
+
+
+def validation_error(runs: Iterable[Record]) -> float:
+    """The validation error at the end of the training, mean over the seeds that kept one."""
+    return float(np.mean([curve[-1] for run in runs if len(curve := run.curve("validation_mse"))]))
 
 
 # --- inventory --------------------------------------------------------------------------------------------------------

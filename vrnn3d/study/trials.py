@@ -61,7 +61,7 @@ def _trial(title: str, run: Record | None, base: float) -> Trial:
         late_mean(run, "gradient_norm"),
         run.training.updates,
         run.training.seconds,
-        math.nan if run.gigaflops is None else run.gigaflops * run.training.sequences / 1e3,
+        math.nan if run.teraflops is None else run.teraflops,
     )
 
 
