@@ -126,7 +126,7 @@ def _files(*folders: Path) -> list[Path]:
         path
         for folder in folders
         for path in folder.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".")
+        if path.is_file() and not any(part == "__pycache__" or part[0] == "." for part in path.relative_to(folder).parts)
     ]
 
 

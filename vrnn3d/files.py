@@ -132,8 +132,11 @@ def _alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except OSError:  # it lives, and is not ours
+        pass
+    try:  # a killed process whose parent is slow to collect it (in a container: for ever) still has its number
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] not in ("Z", "X")
+    except (OSError, IndexError):  # no Linux: the number must do
         return True
-    return True
 
 
 def told(path: Path, error: OSError, needed: int = 0) -> OSError:

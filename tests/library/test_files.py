@@ -88,6 +88,22 @@ def test_what_a_killed_writer_left_is_swept_by_the_next_one(tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"file.txt", other.name}
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a process that nobody collects is told by /proc")
+def test_what_a_killed_writer_left_is_swept_although_nobody_has_collected_the_process(tmp_path):
+    path = tmp_path / "file.txt"
+    writer = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    left = tmp_path / f".file.txt.{files._HOST}-{writer.pid}-x.part"
+    left.write_text("half")
+    atomic_write(path, lambda temporary: temporary.write_text("while it lives"))
+    assert left.exists()
+    writer.kill()
+    os.waitid(os.P_PID, writer.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and keeps its number until it is collected
+    os.kill(writer.pid, 0)
+    atomic_write(path, lambda temporary: temporary.write_text("whole"))
+    assert not left.exists()
+    writer.wait()
+
+
 def test_what_a_living_writer_holds_is_left_alone(tmp_path):
     path = tmp_path / "file.txt"
     held = tmp_path / f".file.txt.{files._HOST}-{os.getpid()}-x.part"
