@@ -210,6 +210,9 @@ _STOPPABLE = (
     ".vrnn3d-animation .still{display:inline}}"
 )
 
+#: Screen pixels that a video and the label above it need.
+_NARROWEST = 76
+
 
 def moving_picture(
     images: list,
@@ -217,6 +220,7 @@ def moving_picture(
     fps: float,
     *,
     width: int,
+    least: int = 0,
     above: str = "",
     legend: Mapping[str, str] | None = None,
     pixelated: bool = False,
@@ -228,6 +232,7 @@ def moving_picture(
         alt: what the picture shows, for those who cannot see it. Must not be empty.
         fps: frames a second.
         width: screen pixels, where the page has so many.
+        least: screen pixels below which it is scrolled, not made smaller.
         above: HTML to stand above the picture.
         legend: {colour: what it stands for}, below the picture.
         pixelated: enlarge without smoothing.
@@ -248,7 +253,8 @@ def moving_picture(
     words = "".join(square.format(colour, html.escape(meaning)) for colour, meaning in (legend or {}).items())
     return HTML(
         f'<figure class="vrnn3d-animation" style="width:{width}px;max-width:100%;margin:1em 0"><style>{_STOPPABLE}</style>'
-        f"{above}{image('moving', webp(images, fps))}{image('still', webp(images[-1:], fps))}"
+        f'<div style="overflow-x:auto"><div style="min-width:{min(width, least)}px">'
+        f"{above}{image('moving', webp(images, fps))}{image('still', webp(images[-1:], fps))}</div></div>"
         f'<figcaption>{words}<label><input type="checkbox"> stop</label></figcaption></figure>'
     )
 
@@ -264,12 +270,16 @@ def animation(rows: Mapping[str, Any], alt: str, fps: float = 8, scale: int = 3,
         context: number of frames given to the model: their border is grey, that of the frames to predict orange.
     """
     images, (columns, cell) = _montage(rows, 1, context, len(rows), lettered=False)
-    captions = "".join(f'<span style="text-align:center">{html.escape(label)}</span>' for label in rows)
-    above = f'<div style="display:grid;grid-template-columns:repeat({columns},1fr);font-size:.85em">{captions}</div>'
+    captions = "".join(f"<span>{html.escape(label)}</span>" for label in rows)
+    above = (
+        f'<div style="display:grid;grid-template-columns:repeat({columns},minmax(0,1fr));gap:0 .3em;align-items:end;'
+        f'text-align:center;font-size:.75em;line-height:1.25;overflow-wrap:break-word">{captions}</div>'
+    )
     legend = (
         {CONTEXT: "frames given", PREDICTED: "frames to predict"} if context is not None and context < len(images) else None
     )
-    return moving_picture(images, alt, fps, width=columns * cell * scale, above=above, legend=legend, pixelated=True)
+    width = columns * cell * scale
+    return moving_picture(images, alt, fps, width=width, least=columns * _NARROWEST, above=above, legend=legend, pixelated=True)
 
 
 def save_animation(

@@ -24,7 +24,8 @@
     const columns = headings(table);
     const largest = Math.max(...columns.map((column) => column.size)); // group of columns, each of which begins a line
     table.classList.toggle("vrnn3d-grouped", largest > 0);
-    table.style.setProperty("--vrnn3d-columns", largest === 1 ? 1 : 2);
+    // Of two columns of a group the first, which also says the group's name, needs more room.
+    table.style.setProperty("--vrnn3d-columns", { 0: "1fr 1fr", 1: "1fr", 2: "3fr 2fr" }[largest] || "1fr 1fr");
     table.setAttribute("role", "table");
     const rows = [...table.tBodies[0].rows];
     const start = (row) => columns.length - [...row.cells].reduce((sum, cell) => sum + cell.colSpan, 0);

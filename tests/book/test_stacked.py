@@ -73,6 +73,19 @@ def test_each_cell_names_its_column_and_each_row_its_model(show, browser):
     assert len(lefts) == 8 and max(lefts) - min(lefts) < 1, "each protocol begins a line"
 
 
+def test_a_value_with_its_spread_stands_beside_its_label(show, browser):
+    table = grouped().map("{:.1f}".format)
+    for protocol in table.columns.levels[0]:
+        table[protocol, "ours, %"] += " ± 0.1"
+    show(360, table_html(table), around="<div style='font-family: sans-serif'>{}</div>")
+    assert browser.evaluate(STACKED) == [True]
+    below = """[...document.querySelectorAll('tbody td')].map((c) => {
+        const range = document.createRange(); range.selectNodeContents(c);
+        return range.getBoundingClientRect().top - c.getBoundingClientRect().top })"""
+    tops = browser.evaluate(below)
+    assert len(tops) == 16 and max(tops) < 10, "none stands in a second line"
+
+
 def test_a_heading_that_reaches_over_two_rows_moves_no_label(show, browser):
     sides, metrics = ("paper", "ours", "difference"), ("SSIM", "MSE")
     columns = [(p, metric, side) for p in ("5 → 10", "10 → 10", "10 → 20") for metric in metrics for side in sides]

@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
+from browser import Browser, needs_chromium
 from PIL import Image
 
 from vrnn3d import show
@@ -144,6 +145,23 @@ def test_other_bad_input():
         show.animation({"a": clip()}, alt=" ")
     with pytest.raises(ValueError, match="fps is 0"):
         show.animation({"a": clip()}, alt="x", fps=0)
+
+
+@pytest.mark.slow
+@needs_chromium
+@pytest.mark.parametrize("width", [390, 1400])
+def test_labels_of_an_animation_do_not_run_into_each_other(width, tmp_path):
+    names = ["truth", "Variational 3D ConvLSTM", "PredRNN++", "E3D-LSTM", "2D ConvLSTM", "ConvLSTM, beyond the paper, a frame a step"]
+    page = show.animation({name: clip(2, size=32) for name in names}, alt="x").data
+    (tmp_path / "page.html").write_text(f"<!doctype html><html lang='en'><meta charset='utf-8'><body style='font: 16px sans-serif'>{page}", encoding="utf-8")
+    with Browser() as browser:
+        browser.open(tmp_path / "page.html", width)
+        assert browser.evaluate("document.documentElement.scrollWidth") <= width, "it scrolls in its own box"
+        words = """[...document.querySelectorAll('figure span')].slice(0, 6).map((e) => {
+            const range = document.createRange(); range.selectNodeContents(e);
+            const {left, right} = range.getBoundingClientRect(); return [left, right] })"""
+        ends = browser.evaluate(words)
+    assert len(ends) == 6 and all(right + 2 <= left for (_, right), (left, _) in zip(ends, ends[1:]))
 
 
 def test_an_animation_can_be_stopped_and_stands_still_on_paper():
