@@ -4,6 +4,7 @@
   "use strict";
   const NARROW = "(max-width: 600px)";
   const SHORT = 20; // characters of a name and its cell that fit half a line
+  const PAIR = [26, 16]; // those that fit three and two fifths of a line
 
   // {name, first, size} of each column: its own heading; the headings above it, where it is the first below them; and how
   // many columns those headings span.
@@ -19,26 +20,36 @@
     }));
   }
 
+  // The cells of a line: two, where they fit and none of a group is left over. Of a group of two the first, which also says
+  // the group's name, needs more room.
+  function widths(columns, largest) {
+    if (largest === 0 || (largest > 2 && largest % 2 === 0)) return "1fr 1fr";
+    const fits = (column) => column.size !== 2 || column.length <= PAIR[column.first ? 0 : 1];
+    return largest === 2 && columns.every(fits) ? "3fr 2fr" : "1fr";
+  }
+
   // A row may begin with fewer cells than there are columns: a heading above reaches down to it.
   function mark(table) {
     const columns = headings(table);
     const largest = Math.max(...columns.map((column) => column.size)); // group of columns, each of which begins a line
     table.classList.toggle("vrnn3d-grouped", largest > 0);
-    // Of two columns of a group the first, which also says the group's name, needs more room.
-    table.style.setProperty("--vrnn3d-columns", { 0: "1fr 1fr", 1: "1fr", 2: "3fr 2fr" }[largest] || "1fr 1fr");
     table.setAttribute("role", "table");
     const rows = [...table.tBodies[0].rows];
     const start = (row) => columns.length - [...row.cells].reduce((sum, cell) => sum + cell.colSpan, 0);
     const length = (row, column) => (row.cells[column - start(row)]?.textContent || "").trim().length;
-    for (const [place, column] of columns.entries())
-      column.kind = largest > 1 || column.name.length + Math.max(...rows.map((row) => length(row, place))) <= SHORT ? "vrnn3d-short" : "vrnn3d-long";
+    for (const [place, column] of columns.entries()) {
+      column.label = column.first ? `${column.first}: ${column.name}` : column.name;
+      column.length = column.label.length + Math.max(...rows.map((row) => length(row, place)));
+      column.kind = largest > 1 || column.length <= SHORT ? "vrnn3d-short" : "vrnn3d-long";
+    }
+    table.style.setProperty("--vrnn3d-columns", widths(columns, largest));
     for (const row of rows) {
       let column = start(row);
       row.setAttribute("role", "row");
       for (const cell of row.cells) {
-        const { name = "", first = "", kind = "vrnn3d-long" } = columns[column] || {};
+        const { label = "", first = "", kind = "vrnn3d-long" } = columns[column] || {};
         const heading = cell.tagName === "TH" || column === 0;
-        cell.dataset.label = first ? `${first}: ${name}` : name;
+        cell.dataset.label = label;
         cell.setAttribute("role", heading ? "rowheader" : "cell");
         cell.classList.add(heading ? "vrnn3d-row-name" : kind);
         cell.classList.toggle("vrnn3d-first", first !== "");

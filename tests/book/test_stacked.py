@@ -86,6 +86,27 @@ def test_a_value_with_its_spread_stands_beside_its_label(show, browser):
     assert len(tops) == 16 and max(tops) < 10, "none stands in a second line"
 
 
+def test_a_group_whose_pairs_do_not_fit_a_line_takes_one_for_each_cell(show, browser):
+    table = grouped().map("{:.2f} [24.90, 28.88]".format)
+    show(390, table_html(table))
+    assert browser.evaluate(STACKED) == [True]
+    lefts = browser.evaluate("[...document.querySelectorAll('tbody td')].map((c) => c.getBoundingClientRect().left)")
+    assert len(lefts) == 16 and max(lefts) - min(lefts) < 1
+
+
+def test_words_run_on_after_their_label_and_numbers_stand_at_the_right(show, browser):
+    words = "handclapping and handwaving, which take two lines here because they are many"
+    table = plain().assign(**{"the test actions": words})
+    show(390, table_html(table))
+    assert browser.evaluate(STACKED) == [True]
+    ends = """[...document.querySelectorAll('tbody td')].map((c) => {
+        const range = document.createRange(); range.selectNodeContents(c);
+        const text = range.getBoundingClientRect(), cell = c.getBoundingClientRect();
+        return [text.top - cell.top, cell.right - text.right] })"""
+    *numbers, (above, _) = browser.evaluate(ends)[:7]
+    assert above < 10 and all(right < 10 for _, right in numbers)
+
+
 def test_a_heading_that_reaches_over_two_rows_moves_no_label(show, browser):
     sides, metrics = ("paper", "ours", "difference"), ("SSIM", "MSE")
     columns = [(p, metric, side) for p in ("5 → 10", "10 → 10", "10 → 20") for metric in metrics for side in sides]

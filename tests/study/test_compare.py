@@ -51,7 +51,7 @@ def test_one_seed_is_judged_by_how_far_the_seeds_of_others_are_apart():
     half = 3.182 * math.sqrt(2)
     assert near.seed_interval == pytest.approx((-2 - half, -2 + half), abs=0.1) and near.borrowed
     assert (near.outcome, far.outcome) == ("undecided", "better")
-    assert "1 seed, by the spread of all" in describe(near) and near.reversed().borrowed
+    assert "one seed, by the spread of all" in describe(near) and near.reversed().borrowed
     two = compare_runs(seeds("vrnn3d_kl_ll", [3.0, 3.0]), seeds("vrnn3d_kl", [5.0, 5.0]), others=others)
     assert two.seed_interval == pytest.approx((-2 - half / math.sqrt(2), -2 + half / math.sqrt(2)), abs=0.1)
     three = compare_runs(seeds("vrnn3d_kl_ll", [3.0] * 3), seeds("vrnn3d_kl", [5.0] * 3), others=others)

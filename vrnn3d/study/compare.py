@@ -284,12 +284,12 @@ def describe(comparison: Comparison) -> str:
     parts = []
     if comparison.test_interval is not None:
         parts.append(f"95% over test sequences: {_span(comparison.test_interval)}")
+    seeds = "one seed" if len(comparison.seeds) == 1 else f"{len(comparison.seeds)} seeds"
     if comparison.seed_interval is not None:
-        seeds = f"{len(comparison.seeds)} seed{'s' * (len(comparison.seeds) > 1)}"
         over = f"{seeds}, by the spread of all" if comparison.borrowed else f"over {seeds}"
         parts.append(f"{over}: {_span(comparison.seed_interval)}")
     else:
-        parts.append("one seed" if len(comparison.seeds) == 1 else "no seed in common")
+        parts.append(seeds if comparison.seeds else "no seed in common")
     return f"{signed(comparison.estimate)} ({'; '.join(parts)})"
 
 
