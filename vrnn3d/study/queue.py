@@ -76,7 +76,7 @@ QUEUES: dict[str, Queue] = {
         ),
     ),
     "half": Queue(
-        "the whole study at half scale, about 40 hours on a CPU core",
+        "the whole study at half scale, about 45 hours on a CPU core",
         (
             Step("half_short", tuple(names("recipe"))[:2]),
             Step("half", ("vrnn3d_kl", "vrnn3d_kl_ll", "convlstm2d", "vrnn2d", "convlstm3d")),
@@ -85,7 +85,7 @@ QUEUES: dict[str, Queue] = {
             Step("half", (*names("beyond"), *names("trained_on"))),
             Step("half", ("vrnn3d_kl_l1",)),
             Step("half", ("predrnnpp", "e3d_lstm", "improved_vrnn")),
-            Step("half", ("vrnn3d_kl", "vrnn3d_kl_ll", "convlstm2d", "vrnn2d", "convlstm3d"), (1, 2)),
+            Step("half", ("vrnn3d_kl", "vrnn3d_kl_ll", "convlstm2d", "vrnn2d", "convlstm3d", "beyond_by_frame"), (1, 2)),
             Step("half", _HALF_WINDOWS),
             Step("half", _HALF_LOSSES, (0, 1, 2)),
             Step("half", _HALF_KTH),
