@@ -228,11 +228,13 @@ def likelihood_term(found: Runs) -> str:
     at_one = _compared(found, found.get(loss_name("kl_ll", "z_p"), []), found.get(loss_name(REFERENCE, "z_p"), []))
     if at_one is None:
         return "the likelihood term was not run beside KL"
-    verb = {BETTER: "lowers", WORSE: "raises"}.get(at_one.outcome, "changes, within what seeds change,")
+    verb = {BETTER: "lowers", WORSE: "raises"}.get(at_one.outcome)
+    amount = f"{abs(at_one.estimate):.1f}" if verb else signed(at_one.estimate)
     text = (
-        f"at weight 1 the likelihood term {verb} the squared error of a frame, {paper.arrow('10->10')}, by"
-        f" {abs(at_one.estimate):.1f} (from {at_one.theirs:.1f}; {_trainings(at_one)})"
+        f"at weight 1 the likelihood term {verb or 'changes'} the squared error of a frame, {paper.arrow('10->10')}, by"
+        f" {amount} (from {at_one.theirs:.1f}; {_trainings(at_one)})"
     )
+    text += "" if verb or not at_one.seed_interval else ", no more than seeds differ by"
     best = best_weights(found, "z_p")
     if best is None:
         return text
