@@ -63,6 +63,7 @@ glue("ablation_best", pictures.better_in_words(found), display=False)
 # stands in between: the 3D network without a latent.
 
 # %% tags=["hide-input"]
+CHANGES = "What each step does to the MSE of a frame, 10 → 10, in percent of the MSE before it, and what it does in the paper"
 FIGURE = "The change of the MSE with each step of the ablation: a dot with both intervals, and a dashed line at zero."
 
 
@@ -74,14 +75,16 @@ def show_steps(profile: str, runs: ablation.Runs) -> None:
     steps = ablation.steps(runs)
     drawn = [pictures.Line(step.what, c, step.after) for step, c in steps if c is not None]
     display(figure_html(pictures.differences({"": drawn}, "MSE of a frame, after minus before, 10 → 10"), FIGURE))
-    display(Markdown("\n".join(f"- {ablation.step_in_words(step, c)}" for step, c in steps)))
+    display(table_html(pictures.steps_table(steps), caption=f"{CHANGES}; {scales.words(profile)}, held-out digits"))
+    display(Markdown(f"At {scales.words(profile)}, {ablation.paper_steps(steps)}."))
 
 
 show_steps(rows_scale, rows)
 
 # %% [markdown]
 # *Dot: mean over seeds. Ticks: single seeds. Thick: 95% over test sequences. Thin: Student's 95% over seeds; below three
-# of them it takes the spread of all experiments of the scale that have several.*
+# of them (\* in the table) it takes the spread of all experiments of the scale that have several. Ruled out is what lies
+# outside both intervals. The two scales differ in more than size, so this says what the step does here, not at full size.*
 #
 # The first three test sequences, of digits that no training saw; one sample each, seed 0. The network saw the first ten
 # frames.

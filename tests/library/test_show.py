@@ -151,9 +151,18 @@ def test_other_bad_input():
 @needs_chromium
 @pytest.mark.parametrize("width", [390, 1400])
 def test_labels_of_an_animation_do_not_run_into_each_other(width, tmp_path):
-    names = ["truth", "Variational 3D ConvLSTM", "PredRNN++", "E3D-LSTM", "2D ConvLSTM", "ConvLSTM, beyond the paper, a frame a step"]
+    names = [
+        "truth",
+        "Variational 3D ConvLSTM",
+        "PredRNN++",
+        "E3D-LSTM",
+        "2D ConvLSTM",
+        "ConvLSTM, beyond the paper, a frame a step",
+    ]
     page = show.animation({name: clip(2, size=32) for name in names}, alt="x").data
-    (tmp_path / "page.html").write_text(f"<!doctype html><html lang='en'><meta charset='utf-8'><body style='font: 16px sans-serif'>{page}", encoding="utf-8")
+    (tmp_path / "page.html").write_text(
+        f"<!doctype html><html lang='en'><meta charset='utf-8'><body style='font: 16px sans-serif'>{page}", encoding="utf-8"
+    )
     with Browser() as browser:
         browser.open(tmp_path / "page.html", width)
         assert browser.evaluate("document.documentElement.scrollWidth") <= width, "it scrolls in its own box"

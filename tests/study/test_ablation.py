@@ -6,9 +6,9 @@ import matplotlib
 import pytest
 from study.made import digits, record, seeds
 
-from vrnn3d.study import ablation, queue, scales
+from vrnn3d.study import ablation, paper, queue, scales
 from vrnn3d.study.catalogue import SWEPT_BETAS, SWEPT_FLOORS, SWEPT_LOSSES, WIRINGS, names
-from vrnn3d.study.compare import compare_runs, describe
+from vrnn3d.study.compare import compare_runs, percent
 from vrnn3d.study.figures import ablation as pictures
 
 pytestmark = pytest.mark.slow  # bootstraps of many records
@@ -104,24 +104,35 @@ def test_the_chapters_runs_are_in_the_queue():
 
 
 def test_steps_of_table_3():
+    """All five, beside the paper's, which lacks the row without a latent in 3D."""
     runs = [r for name, mse in zip(ablation.TABLE3, (9, 7, 6, 5, 6), strict=True) for r in three(name, [mse] * 3)]
     found = ablation.runs(runs, "ablation")
-    effects = {
-        "a latent in 2D": "lowers the error",
-        "3D convolutions, without a latent": "lowers the error",
-        "3D convolutions, with a latent": "lowers the error",
-        "a latent in 3D": "lowers the error",
-        "the likelihood term": "raises the error",
-    }
-    told = [(step, comparison, ablation.step_in_words(step, comparison)) for step, comparison in ablation.steps(found)]
-    assert [step.what for step, _, _ in told] == list(effects)
-    for step, comparison, text in told:
-        change = f"{step.what} ({ablation.TABLE3[step.before]} to {ablation.TABLE3[step.after]})"
-        assert text == f"{change} {effects[step.what]}, {describe(comparison)}"
-    assert told[-1][2].startswith("the likelihood term (3D, with z (KL) to 3D, with z (KL-LL)) raises the error, +1 (")
-    assert "over 3 seeds" in told[-1][2]
-    missing = ablation.steps({name: found[name] for name in found if name != "vrnn2d"})
-    assert sum(ablation.step_in_words(step, c).endswith("was not run") for step, c in missing) == 2
+    table = pictures.steps_table(ablation.steps(found))
+    assert table["the paper"].tolist() == ["−26%", "", "−31%", "", "−5.7%"]
+    assert table["the error is"].tolist() == ["lower"] * 4 + ["higher"]
+    assert table["seeds"].tolist() == ["3"] * 5
+    assert table["the paper's size is"].tolist() == ["ruled out", "", "ruled out", "", "ruled out"]
+    for step, comparison in ablation.steps(found):
+        assert table.loc[step.what, "here"] == percent(comparison.estimate / comparison.theirs)
+        low, high = table.loc[step.what, "95% over seeds"].split(" to ")
+        assert low == percent(comparison.seed_interval[0] / comparison.theirs) and high.endswith("%")
+    missing = pictures.steps_table(ablation.steps({name: found[name] for name in found if name != "vrnn2d"}))
+    assert (missing["here"] == "not run").sum() == 2 and missing.loc["a latent in 3D", "the error is"] == "lower"
+
+
+def test_a_step_of_the_paper_s_size_is_ruled_out_or_not():
+    """Table 3 prints -26, -31 and -5.7%: the first happens here too, the second does not, of the third nothing is known."""
+    half = [r for name, mse in (("convlstm2d", (7.0, 9.0, 11.0)), ("vrnn2d", (6.5, 6.6, 6.7)), ("vrnn3d_kl", (6.5, 6.6, 6.8)))
+            for r in three(name, mse)]  # fmt: skip
+    found = ablation.runs([*half, record("vrnn3d_kl_ll", profile="ablation", evaluation={"test": digits(6.0)})], "ablation")
+    told = ablation.steps(found)
+    paper_size = [c.rules_out(paper.change(s.before, s.after)) for s, c in told if c and paper.change(s.before, s.after)]
+    assert paper_size[:2] == [False, True]
+    m = "−"
+    assert ablation.paper_steps([*told[:4], (told[4][0], None)]) == (
+        f"changes as large as those of the paper's Table 3 are ruled out for 3D convolutions, with a latent ({m}31%), and not"
+        f" ruled out for a latent in 2D ({m}26%), and not tested for the likelihood term ({m}5.7%)"
+    )
 
 
 def test_the_paper_s_step_has_its_own_scale():
@@ -199,7 +210,10 @@ def test_a_likelihood_term_that_seeds_hide_is_said_to_be_hidden():
     runs = [*three("loss_kl_pq_z_p", [5.0, 6.0, 7.0]), *three("loss_kl_ll_z_p", [6.5, 5.5, 7.5])]
     told = ablation.likelihood_term(ablation.runs(runs, "ablation"))
     assert "the likelihood term changes" in told and "by +0.499 (from" in told
-    assert told.endswith("; 3 seeds), no more than seeds differ by")
+    assert told.endswith("; 3 seeds), no more than seeds differ by"), "the paper's step lies within these intervals"
+    close = [*three("loss_kl_pq_z_p", [5.0, 5.1, 4.9]), *three("loss_kl_ll_z_p", [5.05, 5.06, 4.98])]
+    told = ablation.likelihood_term(ablation.runs(close, "ablation"))
+    assert told.endswith("; 3 seeds), no more than seeds differ by; the paper's −5.7% is ruled out")
 
 
 def test_answers_name_what_was_run():

@@ -23,6 +23,12 @@ def test_spot_checks_against_the_tables():
     assert all(anchor.mse > 0 and 0.9 < anchor.ssim < 1 for anchor in paper.ANCHORS)
 
 
+def test_what_a_step_of_its_tables_changes():
+    assert paper.change("vrnn3d_kl", "vrnn3d_kl_ll") == pytest.approx(39.4 / 41.8 - 1)
+    assert paper.change("convlstm2d", "vrnn2d", "10->20") == pytest.approx(83.5 / 112.3 - 1)
+    assert paper.change("convlstm3d", "vrnn3d_kl") is None, "it has no such row"
+
+
 def test_what_the_paper_prints_against_itself():
     assert paper.worse_than_black() == [("improved_vrnn", "10->20", 194.3)]
     assert paper.higher_ssim() == [("e3d_lstm", "10->10")]

@@ -11,7 +11,18 @@ import numpy as np
 from vrnn3d.layers.gaussian import SIGMA_MIN
 from vrnn3d.study import paper
 from vrnn3d.study.catalogue import LATENT_LOSSES, SWEPT_BETAS, SWEPT_FLOORS, SWEPT_LOSSES, WIRINGS, names
-from vrnn3d.study.compare import BETTER, WORSE, Comparison, Spread, compare_runs, describe, end_of, seed_spread, signed
+from vrnn3d.study.compare import (
+    BETTER,
+    WORSE,
+    Comparison,
+    Spread,
+    compare_runs,
+    describe,
+    end_of,
+    percent,
+    seed_spread,
+    signed,
+)
 from vrnn3d.study.records import Record
 from vrnn3d.study.scales import SCALES, runs_at, validation_error
 
@@ -34,7 +45,7 @@ Runs = Mapping[str, list[Record]]
 
 
 @dataclass(frozen=True)
-class Step:
+class TableStep:
     """Two rows of Table 3 that differ in one thing."""
 
     before: str
@@ -43,11 +54,11 @@ class Step:
 
 
 STEPS = (
-    Step("convlstm2d", "vrnn2d", "a latent in 2D"),
-    Step("convlstm2d", "convlstm3d", "3D convolutions, without a latent"),
-    Step("vrnn2d", "vrnn3d_kl", "3D convolutions, with a latent"),
-    Step("convlstm3d", "vrnn3d_kl", "a latent in 3D"),
-    Step("vrnn3d_kl", "vrnn3d_kl_ll", "the likelihood term"),
+    TableStep("convlstm2d", "vrnn2d", "a latent in 2D"),
+    TableStep("convlstm2d", "convlstm3d", "3D convolutions, without a latent"),
+    TableStep("vrnn2d", "vrnn3d_kl", "3D convolutions, with a latent"),
+    TableStep("convlstm3d", "vrnn3d_kl", "a latent in 3D"),
+    TableStep("vrnn3d_kl", "vrnn3d_kl_ll", "the likelihood term"),
 )
 #: What is measured of the samples: {label: (metric, statistic)}.
 SCORES = {
@@ -197,7 +208,7 @@ def best_on_validation(points: list[tuple[float, list[Record]]]) -> tuple[float,
 # --- Table 3 ----------------------------------------------------------------------------------------------------------
 
 
-def steps(found: Runs, pool: str = "test") -> list[tuple[Step, Comparison | None]]:
+def steps(found: Runs, pool: str = "test") -> list[tuple[TableStep, Comparison | None]]:
     """What each step between rows of Table 3 does to the MSE, 10 -> 10, after minus before; None where not run."""
     return [(step, _compared(found, found.get(step.after, []), found.get(step.before, []), pool=pool)) for step in STEPS]
 
@@ -210,14 +221,17 @@ def _compared(
     return compare_runs(ours, theirs, protocol, pool=pool, others=every)
 
 
-def step_in_words(step: Step, comparison: Comparison | None) -> str:
-    """What a step between rows of Table 3 does to the error, with its intervals."""
-    change = f"{step.what} ({TABLE3[step.before]} to {TABLE3[step.after]})"
-    if comparison is None:
-        return f"{change} was not run"
-    words = {BETTER: "lowers the error", WORSE: "raises the error"}
-    effect = words.get(comparison.outcome, "makes no difference that these runs can tell")
-    return f"{change} {effect}, {describe(comparison)}"
+def paper_steps(told: Iterable[tuple[TableStep, Comparison | None]]) -> str:
+    """Which steps of the paper's Table 3, as large as printed relative to the error before them, the runs rule out."""
+    named: dict[bool | None, list[str]] = {True: [], False: [], None: []}
+    for step, comparison in told:
+        share = paper.change(step.before, step.after)
+        if share is not None:
+            ruled_out = comparison.rules_out(share) if comparison else None
+            named[ruled_out].append(f"{step.what} ({percent(share)})")
+    words = {True: "ruled out", False: "not ruled out", None: "not tested"}
+    parts = [f"{words[key]} for {'; '.join(steps)}" for key, steps in named.items() if steps]
+    return f"changes as large as those of the paper's Table 3 are {', and '.join(parts)}"
 
 
 # --- in words ---------------------------------------------------------------------------------------------------------
@@ -234,7 +248,11 @@ def likelihood_term(found: Runs) -> str:
         f"at weight 1 the likelihood term {verb or 'changes'} the squared error of a frame, {paper.arrow('10->10')}, by"
         f" {amount} (from {at_one.theirs:.1f}; {_trainings(at_one)})"
     )
-    text += "" if verb or not at_one.seed_interval else ", no more than seeds differ by"
+    if not verb and at_one.seed_interval:
+        share = paper.change(*TERM)
+        assert share is not None, "both are rows of the paper's tables"
+        text += ", no more than seeds differ by"
+        text += f"; the paper's {percent(share)} is ruled out" if at_one.rules_out(share) else ""
     best = best_weights(found, "z_p")
     if best is None:
         return text

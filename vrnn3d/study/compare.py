@@ -69,6 +69,13 @@ class Comparison:
             return UNDECIDED
         return BETTER if above == self.larger_is_better else WORSE
 
+    def rules_out(self, share: float) -> bool | None:
+        """Whether a difference of that share of theirs, as -0.06, lies outside every interval; None where one is missing."""
+        intervals = (self.test_interval, self.seed_interval)
+        if None in intervals:
+            return None
+        return all(not low <= share * self.theirs <= high for low, high in filter(None, intervals))
+
     def reversed(self) -> Comparison:
         """Theirs minus ours."""
         return dataclasses.replace(
@@ -277,6 +284,11 @@ def number(value: float) -> str:
 def signed(value: float) -> str:
     """A difference with its sign, to three digits, with a proper minus."""
     return (f"{value:+,.0f}" if abs(value) >= 1000 else f"{value:+.3g}").replace("-", _MINUS)
+
+
+def percent(share: float) -> str:
+    """A relative change in percent with its sign, in two digits below ten and else whole, with a proper minus."""
+    return f"{100 * share:+.{0 if abs(share) >= 0.1 else 1}f}%".replace("-", _MINUS)
 
 
 def describe(comparison: Comparison) -> str:

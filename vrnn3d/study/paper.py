@@ -76,6 +76,13 @@ TABLE2 = (
 )
 
 
+def change(before: str, after: str, protocol: str = "10->10") -> float | None:
+    """How the printed MSE changes from one row to another, relative to the first; None where the tables lack one."""
+    if after not in ROWS or before not in ROWS:
+        return None
+    return ROWS[after].scores[protocol].mse / ROWS[before].scores[protocol].mse - 1
+
+
 def worse_than_black() -> list[tuple[str, str, float]]:
     """(experiment, protocol, MSE) of the printed numbers that a black frame would beat."""
     return [

@@ -28,6 +28,7 @@ from vrnn3d.study.compare import (
     compare_runs,
     describe,
     number,
+    percent,
 )
 from vrnn3d.study.records import Record
 from vrnn3d.study.scales import SCALES, runs_at, title_of, words
@@ -273,10 +274,17 @@ def _ablation_steps(records: Sequence[Record]) -> Verdict:
         printed = [paper.ROWS[name].scores["10->10"].mse for name in (after, before)]
         told.append(
             f"{_versus(after, before)}: {shown.numbers()} (the paper: {printed[0]:g} against {printed[1]:g})"
-            + (f"; over the protocols {tally(mine)}." if shown.comparison else ".")
+            + (f"; over the protocols {tally(mine)}{_ruled_out(shown.comparison, before, after)}." if shown.comparison else ".")
         )
     told.append("The step from 2D to 3D also changes the network's size, so it is not one of convolutions alone.")
     return _verdict("C3", outcome_of(judged), scale, " ".join(told), judged)
+
+
+def _ruled_out(comparison: Comparison, before: str, after: str) -> str:
+    share = paper.change(before, after)
+    if share is None or not comparison.rules_out(share):
+        return ""
+    return f", and a change of {percent(share)}, as the paper's, is ruled out"
 
 
 def _diversity(records: Sequence[Record]) -> Verdict:

@@ -9,9 +9,30 @@ import numpy as np
 
 from vrnn3d.show import GREY, closed
 from vrnn3d.study import paper
-from vrnn3d.study.ablation import REFERENCE, SCORES, TABLE3, Cell, Runs, against_reference, loss_name, sweep, told_apart
+from vrnn3d.study.ablation import (
+    REFERENCE,
+    SCORES,
+    TABLE3,
+    Cell,
+    Runs,
+    TableStep,
+    against_reference,
+    loss_name,
+    sweep,
+    told_apart,
+)
 from vrnn3d.study.catalogue import LATENT_LOSSES, SWEPT_LOSSES, WIRINGS
-from vrnn3d.study.compare import BETTER, Comparison, Spread, black_spread, seed_spread
+from vrnn3d.study.compare import (
+    BETTER,
+    UNDECIDED,
+    WORSE,
+    Comparison,
+    Interval,
+    Spread,
+    black_spread,
+    percent,
+    seed_spread,
+)
 from vrnn3d.study.figures.loss import NAMES, WIRING_NAMES
 from vrnn3d.study.figures.style import DASHES, colour
 
@@ -304,6 +325,35 @@ def table3(found: Runs) -> pandas.DataFrame:
                 row["% of black 10 → 10"] = text(black, 1)
             rows.append(row)
     return pandas.DataFrame(rows).set_index("model")
+
+
+_EFFECTS = {BETTER: "lower", WORSE: "higher"}
+
+
+def steps_table(told: Iterable[tuple[TableStep, Comparison | None]]) -> pandas.DataFrame:
+    """What each step between rows of Table 3 does to the MSE, in percent of the error before it, here and in the paper."""
+    import pandas
+
+    rows = []
+    for step, comparison in told:
+        share = paper.change(step.before, step.after)
+        row = {"step": step.what, "the paper": "" if share is None else percent(share)}
+        if comparison is None:
+            row |= dict.fromkeys(("here", "95% over test sequences", "95% over seeds", "the error is", "seeds"), "not run")
+        else:
+            ruled_out = None if share is None else comparison.rules_out(share)
+            row["here"] = percent(comparison.estimate / comparison.theirs)
+            row["95% over test sequences"] = _share(comparison.test_interval, comparison.theirs)
+            row["95% over seeds"] = _share(comparison.seed_interval, comparison.theirs)
+            row["seeds"] = f"{len(comparison.seeds)}{'*' * comparison.borrowed}"
+            row["the error is"] = _EFFECTS.get(comparison.outcome, UNDECIDED)
+            row["the paper's size is"] = {None: "", True: "ruled out", False: "possible"}[ruled_out]
+        rows.append(row)
+    return pandas.DataFrame(rows).set_index("step").fillna("")
+
+
+def _share(interval: Interval | None, whole: float) -> str:
+    return "not known" if interval is None else " to ".join(percent(end / whole) for end in interval)
 
 
 def text(spread: Spread | None, digits: int = 2, missing: str = "not run") -> str:
