@@ -211,7 +211,7 @@ _STOPPABLE = (
 )
 
 #: Screen pixels that a video and the label above it need.
-_NARROWEST = 76
+_NARROWEST = 84
 
 
 def moving_picture(

@@ -114,7 +114,7 @@ def test_steps_of_table_3():
     assert table["the paper's size is"].tolist() == ["ruled out", "", "ruled out", "", "ruled out"]
     for step, comparison in ablation.steps(found):
         assert table.loc[step.what, "here"] == percent(comparison.estimate / comparison.theirs)
-        low, high = table.loc[step.what, "95% over seeds"].split(" to ")
+        low, high = table.loc[step.what, "95% over seeds"].split("\N{NO-BREAK SPACE}to ")
         assert low == percent(comparison.seed_interval[0] / comparison.theirs) and high.endswith("%")
     missing = pictures.steps_table(ablation.steps({name: found[name] for name in found if name != "vrnn2d"}))
     assert (missing["here"] == "not run").sum() == 2 and missing.loc["a latent in 3D", "the error is"] == "lower"

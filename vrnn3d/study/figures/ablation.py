@@ -353,7 +353,7 @@ def steps_table(told: Iterable[tuple[TableStep, Comparison | None]]) -> pandas.D
 
 
 def _share(interval: Interval | None, whole: float) -> str:
-    return "not known" if interval is None else " to ".join(percent(end / whole) for end in interval)
+    return "not known" if interval is None else "\N{NO-BREAK SPACE}to ".join(percent(end / whole) for end in interval)
 
 
 def text(spread: Spread | None, digits: int = 2, missing: str = "not run") -> str:
