@@ -7,8 +7,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ import vrnn3d
 from trials import MINI
 from vrnn3d import checkpoint, published
 from vrnn3d.cli import COMMANDS, main, parser
+from vrnn3d.cli import list as list_command
 from vrnn3d.config import config_hash
 from vrnn3d.study import folders, records
 from vrnn3d.study import run as study
@@ -463,3 +466,32 @@ def test_data_that_were_asked_for_and_not_had_are_no_success(capsys, monkeypatch
     assert main(["data"]) == 1
     assert "only the packaged excerpt of 1,000 digits" in capsys.readouterr().out
     assert main(["data", "--no-download"]) == 0
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_that_an_import_swallowed_is_told_all_the_same(number, status, monkeypatch, capsys):
+    """As numpy's C code does, which then cannot be imported again."""
+    failures = [ImportError("cannot load module more than once per process"), AttributeError("half a module")]
+
+    def swallow(args):
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(10)
+        except KeyboardInterrupt:
+            pass
+        raise failures.pop()
+
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr(list_command, "run", swallow)
+    try:
+        while failures:
+            assert main(["list"]) == status
+            told = capsys.readouterr().err
+            assert told.startswith("vrnn3d list: ") and told.count("\n") == 1 and "more than once" not in told
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    monkeypatch.setattr(list_command, "run", lambda args: args.of_which_there_is_none)
+    with pytest.raises(AttributeError):  # a fault of the program keeps its traceback
+        main(["list"])

@@ -79,14 +79,21 @@ class Terminated(KeyboardInterrupt):
     number = signal.SIGTERM
 
 
+#: The signals that came. C code that imports a module may swallow the exception of one, and then fail of something else.
+_CAME: list[KeyboardInterrupt] = []
+
+
 def raise_when_terminated() -> None:
     """Let SIGTERM raise :class:`Terminated` where the program is; no effect outside the main thread."""
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminate)
+        signal.signal(signal.SIGTERM, _stop)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a background job ignores it, and shall
+            signal.signal(signal.SIGINT, _stop)
 
 
-def _terminate(number: int, frame: object) -> NoReturn:
-    raise Terminated("terminated")
+def _stop(number: int, frame: object) -> NoReturn:
+    _CAME.append(Terminated("terminated") if number == signal.SIGTERM else KeyboardInterrupt())
+    raise _CAME[-1]
 
 
 def exit_status(stop: KeyboardInterrupt) -> int:
@@ -105,6 +112,7 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     chosen = next((word for word in argv if word in COMMANDS), "")
     who = f"vrnn3d {chosen}".strip()
+    _CAME.clear()
     raise_when_terminated()
     usual, warnings.formatwarning = warnings.formatwarning, _one_line
     for stream in (sys.stdout, sys.stderr):  # a name that the locale cannot print is printed with escapes
@@ -118,9 +126,10 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt as stop:
-        print(f"{who}: {str(stop) or 'interrupted'}; the same command goes on or starts again", file=sys.stderr)
-        return exit_status(stop)
-    except (ValueError, OSError, RuntimeError, ImportError, MemoryError) as error:
+        return _stopped(who, stop)
+    except Exception as error:
+        if _CAME:
+            return _stopped(who, _CAME[-1])
         told = _in_words(error)
         if told is None:
             raise
@@ -128,6 +137,11 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     finally:
         warnings.formatwarning = usual
+
+
+def _stopped(who: str, stop: KeyboardInterrupt) -> int:
+    print(f"{who}: {str(stop) or 'interrupted'}; the same command goes on or starts again", file=sys.stderr)
+    return exit_status(stop)
 
 
 def _check_words(argv: list[str]) -> None:
@@ -146,4 +160,5 @@ def _in_words(error: Exception) -> str | None:
     out_of_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     if out_of_memory or "allocate memory" in str(error):
         return "there is not enough memory for this; make batch, frames, samples or the model smaller"
-    return None if type(error) is RuntimeError else str(error)
+    mendable = isinstance(error, (ValueError, OSError, RuntimeError, ImportError)) and type(error) is not RuntimeError
+    return str(error) if mendable else None
