@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vrnn3d.cli import exit_status, raise_when_terminated
+from vrnn3d.cli import exit_status, raise_when_terminated, swallowed
 from vrnn3d.files import check_writable, temporary_folder
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -504,13 +504,21 @@ def run(args: argparse.Namespace) -> int:
         else:
             start = f"from vrnn3d.book import die_with, main; die_with({os.getpid()}); raise SystemExit(main())"
             return subprocess.call([str(set_up()), "-c", start, *sys.argv[1 + (sys.argv[1:2] == ["book"]) :]], cwd=ROOT)
-    except (BookError, OSError, ValueError) as error:  # the last two: data that are damaged
+    except KeyboardInterrupt as stop:
+        return _stopped(stop)
+    except Exception as error:
+        if came := swallowed():
+            return _stopped(came)
+        if not isinstance(error, (BookError, OSError, ValueError)):  # the last two: data that are damaged
+            raise
         print(error, file=sys.stderr)
         return 1
-    except KeyboardInterrupt as stop:
-        print("interrupted; the next make book goes on", file=sys.stderr)
-        return exit_status(stop)
     return 0
+
+
+def _stopped(stop: KeyboardInterrupt) -> int:
+    print("interrupted; the next make book goes on", file=sys.stderr)
+    return exit_status(stop)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -278,10 +278,22 @@ def test_a_book_killed_at_any_moment_leaves_no_process_and_is_built_by_the_next_
     assert "done" in (root / "_build" / "html" / "book" / "executed" / "02_b.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("error", [None, ImportError("cannot load module more than once"), OSError("half a library")])
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupted_book_says_so_in_one_line(number, status, monkeypatch, capsys):
+def test_an_interrupted_book_says_so_in_one_line(number, status, error, monkeypatch, capsys):
+    """Also where the code of an import swallowed the signal and failed of something else."""
+
+    def interrupted(*_):
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(10)
+        except KeyboardInterrupt:
+            if error is None:
+                raise
+        raise error
+
     monkeypatch.setattr(book, "equipped", lambda: True)
-    monkeypatch.setattr(book, "_make", lambda *_: os.kill(os.getpid(), number))
+    monkeypatch.setattr(book, "_make", interrupted)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

@@ -85,6 +85,7 @@ _CAME: list[KeyboardInterrupt] = []
 
 def raise_when_terminated() -> None:
     """Let SIGTERM raise :class:`Terminated` where the program is; no effect outside the main thread."""
+    _CAME.clear()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _stop)
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a background job ignores it, and shall
@@ -94,6 +95,11 @@ def raise_when_terminated() -> None:
 def _stop(number: int, frame: object) -> NoReturn:
     _CAME.append(Terminated("terminated") if number == signal.SIGTERM else KeyboardInterrupt())
     raise _CAME[-1]
+
+
+def swallowed() -> KeyboardInterrupt | None:
+    """The last interrupt that came since :func:`raise_when_terminated`, for whoever finds another error in its place."""
+    return _CAME[-1] if _CAME else None
 
 
 def exit_status(stop: KeyboardInterrupt) -> int:
@@ -112,7 +118,6 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     chosen = next((word for word in argv if word in COMMANDS), "")
     who = f"vrnn3d {chosen}".strip()
-    _CAME.clear()
     raise_when_terminated()
     usual, warnings.formatwarning = warnings.formatwarning, _one_line
     for stream in (sys.stdout, sys.stderr):  # a name that the locale cannot print is printed with escapes
@@ -128,8 +133,8 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         return _stopped(who, stop)
     except Exception as error:
-        if _CAME:
-            return _stopped(who, _CAME[-1])
+        if came := swallowed():
+            return _stopped(who, came)
         told = _in_words(error)
         if told is None:
             raise

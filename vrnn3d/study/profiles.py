@@ -98,7 +98,7 @@ _CHANCE: Changes = {
     "eval.samples": 10,  # what is measured there is their spread
 }
 
-#: Two processes share a batch of 16 at the speed at which each alone takes one of 8.
+#: For the longest trainings: two processes share a batch of 16 at the speed at which each alone takes one of 8.
 _SHARED: Changes = {"train.batch": 16, "train.lr": 3e-3}
 
 
@@ -112,7 +112,7 @@ def _trained_on() -> dict[str, Changes]:
 
 
 _HALF = Profile(
-    summary="half scale, 100,000 sequences: from half an hour to three hours on one CPU core",
+    summary="half scale, 100,000 sequences: from half an hour to five hours of a CPU core",
     scale="half scale",
     everything={
         # Under L1 the best guess is the median of a pixel, which is black: it holds these networks at the mean picture for
@@ -131,7 +131,7 @@ _HALF = Profile(
     by_data={"moving_mnist": _HALF_DIGITS, "kth": {"data.size": 64, "train.sequences": 20_000, "eval.batch": 4}},
     by_model=_NARROWED | {"pixel_mean": {"train.lr": 1e-2, "train.sequences": 20_000}},
     by_group={"l1": {"loss.l1": 1.0}, "chance": _CHANCE},
-    by_experiment={"beyond": _SHARED} | _trained_on(),
+    by_experiment={"beyond": _SHARED, "improved_vrnn": _SHARED} | _trained_on(),
     groups=("table3", "l1", "table1", "baselines", "beyond", "trained_on", "losses", "windows", "chance", "kth"),
 )
 
