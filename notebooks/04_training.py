@@ -84,7 +84,7 @@ figure_html(figure, "Three schedules over a training: the latent weight rises an
 # ## A live training
 #
 # One digit in 32 x 32 pixels and a narrow copy of the network; the settings are one entry of the catalogue,
-# `profiles.get("live", profile)`, as every run of the study is.
+# `get("live", profile)`, as every run of the study is.
 
 # %%
 run = tempfile.mkdtemp()
@@ -196,7 +196,8 @@ display(Markdown(f"Done as the paper says:\n\n{same}"))
 # ## How the recipe was fixed
 #
 # The paper's training starts from Kinetics weights, and the number of its steps is not stated. What was left to choose was tried
-# on the 3D VRNN with KL at half scale, for 20,000 sequences, one change at a time, and then fixed for all systems.
+# on the 3D VRNN with KL at half scale, for 20,000 sequences, one change at a time, and then fixed for all systems, but for the
+# batches of the longest trainings: {glue:text}`recipe_shared`.
 
 # %% tags=["hide-input"]
 records = read_records(profile=trials.PROFILE)
@@ -229,6 +230,10 @@ trials_table(catalogue.RECIPE, "Half scale, a fifth of the training: 10 → 10 o
 long = [run for name in ("vrnn3d_kl", "vrnn3d_kl_ll") for run in scales.runs_at(read_records(), name, "half") if run.seed == 0]
 shares = [f"{100 * trials.late_mean(run, 'clipped'):.0f}% of the late updates are bounded with {run.title}" for run in long]
 glue("recipe_bounded", ", ".join(shares) or "not run", display=False)
+recipe, rows = get("vrnn3d_kl", "half"), [get(name, "half") for name in catalogue.names("table1", "beyond")]
+larger = [f"{row.title} (batch {row.train.batch}, lr {row.train.lr:g})" for row in rows if row.train.batch > recipe.train.batch]
+usual = f"instead of batch {recipe.train.batch}, lr {recipe.train.lr:g}, so that two processes can share them"
+glue("recipe_shared", f"{' and '.join(larger)}, {usual}", display=False)
 
 # %% [markdown]
 # *MSE of a frame averaged over samples; validation is the error of one free-running prediction at the end of the training.*
