@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 from tqdm import tqdm
 
 from vrnn3d.config import Eval, Experiment
-from vrnn3d.data import Dataset, build
+from vrnn3d.data import build
 from vrnn3d.data.settings import VideoData
 from vrnn3d.device import autocast, pick_device
 from vrnn3d.evaluation import metrics
 from vrnn3d.evaluation.scores import Evaluation
+from vrnn3d.layers.gaussian import noise_of_one_process
 from vrnn3d.models.base import VideoModel
 from vrnn3d.rollout import rollout
+from vrnn3d.training.distributed import Team
 from vrnn3d.training.order import evenly_spaced
 
 EXAMPLE_PIXELS = 1 << 21  # of predictions kept to look at, about a megabyte in a file
 #: Training sequences whose mean picture is the "pixel_mean" baseline.
 _MEAN_OF = 500
 
-Parts = dict[tuple[int, int], list]
+#: {protocol: {number of a batch's first sequence: (scores, baselines' errors)}}
+Parts = dict[tuple[int, int], dict[int, tuple[dict, dict]]]
 
 
 @torch.no_grad()
@@ -57,41 +59,51 @@ def evaluate(
 
     Protocols of one context share their predictions: 10 -> 10 is the first half of 10 -> 20. The noise is drawn from
     ``experiment.eval.seed`` for each batch of sequences. Beside the model's scores stand those of forecasts that know
-    nothing: a black frame, the last frame given, and the mean picture of the training data.
+    nothing: a black frame, the last frame given, and the mean picture of the training data. The processes of a training
+    share the batches, and all of them return the same scores, which are those of one process alone.
     """
+    team = Team.current()
     place, settings = pick_device(device), experiment.eval
     model = model.to(place)
     furthest = furthest_frames(model, settings)
     length = max(context + ahead for context, ahead in furthest.items())
     pools = experiment.data.pools()
-    result: dict[str, dict[str, Evaluation]] = {}
     mean = _mean_picture(experiment, place, length)
-    bar = tqdm(total=len(pools) * len(furthest) * settings.sequences, unit=" seq", desc="evaluating", disable=not progress)
-    with bar:
+    drawn = settings.samples if model.stochastic else 1
+    mine = len(pools) * len(furthest) * -(-settings.sequences // team.world)
+    bar = tqdm(total=mine, unit=" seq", desc="evaluating", disable=not (progress and team.leads))
+    result: dict[str, dict[str, Evaluation]] = {}
+    with noise_of_one_process(), bar:
         for pool in pools:
             source = build(experiment.data, "test", pool=pool, length=length, device=place)
-            count = min(settings.sequences, len(source))
-            values: Parts = {p: [] for p in settings.protocols if p[0] in furthest}
-            knowing_nothing: Parts = {p: [] for p in values}
+            starts = range(0, min(settings.sequences, len(source)), settings.batch)
+            measured: Parts = {p: {} for p in settings.protocols if p[0] in furthest}
             for context, ahead in furthest.items():
-                for start, frames in _batches(source, count, settings.batch, place):
+                for start in starts[team.rank :: team.world]:
+                    frames = source.batch(torch.arange(start, min(start + settings.batch, starts.stop))).to(place).float() / 255
                     torch.manual_seed(settings.seed * 1_000_003 + start * 101 + context)
                     with autocast(experiment.train.precision, place):
                         samples = predict(model, frames, context, ahead, settings.samples, at_once)
-                    truth = frames[:, context : context + ahead]
-                    errors = _baseline_errors(frames, context, ahead, mean)
-                    for protocol in values:
-                        if protocol[0] == context:
-                            t = protocol[1]
-                            values[protocol].append(metrics.sample_metrics(samples[:, :, :t], truth[:, :t]))
-                            knowing_nothing[protocol].append({name: error[:, :t] for name, error in errors.items()})
+                    truth, errors = frames[:, context : context + ahead], _baseline_errors(frames, context, ahead, mean)
+                    for t in (t for c, t in measured if c == context):
+                        scores = metrics.sample_metrics(samples[:, :, :t], truth[:, :t])
+                        measured[context, t][start] = scores, {name: error[:, :t] for name, error in errors.items()}
                     bar.update(len(frames))
-            drawn = settings.samples if model.stochastic else 1
+            found = _in_order(team.gather(pytree.tree_map(Tensor.cpu, measured)))
             result[pool] = {
-                f"{c}->{t}": metrics.summarise(metrics.concatenate(batches), drawn, baselines=_averaged(knowing_nothing[c, t]))
-                for (c, t), batches in values.items()
+                f"{c}->{t}": metrics.summarise(metrics.concatenate(scores), drawn, baselines=_averaged(errors))
+                for (c, t), (scores, errors) in found.items()
             }
     return result
+
+
+def _in_order(shares: list[Parts]) -> dict[tuple[int, int], tuple[list, list]]:
+    """{protocol: (scores, baselines' errors) of its batches}, in the order of the sequences, of what each process measured."""
+    found = {}
+    for protocol in shares[0]:
+        batches = dict(sorted(pair for share in shares for pair in share[protocol].items())).values()
+        found[protocol] = [scores for scores, _ in batches], [errors for _, errors in batches]
+    return found
 
 
 def furthest_frames(model: VideoModel, settings: Eval) -> dict[int, int]:
@@ -101,13 +113,6 @@ def furthest_frames(model: VideoModel, settings: Eval) -> dict[int, int]:
         if context >= model.window:
             furthest[context] = max(ahead, furthest.get(context, 0))
     return furthest
-
-
-def _batches(source: Dataset, count: int, size: int, place: torch.device) -> Iterator[tuple[int, Tensor]]:
-    """(number of the first sequence, frames in [0, 1]) of the first `count` sequences."""
-    for start in range(0, count, size):
-        indices = torch.arange(start, min(start + size, count))
-        yield start, source.batch(indices).to(place).float() / 255
 
 
 def _mean_picture(experiment: Experiment, place: torch.device, length: int) -> Tensor:

@@ -39,6 +39,17 @@ def set_noise_shard(rank: int, world: int) -> None:
 
 
 @contextmanager
+def noise_of_one_process() -> Iterator[None]:
+    """Inside the ``with``, draw noise as a process does that stands alone, whatever :func:`set_noise_shard` was told."""
+    before = _shard
+    set_noise_shard(0, 1)
+    try:
+        yield
+    finally:
+        set_noise_shard(*before)
+
+
+@contextmanager
 def given_noise(noise: Iterable[Tensor] | None = None) -> Iterator[list[Tensor]]:
     """Inside the ``with``, take noise from these tensors in their order instead of drawing it; yields what was used.
 

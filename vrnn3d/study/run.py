@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -67,13 +68,17 @@ def run(
         return done
     origin = provenance(device=pick_device(device))  # before hours of training may change the checkout
     trained = train(experiment, seed, folder, device=device, max_minutes=max_minutes, progress=progress)
-    record = _record(experiment, seed, trained, origin)
-    if not Team.current().leads:
+    record, team = _record(experiment, seed, trained, origin), Team.current()
+    # That all processes ask each other here also keeps them from evaluating before the leader has written the last checkpoint.
+    stopped = team.any(trained.signal is not None, pick_device(device))
+    if stopped and trained.finished and not evaluate_cut:  # at its last update: evaluating may take long, the next call does it
+        if team.leads:
+            raise Interrupted(trained.signal or signal.SIGTERM)
         return record
-    if trained.signal is not None and trained.finished and not evaluate_cut:
-        raise Interrupted(trained.signal)  # at its last update: the next call evaluates it, which may take long
     if trained.finished or evaluate_cut:
         record = _evaluated(record, trained, folder, device, progress)
+    if not team.leads:
+        return record
     records.write(record, folder / RECORD)
     if trained.finished and experiment.group == CHANCE_GROUP:
         analyse_run(folder, device=device)
@@ -104,10 +109,12 @@ def _record(experiment: Experiment, seed: int, trained: Trained, origin: Provena
 
 
 def _evaluated(record: records.Record, trained: Trained, folder: Path, device: str | None, progress: bool) -> records.Record:
-    """The record of a run with its evaluation; a few predictions are written into the run's folder."""
+    """The record of a run with its evaluation; the leader writes a few predictions into the run's folder."""
     experiment = record.config
     model, _ = checkpoint.load_run(folder, pick_device(device))
     found = evaluate(model, experiment, device=device, progress=progress)
+    if not Team.current().leads:
+        return records.with_evaluation(record, found)
     # Real people's frames are not kept, and a copied frame would be one of them.
     copied = experiment.model.name == "copy_last" and not trained.data.recordable
     if experiment.group not in _NO_PICTURES and not copied:

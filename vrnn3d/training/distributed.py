@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from vrnn3d.layers.gaussian import set_noise_shard
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class Team:
         if world == 1:
             return Team()
         if not torch.distributed.is_initialized():
+            if device.type == "cuda":
+                torch.cuda.set_device(device)  # where `gather` puts what it sends
             torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
         team = Team(torch.distributed.get_rank(), world)
         set_noise_shard(team.rank, world)
@@ -63,6 +68,14 @@ class Team:
         flat /= self.world
         for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors])):
             tensor.copy_(part.view_as(tensor))
+
+    def gather(self, part: T) -> list[T]:
+        """What every process has, in the order of their ranks, on every process. Tensors should be on the CPU."""
+        parts: list = [part]
+        if self.world > 1:
+            parts = [None] * self.world
+            torch.distributed.all_gather_object(parts, part)
+        return parts
 
     def any(self, flag: bool, device: torch.device) -> bool:
         """Whether any process says so: all must stop at the same step."""

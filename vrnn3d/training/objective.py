@@ -10,6 +10,7 @@ from torch import Tensor
 from vrnn3d.config import Experiment
 from vrnn3d.data import Dataset
 from vrnn3d.device import autocast
+from vrnn3d.layers.gaussian import noise_of_one_process
 from vrnn3d.losses import latent_total, sequence_loss
 from vrnn3d.models.base import Latents, VideoModel
 from vrnn3d.rollout import rollout
@@ -76,7 +77,7 @@ def validation_mse(model: VideoModel, experiment: Experiment, data: Dataset, dev
     torch.manual_seed(0)
     for indices in evenly_spaced(count, len(data)).split(size):
         frames = data.batch(indices).to(device).float() / 255
-        with autocast(experiment.train.precision, device):
+        with noise_of_one_process(), autocast(experiment.train.precision, device):
             prediction, _ = rollout(model, frames, context, length)
         error = prediction[:, context - model.window :].clamp(0, 1) - frames[:, context:length]
         total += error.square().sum((2, 3, 4)).mean(1).sum()

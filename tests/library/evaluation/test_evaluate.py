@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,8 @@ from vrnn3d.data import build
 from vrnn3d.evaluation import evaluate as module
 from vrnn3d.evaluation import metrics
 from vrnn3d.evaluation.evaluate import evaluate, examples, predict
+from vrnn3d.layers.gaussian import set_noise_shard
+from vrnn3d.training.distributed import Team
 
 pytestmark = pytest.mark.slow  # every test evaluates
 
@@ -78,6 +82,36 @@ def test_protocols_of_one_context_share_their_predictions():
     _, _, found = measured("vrnn3d")
     short, long = found["test"]["6->4"].scores["mse"], found["test"]["6->6"].scores["mse"]
     assert short.per_frame == pytest.approx(long.per_frame[:4], rel=1e-6)
+
+
+class OneOfTwo:
+    """A process of two; for each test set it gets what the other measured from `other`."""
+
+    world = 2
+
+    def __init__(self, rank, other=()):
+        self.rank, self.leads = rank, rank == 0
+        self.other, self.measured = iter(other), []
+
+    def gather(self, part):
+        self.measured.append(part)
+        return [part, *islice(self.other, 1)]
+
+
+def test_processes_share_the_batches_and_find_what_one_finds(monkeypatch):
+    experiment = tiny(**{"eval.sequences": 5, "eval.protocols": ((5, 5), (6, 3), (6, 6))})
+    model = model_of(experiment)
+    alone = evaluate(model, experiment, progress=False)
+    second = OneOfTwo(1)
+    first = OneOfTwo(0, second.measured)
+    for process in (second, first):
+        monkeypatch.setattr(Team, "current", staticmethod(lambda process=process: process))
+        set_noise_shard(process.rank, 2)  # as in a training
+        together = evaluate(model, experiment, progress=False)
+    set_noise_shard(0, 1)
+    assert [sorted(part[5, 5]) for part in second.measured] == [[2], [2]], "of three batches in each of two test sets"
+    assert [sorted(part[5, 5]) for part in first.measured] == [[0, 4], [0, 4]]
+    assert together == alone
 
 
 def test_a_window_longer_than_a_context_leaves_that_protocol_out():

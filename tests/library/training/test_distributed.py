@@ -26,7 +26,7 @@ def command(root, *options: str) -> list[str]:
     """A short training as its command line, without the interpreter in front."""
     # A small rate: at 3e-3 Adam blows rounding errors up past 1e-4 within six steps.
     settings = ["train.lr=3e-4", "train.batch=4", "data.length=12", "train.context=[6]", "data.sequences=[10,4,4]"]
-    settings += ["eval.sequences=2", "eval.protocols=[[5,5]]", *options]
+    settings += ["eval.sequences=2", "eval.batch=1", "eval.protocols=[[5,5]]", *options]
     return ["-m", "vrnn3d", "train", "vrnn3d_kl_ll", "--quiet", "--out", str(root), "--set", *settings]
 
 
@@ -37,16 +37,18 @@ def record_in(root) -> dict:
 
 @pytest.mark.slow
 def test_two_processes_equal_one(tmp_path):
-    """torchrun with two gloo processes: same global batch, same curve within 1e-4."""
-    curves = []
+    """torchrun with two gloo processes: same global batch, same curve within 1e-4, and both evaluate."""
+    curves, scores = [], []
     for out, start, processes in (("one", [sys.executable], 1), ("two", TORCHRUN, 2)):
         line = [*start, *command(tmp_path / out, "train.sequences=24")]
         subprocess.run(line, check=True, capture_output=True)
         record = record_in(tmp_path / out)
         assert record["training"]["processes"] == processes
         curves.append(record["training"]["curves"]["loss"])
+        scores.append(record["evaluation"]["test"]["5->5"]["scores"]["mse"]["per_frame"])
     assert len(curves[0]) == 6
     assert curves[1] == pytest.approx(curves[0], rel=1e-4)
+    assert scores[1] == pytest.approx(scores[0], rel=1e-3)
 
 
 @pytest.mark.slow
