@@ -52,13 +52,6 @@ def _norm(channels: int, groups: int) -> nn.GroupNorm:
     return nn.GroupNorm(math.gcd(groups, channels, max(1, channels // 4)), channels)
 
 
-def _conv(channels_in: int, channels_out: int, kernel: int) -> nn.Sequential:
-    """Convolution that keeps the size, group norm, leaky ReLU."""
-    return nn.Sequential(
-        nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2), _norm(channels_out, 4), nn.LeakyReLU(0.2)
-    )
-
-
 def _up(channels_in: int, channels_out: int, factor: int) -> nn.Sequential:
     """Transposed 4 x 4 convolution that enlarges by `factor` (2 or 4), group norm, leaky ReLU."""
     return nn.Sequential(
@@ -86,7 +79,7 @@ class ResidualBlock(nn.Module):
         self.shortcut = nn.Identity() if same else nn.Conv2d(channels_in, channels_out, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.shortcut(x) + 0.1 * self.branch(x)
+        return torch.add(self.shortcut(x), self.branch(x), alpha=0.1)
 
 
 class ConvLSTM(nn.Module):
@@ -111,10 +104,12 @@ class ConvLSTM(nn.Module):
         """(what :meth:`inputs` gave, (h, c)) -> (h, (h, c)), all of (N, hidden, H, W) but the first."""
         h, c = state
         # i, f, o, g = GN(W_x * x) + GN(W_h * h)
-        i, f, o, g = (inputs + self.state_norm(_conv3x3(self.state_gates, h))).chunk(4, dim=1)
+        gates = inputs + self.state_norm(_conv3x3(self.state_gates, h))
+        ifo, g = gates.split([3 * c.shape[1], c.shape[1]], dim=1)
+        i, f, o = ifo.sigmoid().chunk(3, dim=1)
         # c' = GN(sigmoid(f) c + sigmoid(i) tanh(g));  h' = sigmoid(o) tanh(c')
-        c = self.cell_norm(f.sigmoid() * c + i.sigmoid() * g.tanh())
-        h = o.sigmoid() * c.tanh()
+        c = self.cell_norm(torch.addcmul(f * c, i, g.tanh()))
+        h = o * c.tanh()
         return h, (h, c)
 
 
@@ -125,20 +120,28 @@ def _conv3x3(conv: nn.Conv2d, x: Tensor) -> Tensor:
     return conv(x)
 
 
+def _enlarged(x: Tensor, like: Tensor) -> Tensor:
+    """Nearest neighbours, as many as `like` has; of a single one, itself, which a sum spreads."""
+    return x if x.shape[-2:] == (1, 1) else F.interpolate(x, size=like.shape[-2:])
+
+
 class InitialState(nn.Module):
     """Equation 1: (N, k <= context, C, H, W) features of the frames met so far -> (h, c), each (N, hidden, H, W)."""
 
     def __init__(self, context: int, channels: int, hidden: int):
         super().__init__()
         self.slots = context * channels
-        self.net = nn.Sequential(
-            _conv(self.slots, self.slots, 1), nn.Conv2d(self.slots, 2 * hidden, 1), nn.GroupNorm(1, 2 * hidden)
+        self.first = nn.Conv2d(self.slots, self.slots, 1)
+        self.rest = nn.Sequential(
+            _norm(self.slots, 4), nn.LeakyReLU(0.2), nn.Conv2d(self.slots, 2 * hidden, 1), nn.GroupNorm(1, 2 * hidden)
         )
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         met = frames.flatten(1, 2)
-        # The latest frame is always in the last slot; slots of frames that did not come (yet) are zero.
-        return self.net(F.pad(met, (0, 0, 0, 0, self.slots - met.shape[1], 0))).chunk(2, dim=1)
+        # The latest frame is always in the last slot; those of frames that did not come (yet) are zero, so they are left out.
+        x = F.conv2d(met, self.first.weight[:, self.slots - met.shape[1] :], self.first.bias)
+        h, c = self.rest(x).chunk(2, dim=1)
+        return h, c
 
 
 class LatentNet(nn.Module):
@@ -161,8 +164,12 @@ class LatentNet(nn.Module):
     def forward(self, inputs: Tensor, state: tuple, coarser: list[Tensor]) -> tuple[Tensor, tuple]:
         """(input gates, (h, c), coarser samples) -> (raw (N, 2 latent, H, W), next (h, c))."""
         h, state = self.lstm(inputs, state)
-        dense = [F.interpolate(z, size=h.shape[-2:]) for z in coarser]
-        return self.head(torch.cat([h, *dense], 1)), state
+        # The head's share of each coarser sample is computed where it is small, and then enlarged: the same, for 1 x 1 kernels.
+        own, *shares = self.head.weight.split([h.shape[1], *(z.shape[1] for z in coarser)], dim=1)
+        raw = F.conv2d(h, own, self.head.bias)
+        for z, share in zip(coarser, shares):
+            raw = raw + _enlarged(F.conv2d(z, share), raw)
+        return raw, state
 
 
 class ImprovedVRNN(VideoModel):
@@ -261,7 +268,12 @@ class ImprovedVRNN(VideoModel):
             {
                 "lstm": nn.ModuleList(ConvLSTM(widths[i] + extra.get(i, 0), widths[i]) for i in order),
                 "up": nn.ModuleList(_up(widths[i], widths[i - 1], 2 if i < levels - 1 else _COARSEST_POOL) for i in order if i),
-                "out": nn.Sequential(_conv(hidden, hidden, 3), nn.Conv2d(hidden, channels, 3, padding=1)),
+                "out": nn.Sequential(
+                    nn.Conv2d(hidden, hidden, 3, padding=1),
+                    _norm(hidden, 4),
+                    nn.LeakyReLU(0.2),
+                    nn.Conv2d(hidden, channels, 3, padding=1),
+                ),
             }
         )
         self.initial = nn.ModuleDict(

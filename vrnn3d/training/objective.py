@@ -44,25 +44,31 @@ def objective(model: VideoModel, experiment: Experiment, length: int) -> Callabl
             beta=beta,
         )
         means = {name: term.detach().mean() for name, term in terms.items()}
-        means.update(latent_statistics(latents, model.sigma_min, prediction.shape[1]))
+        known = terms.get("latent") if settings.variant == "kl_qp" else None
+        means.update(latent_statistics(latents, model.sigma_min, prediction.shape[1], known))
         loss = loss.mean()
         return loss, {"loss": loss.detach(), **means}
 
     return compute
 
 
-def latent_statistics(latents: list[Latents], sigma_min: float, frames: int) -> Terms:
-    """Of a rollout's latents: mean log std, share of dimensions at the floor, KL(q || p) in nats per frame."""
+@torch.no_grad()
+def latent_statistics(latents: list[Latents], sigma_min: float, frames: int, kl: Tensor | None = None) -> Terms:
+    """Of a rollout's latents: mean log std, share of dimensions at the floor, KL(q || p) in nats per frame.
+
+    `kl` is the last of these per sequence, where it is known already.
+    """
     pairs = [pair for step in latents for pair in step]
     if not pairs:
         return {}
-    prior = torch.cat([p.std.detach().flatten() for _, p in pairs])
-    posterior = torch.cat([q.std.detach().flatten() for q, _ in pairs if q is not None])
+    prior = torch.cat([p.std.flatten() for _, p in pairs])
+    posterior = torch.cat([q.std.flatten() for q, _ in pairs if q is not None])
     return {
         "log_std_prior": prior.log().mean(),
         "log_std_posterior": posterior.log().mean(),
         "floor_fraction": (prior < _AT_FLOOR * sigma_min).float().mean(),
-        "kl_per_frame": latent_total(latents, "kl_qp", frames).detach().mean(),  # the same for every loss trained with
+        # The same for every loss trained with
+        "kl_per_frame": (latent_total(latents, "kl_qp", frames) if kl is None else kl).mean(),
     }
 
 
