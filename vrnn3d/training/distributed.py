@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from vrnn3d.layers.gaussian import set_noise_shard
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -69,9 +67,9 @@ class Team:
         for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors])):
             tensor.copy_(part.view_as(tensor))
 
-    def gather(self, part: T) -> list[T]:
+    def gather(self, part: Any) -> list[Any]:
         """What every process has, in the order of their ranks, on every process. Tensors should be on the CPU."""
-        parts: list = [part]
+        parts = [part]
         if self.world > 1:
             parts = [None] * self.world
             torch.distributed.all_gather_object(parts, part)
