@@ -84,7 +84,7 @@ figure_html(figure, "Three schedules over a training: the latent weight rises an
 # ## A live training
 #
 # One digit in 32 x 32 pixels and a narrow copy of the network; the settings are one entry of the catalogue,
-# `get("live", profile)`, as every run of the study is.
+# `profiles.get("live", profile)`, as every run of the study is.
 
 # %%
 run = tempfile.mkdtemp()
