@@ -197,7 +197,7 @@ display(Markdown(f"Done as the paper says:\n\n{same}"))
 #
 # The paper's training starts from Kinetics weights, and the number of its steps is not stated. What was left to choose was tried
 # on the 3D VRNN with KL at half scale, for 20,000 sequences, one change at a time, and then fixed for all systems, but for the
-# batches of the longest trainings: {glue:text}`recipe_shared`.
+# longest trainings, whose batches two processes share: {glue:text}`recipe_shared`.
 
 # %% tags=["hide-input"]
 records = read_records(profile=trials.PROFILE)
@@ -231,9 +231,13 @@ long = [run for name in ("vrnn3d_kl", "vrnn3d_kl_ll") for run in scales.runs_at(
 shares = [f"{100 * trials.late_mean(run, 'clipped'):.0f}% of the late updates are bounded with {run.title}" for run in long]
 glue("recipe_bounded", ", ".join(shares) or "not run", display=False)
 recipe, rows = get("vrnn3d_kl", "half"), [get(name, "half") for name in catalogue.names("table1", "beyond")]
-larger = [f"{row.title} (batch {row.train.batch}, lr {row.train.lr:g})" for row in rows if row.train.batch > recipe.train.batch]
-usual = f"instead of batch {recipe.train.batch}, lr {recipe.train.lr:g}, so that two processes can share them"
-glue("recipe_shared", f"{' and '.join(larger)}, {usual}", display=False)
+larger = [
+    f"{row.title} (batch {row.train.batch}, lr {row.train.lr:g}, {row.train.sequences:,} sequences)"
+    for row in rows
+    if row.train.batch > recipe.train.batch
+]
+usual = f"batch {recipe.train.batch}, lr {recipe.train.lr:g}, {recipe.train.sequences:,} sequences"
+glue("recipe_shared", f"{' and '.join(larger)} instead of {usual}", display=False)
 
 # %% [markdown]
 # *MSE of a frame averaged over samples; validation is the error of one free-running prediction at the end of the training.*

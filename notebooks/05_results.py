@@ -100,6 +100,8 @@ caption = (
 display(table_html(compare.scaled_table(records, ROWS, SCALE), caption=caption))
 caption = "Table 1 at half scale, held-out digits: MSE summed over the 32 × 32 pixels of a frame, mean ± standard deviation over seeds"
 inside = table_html(compare.mse_table(records, ROWS, SCALE), caption=caption).data
+found = compare.systems(records, ROWS, SCALE)
+display(Markdown(headlines.training_lengths(found)))
 display(HTML(f"<details><summary>The same as MSE</summary>{inside}</details>"))
 
 # %% tags=["hide-input"]
@@ -117,7 +119,6 @@ for run in (run for name in OUTSIDE for run in scales.runs_at(records, name, SCA
 worse = "; ".join(f"{scales.title_of(name)}, {paper.arrow(p)}: {mse:g}" for name, p, mse in paper.worse_than_black())
 if worse:
     display(Markdown(f"In the paper's own table, worse than a black frame: {worse} (a black frame: {paper.BLACK_64:.1f})."))
-found = compare.systems(records, ROWS, SCALE)
 if found:
     entries = [r.measured("test", "10->10") for s in found for r in scales.shown_at(records, [s.name], SCALE)]
     caption = (
@@ -397,6 +398,6 @@ glue("queue_all", len(queue.runs("full")), display=False)
 # %% [markdown]
 # :::{admonition} What to take away
 # :class: note
-# The verdicts above are computed, and change when records do. At half scale the systems are compared on equal terms; what they
-# would score at full size can only be found by training them there.
+# The verdicts above are computed, and change when records do. At half scale the systems saw the same data and were narrowed to the
+# same cost of a sequence; what they would score at full size can only be found by training them there.
 # :::

@@ -170,6 +170,15 @@ def test_words_hold_both_intervals():
     assert describe(one) == "+1,230 (one seed)"
 
 
+def test_trainings_of_unequal_length_are_marked():
+    ours, theirs = seeds("vrnn3d_kl_ll", [3.0]), seeds("vrnn3d_kl", [5.0])
+    assert compare_runs(ours, theirs).trained is None
+    shorter = [dataclasses.replace(r, training=dataclasses.replace(r.training, sequences=7_500)) for r in theirs]
+    found = compare_runs(ours, shorter)
+    assert found.trained == (ours[0].training.sequences, 7_500) and found.reversed().trained == found.trained[::-1]
+    assert describe(found).endswith(f"trained on {ours[0].training.sequences:,} against 7,500 sequences)")
+
+
 def test_the_spread_over_seeds_is_apart_from_the_test_sets_interval():
     runs = seeds("vrnn3d_kl_ll", [40.0, 44.0, 48.0])
     numbers = [r.score("train", "10->10") for r in runs]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from study.made import seeds
 
-from vrnn3d.study import headlines, verdicts
+from vrnn3d.study import compare, headlines, verdicts
 
 COUNTS = {"vrnn3d_kl_ll": 12_942_000, "predrnnpp": 15_375_000, "e3d_lstm": 12_899_000, "improved_vrnn": 65_300_000}
 
@@ -41,3 +41,17 @@ def test_the_systems_in_a_sentence():
     assert "the paper: 23%" in told
     assert "the lowest of the 2 systems of the paper trained so far is Variational 2D ConvLSTM" in told
     assert headlines.systems(runs[:1], "half").endswith("the lowest of the 1 systems of the paper trained so far.")
+
+
+def test_who_was_trained_on_more_or_fewer_sequences_is_named():
+    def trained(name, sequences, updates=10):
+        (run,) = seeds(name, [40.0], profile="half")
+        return replace(run, training=replace(run.training, sequences=sequences, updates=updates))
+
+    runs = [trained("vrnn2d", 1000), trained("convlstm2d", 1000), trained("black", 0, 0)]
+
+    def told(runs):
+        return headlines.training_lengths(compare.systems(runs, ["vrnn2d", "convlstm2d", "e3d_lstm", "black"], "half"))
+
+    assert told([]) == "" and told(runs) == "Each was trained on 1,000 sequences."
+    assert told([*runs, trained("e3d_lstm", 750)]) == "Trained on 1,000 sequences, but on 750: E3D-LSTM."

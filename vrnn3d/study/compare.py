@@ -53,6 +53,7 @@ class Comparison:
     test_interval: Interval | None  #: over test sequences; None where no value of each sequence was kept
     seed_interval: Interval | None  #: over seeds; None below two shared seeds, unless it is borrowed
     borrowed: bool = False  #: whether, below three seeds, it comes from how far apart the seeds of all experiments are
+    trained: tuple[int, int] | None = None  #: training sequences of ours and theirs, where these are not as many
 
     @property
     def estimate(self) -> float:
@@ -85,6 +86,7 @@ class Comparison:
             by_seed=tuple(-x for x in self.by_seed),
             test_interval=_negated(self.test_interval),
             seed_interval=_negated(self.seed_interval),
+            trained=self.trained and self.trained[::-1],
         )
 
 
@@ -126,7 +128,7 @@ def compare_runs(
     _require_one_test_set([record for side in chosen for record, _ in side])
     scores = [[score for _, score in side] for side in chosen]
     label = METRICS[metric].label or metric
-    return _compared(
+    compared = _compared(
         f"slope of {label} per frame" if slopes else label,
         METRICS[metric].larger_is_better,
         [[_level(score, slopes) for score in side] for side in scores],
@@ -134,6 +136,8 @@ def compare_runs(
         _test_interval(*([getattr(score, values) for score in side] for side in scores)),
         training_noise(_like(ours[0], others), protocol, metric, pool, slopes) if 0 < len(seeds) < 3 else None,
     )
+    lengths = tuple(max(record.training.sequences for record, _ in side) for side in chosen)
+    return compared if lengths[0] == lengths[1] else dataclasses.replace(compared, trained=lengths)
 
 
 @dataclass(frozen=True)
@@ -302,6 +306,8 @@ def describe(comparison: Comparison) -> str:
         parts.append(f"{over}: {_span(comparison.seed_interval)}")
     else:
         parts.append(seeds if comparison.seeds else "no seed in common")
+    if comparison.trained:
+        parts.append("trained on {:,} against {:,} sequences".format(*comparison.trained))
     return f"{signed(comparison.estimate)} ({'; '.join(parts)})"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from vrnn3d.study import paper, scales
-from vrnn3d.study.compare import black_spread
+from vrnn3d.study.compare import System, black_spread
 from vrnn3d.study.records import Record
 from vrnn3d.study.verdicts import COUNTED, Verdict, tally
 
@@ -74,3 +74,23 @@ def systems(records: Iterable[Record], profile: str) -> str:
         return f"{text}, the lowest of the {len(measured)} systems of the paper trained so far."
     lowest = f"{scales.title_of(best)} with {measured[best]:.0f}%"
     return f"{text}; the lowest of the {len(measured)} systems of the paper trained so far is {lowest}."
+
+
+def training_lengths(systems: Sequence[System]) -> str:
+    """On how many sequences systems were trained: the number that most of them have, then those that differ; "" for none.
+
+    What has no training, such as a black frame, is left out.
+    """
+    trained = [system for system in systems if system.updates]
+    lengths = [system.sequences for system in trained]
+    if not lengths:
+        return ""
+    usual = max(lengths, key=lambda length: (lengths.count(length), length))
+    others: dict[int, list[str]] = {}
+    for system in sorted(trained, key=lambda system: system.sequences):
+        if system.sequences != usual:
+            others.setdefault(system.sequences, []).append(system.title)
+    if not others:
+        return f"Each was trained on {usual:,} sequences."
+    told = [f"on {length:,}: {'; '.join(titles)}" for length, titles in others.items()]
+    return f"Trained on {usual:,} sequences, but {', and '.join(told)}."
