@@ -191,6 +191,13 @@ def load_any(source: str | os.PathLike, device: Any = "cpu") -> tuple[VideoModel
     return model.to(device).eval(), experiment
 
 
+def seed_of(source: str | os.PathLike) -> int:
+    """The seed that a run, a checkpoint or published weights (see :func:`load_any`) were trained with; 0 where none is told."""
+    if is_run(source):
+        return load_state(source)["seed"]
+    return published.read(published.find(str(source)))[1].get("seed", 0)
+
+
 def default_source(runs: str | os.PathLike = "runs") -> str:
     """What is loaded where nothing is named: the published weights, else the newest run below `runs`.
 

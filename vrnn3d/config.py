@@ -208,9 +208,10 @@ def config_hash(experiment: Experiment) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def origin(experiment: Experiment) -> str:
-    """What the record of a run that started from weights of this experiment says of its start."""
-    return f"{experiment.profile}/{experiment.name} ({config_hash(experiment)})"
+def origin(experiment: Experiment, seed: int = 0) -> str:
+    """What the record of a run that started from weights of this experiment, trained with this seed, says of its start."""
+    told = f", seed {seed}" if seed else ""
+    return f"{experiment.profile}/{experiment.name} ({config_hash(experiment)}{told})"
 
 
 def known_settings(data: type[DataSettings] = MovingMNISTData) -> dict[str, str]:

@@ -84,6 +84,10 @@ def test_a_training_counts_with_what_it_started_from():
     (row,) = compare.systems([further, started], ["beyond_200k"], "half")
     assert row.sequences == 24 and row.teraflops == pytest.approx(24 * 2.0 / 1e3)
     assert scales.runs_at([further], "beyond_200k", "half") == [further], "nothing is known of what it started from"
+    another = replace(started, seed=1, training=replace(started.training, sequences=99))
+    assert scales.runs_at([another, further], "beyond_200k", "half") == [further], "it began as seed 0, not as seed 1"
+    second = replace(further, parent=config.origin(another.config, 1))
+    assert scales.runs_at([started, another, second], "beyond_200k", "half")[0].training.sequences == 99 + 8
     assert scales.runs_at([started, further], "beyond", "half") == [started]
 
 

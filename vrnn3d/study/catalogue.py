@@ -108,15 +108,24 @@ BEYOND = (
 )
 
 
-#: {name: total training sequences} of `beyond` trained on at half scale, each from the published weights of the one before:
+#: {name: (what it starts from, total training sequences)} of what is trained on at half scale, each from published weights:
 #: on a processor, no single run lasts as long. The next is added when the weights it starts from are published.
-TRAINED_ON = {"beyond_200k": 200_000}
+TRAINED_ON = {"beyond_200k": ("beyond", 200_000), "beyond_by_frame_300k": ("beyond_by_frame", 300_000)}
+
+
+def began_as(name: str) -> str:
+    """The experiment whose training one of ``TRAINED_ON`` goes on with, at the beginning of all; others began as themselves."""
+    while name in TRAINED_ON:
+        name, _ = TRAINED_ON[name]
+    return name
 
 
 def _trained_on() -> Iterator[Experiment]:
-    """`beyond`, trained on; what each starts from is set by the profile."""
-    for name, sequences in TRAINED_ON.items():
-        yield replace(_BEYOND, name=name, title=f"{_BEYOND.title}, {sequences:,} sequences", group="trained_on")
+    """What is trained on, as it was; what each starts from is set by the profile."""
+    rows = {row.name: row for row in BEYOND}
+    for name, (_, sequences) in TRAINED_ON.items():
+        row = rows[began_as(name)]
+        yield replace(row, name=name, title=f"{row.title}, {sequences:,} sequences", group="trained_on")
 
 
 def _losses() -> Iterator[Experiment]:

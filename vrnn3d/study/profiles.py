@@ -105,12 +105,16 @@ _SHARED: Changes = {"train.batch": 16, "train.lr": 3e-3}
 _SHARED_SHORTER: Changes = _SHARED | {"train.sequences": 75_000}
 
 
+#: Of every row at half scale that is not named otherwise.
+_SEQUENCES = 100_000
+
+
 def _trained_on() -> dict[str, Changes]:
-    """What each of ``TRAINED_ON`` starts from; its true frames were taken away by the training before."""
-    found, before = {}, "beyond"
-    for name in TRAINED_ON:
-        found[name] = _SHARED | {"train.start": before, "train.forcing_end": 0.0}
-        before = name
+    """What each of ``TRAINED_ON`` adds to what it starts from, in which the true frames were taken away already."""
+    found = {}
+    for name, (before, total) in TRAINED_ON.items():
+        _, done = TRAINED_ON.get(before, ("", _SEQUENCES))
+        found[name] = _SHARED | {"train.start": before, "train.forcing_end": 0.0, "train.sequences": total - done}
     return found
 
 
@@ -121,7 +125,7 @@ _HALF = Profile(
         # Under L1 the best guess is the median of a pixel, which is black: it holds these networks at the mean picture for
         # their first ten thousand sequences (profile half_short, "with L1").
         "loss.l1": 0.0,
-        "train.sequences": 100_000,
+        "train.sequences": _SEQUENCES,
         "train.batch": 8,
         "train.lr": 2e-3,
         "train.forcing_end": 0.4,

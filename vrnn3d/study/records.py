@@ -332,8 +332,8 @@ def with_history(record: Record, records: Iterable[Record]) -> Record:
     if not record.parent:
         return record
     records = list(records)
-    parents = (r for r in records if record.parent == config.origin(r.config) and r.config_hash != record.config_hash)
-    before = min(parents, key=lambda r: r.seed, default=None)
+    others = (r for r in records if r.config_hash != record.config_hash)
+    before = next((r for r in others if record.parent == config.origin(r.config, r.seed)), None)
     if before is None:
         return record
     before = with_history(before, records)

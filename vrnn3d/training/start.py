@@ -39,7 +39,7 @@ def load_start(model: VideoModel, source: str) -> str:
             f" {len(mine)} weights differ); give both the same model settings"
         )
     model.load_state_dict({name: theirs[name] for name in mine})
-    return origin(experiment)
+    return origin(experiment, checkpoint.seed_of(source))
 
 
 def _torchvision(path: Path) -> dict | None:

@@ -70,9 +70,9 @@ def test_a_cut_run_goes_on_without_its_starting_point(parent, tmp_path):
 def test_published_weights_are_a_start(parent, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model, experiment = checkpoint.load_run(parent)
-    published.publish(model.state_dict(), experiment, "mine", {}, "# A card\n", tmp_path / "weights")
+    published.publish(model.state_dict(), experiment, "mine", {"seed": 2}, "# A card\n", tmp_path / "weights")
     done = train(tiny(**CHANGES, **{"train.start": "mine"}), 0, tmp_path / "run", max_steps=1, progress=False)
-    assert done.parent == f"test/tiny ({config_hash(experiment)})"
+    assert done.parent == f"test/tiny ({config_hash(experiment)}, seed 2)"
     started = fresh()
     load_start(started, "mine")
     for name, value in started.state_dict().items():

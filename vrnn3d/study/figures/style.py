@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from vrnn3d.show import GREY
-from vrnn3d.study.catalogue import BEYOND, TRAINED_ON
+from vrnn3d.study.catalogue import began_as
 
 if TYPE_CHECKING:
     from IPython.display import HTML
@@ -72,7 +72,7 @@ def colour(name: str) -> str:
 
     What was trained on has the colour of what it began as; figures show the longest training alone.
     """
-    name = BEYOND[0].name if name in TRAINED_ON else name
+    name = began_as(name)
     return COLOURS.get(name) or _SPARE[sum(name.encode()) % len(_SPARE)]
 
 
