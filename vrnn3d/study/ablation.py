@@ -20,6 +20,7 @@ from vrnn3d.study.compare import (
     describe,
     end_of,
     percent,
+    rules_out_paper,
     seed_spread,
     signed,
 )
@@ -227,8 +228,7 @@ def paper_steps(told: Iterable[tuple[TableStep, Comparison | None]]) -> str:
     for step, comparison in told:
         share = paper.change(step.before, step.after)
         if share is not None:
-            ruled_out = comparison.rules_out(share) if comparison else None
-            named[ruled_out].append(f"{step.what} ({percent(share)})")
+            named[rules_out_paper(comparison, step.before, step.after)].append(f"{step.what} ({percent(share)})")
     words = {True: "ruled out", False: "not ruled out", None: "not tested"}
     parts = [f"{words[key]} for {'; '.join(steps)}" for key, steps in named.items() if steps]
     return f"changes as large as those of the paper's Table 3 are {', and '.join(parts)}"
@@ -252,7 +252,7 @@ def likelihood_term(found: Runs) -> str:
         share = paper.change(*TERM)
         assert share is not None, "both are rows of the paper's tables"
         text += ", no more than seeds differ by"
-        text += f"; the paper's {percent(share)} is ruled out" if at_one.rules_out(share) else ""
+        text += f"; the paper's {percent(share)} is ruled out" if rules_out_paper(at_one, *TERM) else ""
     best = best_weights(found, "z_p")
     if best is None:
         return text

@@ -140,6 +140,15 @@ def compare_runs(
     return compared if lengths[0] == lengths[1] else dataclasses.replace(compared, trained=lengths)
 
 
+def rules_out_paper(comparison: Comparison | None, before: str, after: str) -> bool | None:
+    """Whether runs rule out a change as large as that between two rows of the paper, in percent of the error before it.
+
+    None where the paper prints no such change, or the runs cannot tell.
+    """
+    share = paper.change(before, after)
+    return None if share is None or comparison is None else comparison.rules_out(share)
+
+
 @dataclass(frozen=True)
 class TrainingNoise:
     """How far trainings that differ in their seed alone are apart in one quantity, pooled over experiments."""

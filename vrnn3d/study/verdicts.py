@@ -29,6 +29,7 @@ from vrnn3d.study.compare import (
     describe,
     number,
     percent,
+    rules_out_paper,
 )
 from vrnn3d.study.records import Record
 from vrnn3d.study.scales import SCALES, runs_at, title_of, words
@@ -282,7 +283,7 @@ def _ablation_steps(records: Sequence[Record]) -> Verdict:
 
 def _ruled_out(comparison: Comparison, before: str, after: str) -> str:
     share = paper.change(before, after)
-    if share is None or not comparison.rules_out(share):
+    if share is None or not rules_out_paper(comparison, before, after):
         return ""
     return f", and a change of {percent(share)}, as the paper's, is ruled out"
 

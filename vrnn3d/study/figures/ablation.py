@@ -31,6 +31,7 @@ from vrnn3d.study.compare import (
     Spread,
     black_spread,
     percent,
+    rules_out_paper,
     seed_spread,
 )
 from vrnn3d.study.figures.loss import NAMES, WIRING_NAMES
@@ -341,7 +342,7 @@ def steps_table(told: Iterable[tuple[TableStep, Comparison | None]]) -> pandas.D
         if comparison is None:
             row |= dict.fromkeys(("here", "95% over test sequences", "95% over seeds", "the error is", "seeds"), "not run")
         else:
-            ruled_out = None if share is None else comparison.rules_out(share)
+            ruled_out = rules_out_paper(comparison, step.before, step.after)
             row["here"] = percent(comparison.estimate / comparison.theirs)
             row["95% over test sequences"] = _share(comparison.test_interval, comparison.theirs)
             row["95% over seeds"] = _share(comparison.seed_interval, comparison.theirs)
