@@ -203,8 +203,8 @@ alike = [c for c in cells if c.wiring == "z_p" and c.variant in ("kl_pq", "kl_qp
 nats = max(ablation.mean_end(found[c.experiment], "kl_per_frame") for c in alike)
 text = (
     f"At the end of training more than half of the latent dimensions lie at the floor in {len(floored)} of {len(cells)} "
-    f"cells: {names}. Where $z_p$ is decoded, the losses that are smallest at equal Gaussians end with posterior and prior at "
-    f"most {nats:.1g} nats a frame apart: nothing asks the posterior to know anything (finding 5 of "
+    f"cells: {names}. Where $z_p$ is decoded, the losses that are smallest at equal Gaussians end with posterior and prior "
+    f"{ablation.nats_in_words(nats)} a frame apart: nothing asks the posterior to know anything (finding 5 of "
     "[the loss chapter](03_loss)). The balanced loss keeps the distance that it is built to keep."
 )
 display(Markdown(text))

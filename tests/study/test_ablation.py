@@ -154,6 +154,7 @@ def test_what_the_training_leaves_of_the_gaussians():
     runs = [*three("loss_kl_pq_z_p", [5.0] * 3, floor=0.1), *three("loss_kl_ll_z_p", [4.0] * 3, floor=0.9)]
     text = ablation.gaussians_in_words(ablation.runs(runs, "ablation"))
     assert "Under KL 10% of" in text and "Under KL-LL 90% of" in text and "0.1 nats a frame" in text
+    assert ablation.nats_in_words(5.2e-5) == "less than 0.001 nats" and ablation.nats_in_words(12.3) == "12 nats"
     assert "balanced" not in text and ablation.gaussians_in_words({}) == ""
 
 
@@ -230,7 +231,10 @@ def test_tables_and_words_of_all_protocols():
     assert list(table.columns) == ["5 → 10", "5 → 15", "10 → 10", "10 → 20"]
     assert table.loc["balanced", "5 → 15"].endswith(", better") and table.iloc[0, 0].endswith(", the reference")
     told = pictures.better_in_words(found)
-    assert "balanced at 5 → 10, 5 → 15, 10 → 10, 10 → 20" in told and "told apart from KL as better: none" in told
+    assert told == (
+        "Better than KL beyond both intervals: none where the network decodes z_p (paper); balanced at 5 → 10, 5 → 15, 10 → 10,"
+        " 10 → 20 where the network decodes z_q (Chung et al.)."
+    )
     assert pictures.ends(ablation.grid(found)) == ("balanced (z_q)", "balanced (z_q)")
     assert pictures.ends([]) == ("none", "none")
 

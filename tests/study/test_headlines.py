@@ -54,4 +54,4 @@ def test_who_was_trained_on_more_or_fewer_sequences_is_named():
         return headlines.training_lengths(compare.systems(runs, ["vrnn2d", "convlstm2d", "e3d_lstm", "black"], "half"))
 
     assert told([]) == "" and told(runs) == "Each was trained on 1,000 sequences."
-    assert told([*runs, trained("e3d_lstm", 750)]) == "Trained on 1,000 sequences, but on 750: E3D-LSTM."
+    assert told([*runs, trained("e3d_lstm", 750)]) == "Each was trained on 1,000 sequences, except E3D-LSTM (750)."

@@ -268,9 +268,14 @@ def gaussians_in_words(found: Runs) -> str:
             floor, nats = (mean_end(runs_of_it, curve) for curve in ("floor_fraction", "kl_per_frame"))
             told.append(
                 f"Under {label} {100 * floor:.0f}% of the standard deviations lie at their floor, and posterior and prior"
-                f" are {nats:.2g} nats a frame apart."
+                f" are {nats_in_words(nats)} a frame apart."
             )
     return " ".join(["What the training leaves of the Gaussians:", *told]) if told else ""
+
+
+def nats_in_words(nats: float) -> str:
+    """A divergence to two digits; what is too small to matter is said to be so."""
+    return "less than 0.001 nats" if nats < 1e-3 else f"{nats:.2g} nats"
 
 
 def _trainings(comparison: Comparison) -> str:

@@ -243,6 +243,6 @@ STATEMENTS: tuple[_Statement, ...] = (
         "The number of training steps is not stated.",
         lambda e: f"{e.train.sequences:,} sequences, {-(-e.train.sequences // e.train.batch):,} updates",
         _always(False),
-        "What the hardware allows, the same for every system of a table.",
+        "What the hardware allows; a system that had fewer or more is named below its table.",
     ),
 )

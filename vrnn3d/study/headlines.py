@@ -79,18 +79,15 @@ def systems(records: Iterable[Record], profile: str) -> str:
 def training_lengths(systems: Sequence[System]) -> str:
     """On how many sequences systems were trained: the number that most of them have, then those that differ; "" for none.
 
-    What has no training, such as a black frame, is left out.
+    What has no training, such as a black frame, is left out, and so is what has the number in its title.
     """
     trained = [system for system in systems if system.updates]
     lengths = [system.sequences for system in trained]
     if not lengths:
         return ""
     usual = max(lengths, key=lambda length: (lengths.count(length), length))
-    others: dict[int, list[str]] = {}
-    for system in sorted(trained, key=lambda system: system.sequences):
-        if system.sequences != usual:
-            others.setdefault(system.sequences, []).append(system.title)
-    if not others:
-        return f"Each was trained on {usual:,} sequences."
-    told = [f"on {length:,}: {'; '.join(titles)}" for length, titles in others.items()]
-    return f"Trained on {usual:,} sequences, but {', and '.join(told)}."
+    ordered = sorted(trained, key=lambda system: system.sequences)
+    titles = {system.title: f"{system.sequences:,}" for system in ordered if system.sequences != usual}
+    others = [f"{title} ({length})" for title, length in titles.items() if length not in title]
+    exceptions = f", except {', '.join(others)}" if others else ""
+    return f"Each was trained on {usual:,} sequences{exceptions}."

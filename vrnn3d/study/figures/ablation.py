@@ -287,13 +287,13 @@ def protocol_table(found: Runs, wiring: str, pool: str = "test") -> pandas.DataF
 
 
 def better_in_words(found: Runs) -> str:
-    """Which losses are told apart from KL as better, and in which protocols: one sentence for each wiring."""
+    """Which losses are told apart from KL as better in either wiring, and in which protocols, in one sentence."""
     told = []
     for wiring in WIRINGS:
         better = told_apart(against_reference(found, wiring)).get(BETTER, {})
-        which = "; ".join(f"{NAMES[v]} at {', '.join(map(paper.arrow, protocols))}" for v, protocols in better.items())
-        told.append(f"Where the network {WIRING_NAMES[wiring]}, told apart from KL as better: {which or 'none'}.")
-    return " ".join(told)
+        which = " and ".join(f"{NAMES[v]} at {', '.join(map(paper.arrow, protocols))}" for v, protocols in better.items())
+        told.append(f"{which or 'none'} where the network {WIRING_NAMES[wiring]}")
+    return f"Better than KL beyond both intervals: {'; '.join(told)}."
 
 
 def score_table(cells: Sequence[Cell], found: Runs, pool: str = "test") -> pandas.DataFrame:
