@@ -119,7 +119,7 @@ def _trained_on() -> dict[str, Changes]:
 
 
 _HALF = Profile(
-    summary="half scale, 100,000 sequences: from half an hour to five hours of a CPU core",
+    summary="half scale, 100,000 sequences (Improved VRNN 75,000): from half an hour to five hours of a CPU core",
     scale="half scale",
     everything={
         # Under L1 the best guess is the median of a pixel, which is black: it holds these networks at the mean picture for
