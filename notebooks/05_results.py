@@ -34,7 +34,7 @@ from myst_nb import glue
 
 from vrnn3d import show
 from vrnn3d.data import build
-from vrnn3d.study import ablation, compare, headlines, paper, queue, scales, trials, tuning, verdicts
+from vrnn3d.study import ablation, headlines, paper, queue, scales, tables, trials, tuning, verdicts
 from vrnn3d.study.catalogue import EXPERIMENTS, IDEAS, WINDOWS, names
 from vrnn3d.study.figures import ablation as pictures
 from vrnn3d.study.figures import curves, learning
@@ -97,10 +97,10 @@ ROWS = (*SYSTEMS, *BEYOND, *OUTSIDE, *BASELINES)
 caption = (
     "Table 1 at half scale, held-out digits: MSE of a frame in percent of a black frame, ours (± over seeds) and the paper's"
 )
-display(table_html(compare.scaled_table(records, ROWS, SCALE), caption=caption))
+display(table_html(tables.scaled_table(records, ROWS, SCALE), caption=caption))
 caption = "Table 1 at half scale, held-out digits: MSE summed over the 32 × 32 pixels of a frame, mean ± standard deviation over seeds"
-inside = table_html(compare.mse_table(records, ROWS, SCALE), caption=caption).data
-found = compare.systems(records, ROWS, SCALE)
+inside = table_html(tables.mse_table(records, ROWS, SCALE), caption=caption).data
+found = tables.systems(records, ROWS, SCALE)
 display(Markdown(headlines.training_lengths(found)))
 display(HTML(f"<details><summary>The same as MSE</summary>{inside}</details>"))
 
@@ -125,7 +125,7 @@ if found:
         f"Half scale, 10 → 10, {entries[0].sequences:,} test sequences of held-out digits, {max(e.samples for e in entries)} samples where stochastic: "
         "all scores, and what each training took, in hours of one CPU core. Mean over seeds ± standard deviation; apart from it the 95% interval over test sequences"
     )
-    inside = table_html(compare.system_table(found), caption=caption).data
+    inside = table_html(tables.system_table(found), caption=caption).data
     display(HTML(f"<details><summary>All scores at 10 → 10, and what each training took</summary>{inside}</details>"))
 
 # %% [markdown]
@@ -266,7 +266,7 @@ glue("results_first_frame", words, display=False)
 # %% tags=["hide-input"]
 display(
     table_html(
-        compare.scaled_table(records, list(ablation.TABLE3), SCALE),
+        tables.scaled_table(records, list(ablation.TABLE3), SCALE),
         caption="Table 3 at half scale, held-out digits: MSE in percent of a black frame, ours (± over seeds) and the paper's",
     )
 )
@@ -319,9 +319,9 @@ if table:
 # %% tags=["hide-input"]
 folded = []
 for pool, words in (("train", "test sequences of training digits, as in the paper"), ("test", "held-out test digits")):
-    frame = compare.paper_table(records, pool=pool, counts=counts)
+    frame = tables.paper_table(records, pool=pool, counts=counts)
     folded.append(comparison_html(frame, caption=f"Table 1, {words}").data)
-frame = compare.paper_table(records, paper.TABLE3, counts=counts)
+frame = tables.paper_table(records, paper.TABLE3, counts=counts)
 folded.append(comparison_html(frame, caption="Table 3, test sequences of training digits").data)
 large = scales.shown_at(records, paper.ROWS, "paper")
 display(

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from study.made import seeds
 
-from vrnn3d.study import compare, headlines, verdicts
+from vrnn3d.study import headlines, tables, verdicts
 
 COUNTS = {"vrnn3d_kl_ll": 12_942_000, "predrnnpp": 15_375_000, "e3d_lstm": 12_899_000, "improved_vrnn": 65_300_000}
 
@@ -51,7 +51,7 @@ def test_who_was_trained_on_more_or_fewer_sequences_is_named():
     runs = [trained("vrnn2d", 1000), trained("convlstm2d", 1000), trained("black", 0, 0)]
 
     def told(runs):
-        return headlines.training_lengths(compare.systems(runs, ["vrnn2d", "convlstm2d", "e3d_lstm", "black"], "half"))
+        return headlines.training_lengths(tables.systems(runs, ["vrnn2d", "convlstm2d", "e3d_lstm", "black"], "half"))
 
     assert told([]) == "" and told(runs) == "Each was trained on 1,000 sequences."
     assert told([*runs, trained("e3d_lstm", 750)]) == "Each was trained on 1,000 sequences, except E3D-LSTM (750)."

@@ -9,7 +9,7 @@ import pytest
 from study.made import record
 
 from vrnn3d import config
-from vrnn3d.study import compare, records, scales
+from vrnn3d.study import records, scales, tables
 
 
 def names(runs):
@@ -50,7 +50,7 @@ def test_outside_code_is_found_by_its_name_and_group():
     assert names(scales.runs_at([*outside, own], "simvp", "half")) == [("simvp", 0), ("simvp", 1)]
     assert scales.runs_at(outside, "simvp", "paper") == [] == scales.runs_at([], "simvp", "half")
     assert scales.title_of("simvp") == "SimVP (outside code)" == scales.as_row(outside[0], "simvp").title
-    table = compare.scaled_table([*outside, first], ("convlstm3d", "simvp"), "half")
+    table = tables.scaled_table([*outside, first], ("convlstm3d", "simvp"), "half")
     assert list(table.index) == [scales.title_of("convlstm3d"), "SimVP (outside code)"]
     assert table.iloc[1]["10 → 10", "ours, %"] != "not run" and table.iloc[1]["10 → 10", "paper, %"] == ""
 
@@ -61,8 +61,8 @@ def test_a_model_that_takes_more_frames_than_the_context_has_is_not_called_unrun
     settings = replace(first.config, model=replace(first.config.model, window=10, horizon=10))
     named = dict(experiment="simvp", group=scales.OUTSIDE_GROUP)
     wide = replace(first, **named, config=settings, config_hash=config.config_hash(settings), evaluation=measured)
-    percent = compare.scaled_table([wide], ("simvp", "convlstm3d"), "half")
-    mse = compare.mse_table([wide], ("simvp", "convlstm3d"), "half")
+    percent = tables.scaled_table([wide], ("simvp", "convlstm3d"), "half")
+    mse = tables.mse_table([wide], ("simvp", "convlstm3d"), "half")
     for table in (percent.xs("ours, %", axis=1, level=1), mse):
         assert table["5 → 10"].tolist() == ["takes 10", "not run"]
         assert table["10 → 20"].tolist() == ["not run", "not run"] and "not" not in table["10 → 10"].iloc[0]
@@ -81,7 +81,7 @@ def test_a_training_counts_with_what_it_started_from():
     assert joined.training.curves["sequences"] == (8.0, 16.0, 24.0) and joined.training.curves["loss"] == (9.0, 5.0, 4.0)
     assert joined.processor_hours == pytest.approx((36.0 + 2 * 10.0) / 3600)
     assert joined.evaluation == further.evaluation and joined.config == further.config
-    (row,) = compare.systems([further, started], ["beyond_200k"], "half")
+    (row,) = tables.systems([further, started], ["beyond_200k"], "half")
     assert row.sequences == 24 and row.teraflops == pytest.approx(24 * 2.0 / 1e3)
     assert scales.runs_at([further], "beyond_200k", "half") == [further], "nothing is known of what it started from"
     another = replace(started, seed=1, training=replace(started.training, sequences=99))

@@ -1,4 +1,4 @@
-"""Is one system better than another? Paired differences with their uncertainties, spreads over seeds, and tables.
+"""Is one system better than another? Paired differences with their uncertainties, and spreads over seeds.
 
 Two uncertainties are kept apart. That of the *test set* is the bootstrap over test sequences, of the mean over seeds:
 would other test sequences say the same? That of the *training* is Student's interval over seeds: would another training
@@ -12,19 +12,14 @@ import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from vrnn3d.evaluation.metrics import METRICS, bootstrap
 from vrnn3d.evaluation.scores import Score
 from vrnn3d.study import paper
-from vrnn3d.study.profiles import PROFILES
 from vrnn3d.study.records import Record
-from vrnn3d.study.scales import runs_at, title_of
-
-if TYPE_CHECKING:
-    import pandas
 
 BETTER, WORSE, UNDECIDED, NOT_RUN = "better", "worse", "undecided", "not run"
 #: What per-sequence values can be compared: those of the metric itself, or their decay per predicted frame.
@@ -136,8 +131,8 @@ def compare_runs(
         _test_interval(*([getattr(score, values) for score in side] for side in scores)),
         training_noise(_like(ours[0], others), protocol, metric, pool, slopes) if 0 < len(seeds) < 3 else None,
     )
-    lengths = tuple(max(record.training.sequences for record, _ in side) for side in chosen)
-    return compared if lengths[0] == lengths[1] else dataclasses.replace(compared, trained=lengths)
+    mine, other = (max(record.training.sequences for record, _ in side) for side in chosen)
+    return compared if mine == other else dataclasses.replace(compared, trained=(mine, other))
 
 
 def rules_out_paper(comparison: Comparison | None, before: str, after: str) -> bool | None:
@@ -364,206 +359,3 @@ def seed_spread(
 def black_spread(runs: Iterable[Record], protocol: str = "10->10", pool: str = "test") -> Spread | None:
     """The spread of the MSE in percent of that of a black frame; None where the record does not hold the latter."""
     return spread({r.seed: r.percent_of_black(pool, protocol) for r in runs})
-
-
-# --- tables -----------------------------------------------------------------------------------------------------------
-
-
-def paper_table(
-    records: Iterable[Record],
-    experiments: Sequence[str] = paper.TABLE1,
-    profile: str = "paper",
-    pool: str = "train",
-    counts: Mapping[str, int] | None = None,
-) -> pandas.DataFrame:
-    """The paper's Table 1 (or, with ``paper.TABLE3``, its ablation) with ours beside it.
-
-    Rows are systems; columns have three levels: protocol, metric, and "paper" / "ours" / "difference" (ours minus the
-    paper's). First come the parameters in millions and the number of seeds that "ours" averages. "% of black" is the
-    MSE in percent of that of a black frame. What was not run is NaN, which the book's tables show as "not run".
-
-    Args:
-        records: any; the runs of `profile` are taken (:func:`scales.runs_at`).
-        experiments: the rows, by name.
-        profile: one whose numbers may stand beside the paper's.
-        pool: which digits the test sequences are made of: "train" as in the paper, or "test".
-        counts: {experiment: parameters} of the built models, shown also where nothing was run.
-
-    Raises:
-        ValueError: for a profile that is too short or too small to stand beside the paper's numbers.
-    """
-    import pandas
-
-    comparable = [name for name, known in PROFILES.items() if known.comparable]
-    if profile not in comparable:
-        raise ValueError(
-            f"{profile!r} records cannot stand beside the paper's numbers: the runs are too short or too small;"
-            f" use one of {', '.join(comparable)}"
-        )
-    records = list(records)
-    rows = [_paper_row(name, runs_at(records, name, profile), pool, dict(counts or {})) for name in experiments]
-    frame = pandas.DataFrame(rows, index=pandas.Index([title_of(name) for name in experiments], name="model"))
-    frame.columns = pandas.MultiIndex.from_tuples(frame.columns)
-    return frame
-
-
-def _paper_row(name: str, runs: list[Record], pool: str, counts: dict[str, int]) -> dict[tuple[str, str, str], float]:
-    printed = paper.ROWS.get(name)
-    counted = counts.get(name, runs[0].parameters["total"] if runs else math.nan)
-    row: dict[tuple[str, str, str], float] = {
-        ("parameters", "million", "paper"): printed.parameters / 1e6 if printed else math.nan,
-        ("parameters", "million", "ours"): counted / 1e6,
-        ("", "", "seeds"): len(runs),
-    }
-    for protocol in paper.PROTOCOLS:
-        head = paper.arrow(protocol)
-        theirs = printed.scores[protocol] if printed else paper.Published(math.nan, math.nan)
-        for metric in ("ssim", "mse"):
-            ours = _mean(seed_spread(runs, protocol, metric, pool))
-            row[head, metric.upper(), "paper"] = getattr(theirs, metric)
-            row[head, metric.upper(), "ours"] = ours
-            row[head, metric.upper(), "difference"] = ours - getattr(theirs, metric)
-        row[head, "% of black", "paper"] = paper.percent_of_black(theirs.mse)
-        row[head, "% of black", "ours"] = _mean(black_spread(runs, protocol, pool))
-    return row
-
-
-def _mean(found: Spread | None) -> float:
-    return math.nan if found is None else found.mean
-
-
-@dataclass(frozen=True)
-class System:
-    """One system at one scale under one protocol: its scores, means over seeds, and what its training cost.
-
-    A score that was not kept is NaN; `percent_of_black` is None where the records do not hold the error of a black frame.
-    """
-
-    name: str
-    title: str
-    parameters: int
-    mse: Spread
-    test_interval: Interval | None  #: 95% over test sequences of the MSE, averaged over seeds first
-    percent_of_black: Spread | None
-    best: float  #: MSE of the best sample
-    mean_frame: float  #: MSE of the mean of the samples
-    variance: float  #: between samples, summed over a frame
-    crps: float
-    ssim: float
-    updates: int
-    sequences: int  #: seen in training
-    processor_hours: float  #: of training on a CPU core or a GPU, mean over seeds
-    teraflops: float | None  #: operations of the training; None where a record does not say what a sequence costs
-
-
-def systems(
-    records: Iterable[Record],
-    experiments: Iterable[str],
-    profile: str,
-    protocol: str = "10->10",
-    pool: str = "test",
-) -> list[System]:
-    """The systems that were run at a profile, the lowest MSE first."""
-    records = list(records)
-    found = [(name, runs_at(records, name, profile)) for name in experiments]
-    rows = [_system(name, runs, protocol, pool) for name, runs in found if seed_spread(runs, protocol, pool=pool)]
-    return sorted(rows, key=lambda row: row.mse.mean)
-
-
-def _system(name: str, runs: list[Record], protocol: str, pool: str) -> System:
-    first = runs[0]
-    mse = seed_spread(runs, protocol, "mse", pool)
-    assert mse is not None
-    entries = [entry for r in runs if (entry := r.measured(pool, protocol))]
-    kept = [each for entry in entries if (each := entry.scores["mse"].per_sequence) is not None]
-    interval = bootstrap(np.mean(kept, axis=0)) if kept else None
-    return System(
-        name=name,
-        title=title_of(name),
-        parameters=first.parameters["total"],
-        mse=mse,
-        test_interval=None if interval is None else (float(interval[0]), float(interval[1])),
-        percent_of_black=black_spread(runs, protocol, pool),
-        best=_mean(seed_spread(runs, protocol, "mse", pool, "best")),
-        mean_frame=_mean(seed_spread(runs, protocol, "mse", pool, "mean_frame")),
-        variance=_mean(seed_spread(runs, protocol, "sample_variance", pool)),
-        crps=_mean(seed_spread(runs, protocol, "crps", pool)),
-        ssim=_mean(seed_spread(runs, protocol, "ssim", pool)),
-        updates=first.training.updates,
-        sequences=first.training.sequences,
-        processor_hours=float(np.mean([r.processor_hours for r in runs])),
-        teraflops=first.teraflops,
-    )
-
-
-def system_table(rows: Sequence[System]) -> pandas.DataFrame:
-    """Systems as a table of the book; scores over seeds are text, with ± their standard deviation."""
-    import pandas
-
-    return pandas.DataFrame(
-        {
-            "model": row.title,
-            "parameters": row.parameters,
-            "seeds": len(row.mse.seeds),
-            "MSE": row.mse.text(),
-            "% of black": "" if row.percent_of_black is None else row.percent_of_black.text(1),
-            "95% over test sequences": "" if row.test_interval is None else "{:.2f} to {:.2f}".format(*row.test_interval),
-            "MSE, best sample": f"{row.best:.2f}",
-            "MSE, mean frame": f"{row.mean_frame:.2f}",
-            "sample variance": f"{row.variance:.3f}",
-            "SSIM": f"{row.ssim:.3f}",
-            "updates": row.updates,
-            "sequences": row.sequences,
-            "hours": f"{row.processor_hours:.1f}",
-            "TFLOP": "" if row.teraflops is None else f"{row.teraflops:,.0f}",
-        }
-        for row in rows
-    ).set_index("model")
-
-
-def _without_score(runs: Sequence[Record], protocol: str) -> str:
-    """What a cell without a number says: nothing was run, or the model takes more frames at once than the context has."""
-    windows = {run.config.model.window for run in runs}
-    if windows and min(windows) > int(protocol.partition("->")[0]):
-        return f"takes {min(windows)}"
-    return NOT_RUN
-
-
-def scaled_table(records: Iterable[Record], experiments: Sequence[str], profile: str, pool: str = "test") -> pandas.DataFrame:
-    """Table 1 of the paper at a reduced scale: the MSE in percent of a black frame, ours beside the paper's.
-
-    Rows are systems in the given order; columns have two levels: protocol, and "ours, %" and "paper, %". Scores over several
-    seeds are text, with ± their standard deviation. What was not run says so; where a model takes more frames at once than
-    the context has, its cell reads "takes 10".
-    """
-    import pandas
-
-    records, rows = list(records), []
-    for name in experiments:
-        runs = runs_at(records, name, profile)
-        row: dict[tuple[str, str], str] = {}
-        for protocol in paper.PROTOCOLS:
-            black, head = black_spread(runs, protocol, pool), paper.arrow(protocol)
-            row[head, "ours, %"] = black.text(1) if black else _without_score(runs, protocol)
-            row[head, "paper, %"] = (
-                f"{paper.percent_of_black(paper.ROWS[name].scores[protocol].mse):.0f}" if name in paper.ROWS else ""
-            )
-        rows.append(row)
-    frame = pandas.DataFrame(rows, index=pandas.Index([title_of(name) for name in experiments], name="model"))
-    frame.columns = pandas.MultiIndex.from_tuples(frame.columns)
-    return frame
-
-
-def mse_table(records: Iterable[Record], experiments: Sequence[str], profile: str, pool: str = "test") -> pandas.DataFrame:
-    """The MSE of a frame behind :func:`scaled_table`, one column for each protocol, and how many seeds there are."""
-    import pandas
-
-    records, rows = list(records), []
-    for name in experiments:
-        runs = runs_at(records, name, profile)
-        row: dict[str, Any] = {"seeds": len(runs)}
-        for protocol in paper.PROTOCOLS:
-            found = seed_spread(runs, protocol, "mse", pool)
-            row[paper.arrow(protocol)] = found.text() if found else _without_score(runs, protocol)
-        rows.append(row)
-    return pandas.DataFrame(rows, index=pandas.Index([title_of(name) for name in experiments], name="model"))

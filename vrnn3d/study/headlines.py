@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from vrnn3d.study import paper, scales
-from vrnn3d.study.compare import System, black_spread
+from vrnn3d.study.compare import black_spread
 from vrnn3d.study.records import Record
+from vrnn3d.study.tables import System
 from vrnn3d.study.verdicts import COUNTED, Verdict, tally
 
 _COUNTED = ("reproduced", "contradicted", "undecided", "not run")
