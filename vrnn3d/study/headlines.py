@@ -90,5 +90,5 @@ def training_lengths(systems: Sequence[System]) -> str:
     ordered = sorted(trained, key=lambda system: system.sequences)
     titles = {system.title: f"{system.sequences:,}" for system in ordered if system.sequences != usual}
     others = [f"{title} ({length})" for title, length in titles.items() if length not in title]
-    exceptions = f", except {', '.join(others)}" if others else ""
+    exceptions = f", except {' and '.join(others)}" if others else ""
     return f"Each was trained on {usual:,} sequences{exceptions}."
