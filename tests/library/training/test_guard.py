@@ -122,6 +122,6 @@ def test_the_command_that_is_printed_can_be_typed_as_it_stands(tmp_path, monkeyp
     if steps:
         (cut,) = [path.parent for path in out.rglob(checkpoint.CHECKPOINT) if not (path.parent / "record.json").exists()]
         theirs = checkpoint.load_run(cut)[1]
-        assert finished[0]["parent"] == f"smoke/{theirs.name} ({config_hash(theirs)})"
+        assert finished[0]["parent"] == f"smoke/{theirs.name} ({config_hash(theirs)}, seed 5)"
     else:
         assert finished[0]["parent"] == ""
