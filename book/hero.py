@@ -25,7 +25,7 @@ def rows(model: str | None, context: int = 10, sequences: int = 4) -> dict[str, 
     if model is None:
         frames = build(MovingMNISTData(), "test", pool="test").batch(torch.arange(sequences))
         return {f"test sequence {i}": clip[:, 0] for i, clip in enumerate(frames)}
-    net, experiment = checkpoint.load_any(model)
+    net, experiment, _ = checkpoint.load_any(model)
     frames = build(experiment.data, "test", pool="test").batch(torch.arange(sequences // 2)).float() / 255
     torch.manual_seed(0)
     label = "mean of ten" if net.stochastic else "predicted"

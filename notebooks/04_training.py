@@ -125,7 +125,7 @@ figure_html(figure, "Learning curves of the live training: the training error fa
 # sees the frames left of the rule. So short a training teaches it where a digit goes, walls included, and not yet what it looks like.
 
 # %% tags=["hide-input"]
-model, _ = checkpoint.load_run(run)
+model = checkpoint.load_run(run).model
 context = max(experiment.train.context)
 ahead = experiment.data.length - context
 test = build(experiment.data, "test", pool="test")

@@ -38,7 +38,7 @@ def trained(tmp_path, **changes):
     assert config.from_dict(config.to_dict(experiment)) == experiment
     done = train(experiment, 0, tmp_path, progress=False)
     assert done.finished and done.updates == 2
-    model, same = checkpoint.load_run(tmp_path)
+    model, same, _ = checkpoint.load_run(tmp_path)
     assert same == experiment
     return done, evaluate(model, experiment, progress=False)
 

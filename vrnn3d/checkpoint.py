@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -147,14 +147,22 @@ def is_run(path: str | os.PathLike) -> bool:
     return path.is_file() or (path / CHECKPOINT).is_file()
 
 
-def load_run(path: str | os.PathLike, device: Any = "cpu") -> tuple[VideoModel, config.Experiment]:
-    """The model of a run with the weights that ``train.weights`` asks for, ready for prediction, and its experiment."""
+class Trained(NamedTuple):
+    """A trained model and where it is from."""
+
+    model: VideoModel  #: ready for prediction
+    experiment: config.Experiment
+    seed: int  #: that it was trained with; 0 where published weights do not tell it
+
+
+def load_run(path: str | os.PathLike, device: Any = "cpu") -> Trained:
+    """The model of a run with the weights that ``train.weights`` asks for, ready for prediction."""
     state = load_state(path, device)
     with fitting(path):
         experiment = config.from_dict(json.loads(state["config"]))
         model = model_of(experiment).to(device)
         model.load_state_dict(state["evaluated"])
-    return model.eval(), experiment
+    return Trained(model.eval(), experiment, state["seed"])
 
 
 @contextmanager
@@ -173,8 +181,8 @@ def fitting(path: str | os.PathLike) -> Iterator[None]:
         ) from None
 
 
-def load_any(source: str | os.PathLike, device: Any = "cpu") -> tuple[VideoModel, config.Experiment]:
-    """A model ready for prediction, and its experiment: of a run's folder, a checkpoint file, or published weights.
+def load_any(source: str | os.PathLike, device: Any = "cpu") -> Trained:
+    """A model ready for prediction, its experiment and seed: of a run's folder, a checkpoint file, or published weights.
 
     Raises:
         FileNotFoundError: when there is nothing of that name; the published weights there are are listed.
@@ -188,14 +196,7 @@ def load_any(source: str | os.PathLike, device: Any = "cpu") -> tuple[VideoModel
         experiment = config.from_dict(about["config"])
         model = model_of(experiment)
         model.load_state_dict(weights)
-    return model.to(device).eval(), experiment
-
-
-def seed_of(source: str | os.PathLike) -> int:
-    """The seed that a run, a checkpoint or published weights (see :func:`load_any`) were trained with; 0 where none is told."""
-    if is_run(source):
-        return load_state(source)["seed"]
-    return published.read(published.find(str(source)))[1].get("seed", 0)
+    return Trained(model.to(device).eval(), experiment, about.get("seed", 0))
 
 
 def default_source(runs: str | os.PathLike = "runs") -> str:
@@ -223,4 +224,4 @@ def folder_of(source: str | os.PathLike) -> Path:
 
 def load(name: str | os.PathLike, device: Any = "cpu") -> VideoModel:
     """A trained model by the name of its published weights, or by the path of a run's folder or checkpoint file."""
-    return load_any(name, device)[0]
+    return load_any(name, device).model

@@ -152,7 +152,7 @@ def test_a_fault_of_the_machine_is_not_called_damage(tmp_path, monkeypatch):
 def test_a_run_comes_back_ready_for_prediction(tmp_path):
     train(tiny("convlstm2d"), 0, tmp_path, progress=False)
     for source in (tmp_path, tmp_path / checkpoint.CHECKPOINT):
-        model, experiment = checkpoint.load_any(source)
+        model, experiment, _ = checkpoint.load_any(source)
         assert not model.training and experiment == tiny("convlstm2d")
         assert checkpoint.folder_of(source) == tmp_path
     state = checkpoint.load_state(tmp_path)
@@ -178,7 +178,7 @@ def test_published_weights_are_found_by_name_and_by_path(weights):
     assert published.names() == ["mine"]
     model, experiment = model_and_experiment()
     for source in ("mine", str(folder)):
-        again, same = checkpoint.load_any(source)
+        again, same, _ = checkpoint.load_any(source)
         assert same == experiment and again.state_dict().keys() == model.state_dict().keys()
     about = json.loads((folder / published.CONFIG).read_text())
     assert about["seed"] == 3 and set(about["files"]) == {published.WEIGHTS}
@@ -194,7 +194,7 @@ def test_large_weights_are_published_in_parts(weights, monkeypatch):
     assert len(parts) > 2 and all(path.name.endswith(f"-of-{len(parts):05d}.safetensors") for path in parts)
     index = json.loads((folder / published.INDEX).read_text())["weight_map"]
     assert set(index.values()) == {path.name for path in parts}
-    again, _ = checkpoint.load_any("mine")
+    again = checkpoint.load_any("mine").model
     assert set(index) == set(again.state_dict())
     monkeypatch.undo()
 

@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"{out} ends in .csv: name the JSON file, the table of the frames is written beside it")
     check_file(out)
     check_file(out.with_suffix(".csv"))
-    model, trained = checkpoint.load_any(args.run, pick_device(args.device))
+    model, trained, _ = checkpoint.load_any(args.run, pick_device(args.device))
     experiment = with_fitting_protocols(_changed(trained, args))
     (usual, size) = (e.data.height_width for e in (trained, experiment))
     if size != usual:

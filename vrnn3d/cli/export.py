@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     from vrnn3d import checkpoint, export
     from vrnn3d.study import web
 
-    model, experiment = checkpoint.load_any(args.model)
+    model, experiment, _ = checkpoint.load_any(args.model)
     size, what = experiment.data.height_width, f"{experiment.title} ({experiment.profile})"
     if args.web:
         rounding = web.write(model, experiment, args.web)

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
                 f"{args.clip} is too short to give {args.context} frames and predict its last {args.frames}; lower them"
             )
     source = args.model or checkpoint.default_source()
-    model, experiment = checkpoint.load_any(source, pick_device(args.device))
+    model, experiment, _ = checkpoint.load_any(source, pick_device(args.device))
     continued = continue_video(
         model,
         experiment,

@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
     from vrnn3d.study.card import model_card
     from vrnn3d.study.folders import RECORD
 
-    model, experiment = checkpoint.load_run(args.run)
+    model, experiment, _ = checkpoint.load_run(args.run)
     record = records.read(checkpoint.folder_of(args.run) / RECORD)
     about = {"seed": record.seed, "status": record.status, "sequences": record.training.sequences}
     about |= records.plain({"provenance": record.provenance})

@@ -111,7 +111,7 @@ def _record(experiment: Experiment, seed: int, trained: Trained, origin: Provena
 def _evaluated(record: records.Record, trained: Trained, folder: Path, device: str | None, progress: bool) -> records.Record:
     """The record of a run with its evaluation; the leader writes a few predictions into the run's folder."""
     experiment = record.config
-    model, _ = checkpoint.load_run(folder, pick_device(device))
+    model = checkpoint.load_run(folder, pick_device(device)).model
     found = evaluate(model, experiment, device=device, progress=progress)
     if not Team.current().leads:
         return records.with_evaluation(record, found)

@@ -30,16 +30,16 @@ def load_start(model: VideoModel, source: str) -> str:
     if Path(source).is_file() and (weights := _torchvision(Path(source))) is not None:
         model.load_kinetics(weights)
         return f"torchvision r3d_18 ({Path(source).name})"
-    other, experiment = checkpoint.load_any(source)
-    theirs, mine = other.state_dict(), model.state_dict()
+    trained = checkpoint.load_any(source)
+    theirs, mine = trained.model.state_dict(), model.state_dict()
     wrong = [name for name in mine if name not in theirs or theirs[name].shape != mine[name].shape]
     if wrong:
         raise ValueError(
-            f"train.start names {source}, a {experiment.model.name} whose {wrong[0]} does not fit this model ({len(wrong)} of"
-            f" {len(mine)} weights differ); give both the same model settings"
+            f"train.start names {source}, a {trained.experiment.model.name} whose {wrong[0]} does not fit this model"
+            f" ({len(wrong)} of {len(mine)} weights differ); give both the same model settings"
         )
     model.load_state_dict({name: theirs[name] for name in mine})
-    return origin(experiment, checkpoint.seed_of(source))
+    return origin(trained.experiment, trained.seed)
 
 
 def _torchvision(path: Path) -> dict | None:

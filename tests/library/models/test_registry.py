@@ -119,7 +119,7 @@ def test_published_weights_come_back(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     experiment, model = tiny(name), small_model(name)
     published.publish(model.state_dict(), experiment, "mine", {}, "# A card\n", tmp_path / "weights")
-    again, same = checkpoint.load_any("mine")
+    again, same, _ = checkpoint.load_any("mine")
     assert same == experiment and not again.training
     for (key, a), b in zip(model.state_dict().items(), again.state_dict().values()):
         torch.testing.assert_close(a.float(), b.float(), rtol=2**-8, atol=1e-6, msg=key)

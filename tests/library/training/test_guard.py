@@ -74,7 +74,7 @@ def test_no_checkpoint_is_written_after_a_loss_or_gradient_that_is_not_finite(tm
     kept = [value for part in ("model", "ema", "evaluated") for value in state[part].values()]
     kept += [value for value in state["optimiser"]["state"][0].values()]
     assert all(value.isfinite().all() for value in kept)
-    model, _ = checkpoint.load_run(tmp_path)
+    model = checkpoint.load_run(tmp_path).model
     assert all(value.isfinite().all() for value in model.state_dict().values())
 
 
@@ -121,7 +121,7 @@ def test_the_command_that_is_printed_can_be_typed_as_it_stands(tmp_path, monkeyp
     assert len(finished) == 1 and finished[0]["seed"] == 5 and finished[0]["config"]["train"]["lr"] == 0.001
     if steps:
         (cut,) = [path.parent for path in out.rglob(checkpoint.CHECKPOINT) if not (path.parent / "record.json").exists()]
-        theirs = checkpoint.load_run(cut)[1]
+        theirs = checkpoint.load_run(cut).experiment
         assert finished[0]["parent"] == f"smoke/{theirs.name} ({config_hash(theirs)}, seed 5)"
     else:
         assert finished[0]["parent"] == ""

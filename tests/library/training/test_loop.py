@@ -60,7 +60,7 @@ def test_which_weights_are_evaluated(tmp_path):
     assert_equal_bit_for_bit(state["last"]["evaluated"], state["last"]["model"])
     assert_equal_bit_for_bit(state["ema"]["evaluated"], state["ema"]["ema"])
     assert_equal_bit_for_bit(state["best"]["evaluated"], state["best"]["best"])
-    model, experiment = checkpoint.load_run(tmp_path / "ema")
+    model, experiment, _ = checkpoint.load_run(tmp_path / "ema")
     assert experiment.train.weights == "ema"
     assert_equal_bit_for_bit(model.state_dict(), state["ema"]["ema"])
 
@@ -109,7 +109,7 @@ def test_seeds_differ(tmp_path):
 def test_a_model_without_parameters_is_trained_at_once(tmp_path):
     done = train(tiny("copy_last"), 0, tmp_path, progress=False)
     assert done.finished and done.updates == 0 and done.curves == {}
-    assert checkpoint.load_run(tmp_path)[1] == tiny("copy_last")
+    assert checkpoint.load_run(tmp_path).experiment == tiny("copy_last")
 
 
 def test_another_experiment_or_seed_in_the_folder_is_refused(tmp_path):

@@ -39,7 +39,7 @@ def test_a_run_gives_the_weights_that_it_is_evaluated_with(parent):
     told = load_start(model, str(parent))
     evaluated = checkpoint.load_state(parent)["evaluated"]
     assert all(torch.equal(value, evaluated[name]) for name, value in model.state_dict().items())
-    source = checkpoint.load_run(parent)[1]
+    source = checkpoint.load_run(parent).experiment
     assert told == f"test/tiny ({config_hash(source)})"
 
 
@@ -69,7 +69,7 @@ def test_a_cut_run_goes_on_without_its_starting_point(parent, tmp_path):
 
 def test_published_weights_are_a_start(parent, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    model, experiment = checkpoint.load_run(parent)
+    model, experiment, _ = checkpoint.load_run(parent)
     published.publish(model.state_dict(), experiment, "mine", {"seed": 2}, "# A card\n", tmp_path / "weights")
     done = train(tiny(**CHANGES, **{"train.start": "mine"}), 0, tmp_path / "run", max_steps=1, progress=False)
     assert done.parent == f"test/tiny ({config_hash(experiment)}, seed 2)"

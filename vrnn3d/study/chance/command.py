@@ -25,7 +25,7 @@ def analyse_run(folder: str | Path, device: str | None = None) -> record.Analysi
     run = records.read(folder / RECORD)
     if not run.finished:
         raise ValueError(f"the run in {folder} was cut; finish it first: vrnn3d train {run.experiment} --seed {run.seed}")
-    model, experiment = checkpoint.load_run(folder)
+    model, experiment, _ = checkpoint.load_run(folder)
     found, shown = measure.measure_model(model, experiment, run.seed, device=device)
     records.write_arrays(shown, folder / CHANCE_SAMPLES)
     record.write(found, folder / CHANCE)
