@@ -123,7 +123,7 @@ def offered(sources: Iterable[str | Path] | None = None) -> list[tuple[str, Expe
         experiment = config.from_dict(json.loads((folder / published.CONFIG).read_text(encoding="utf-8"))["config"])
         if not _fits(experiment):
             continue
-        model, _ = checkpoint.load_any(folder)
+        model = checkpoint.load_any(folder).model
         if isinstance(model, VRNN):
             kind = experiment.loss.variant if model.stochastic else NO_LATENT
             if kind == NO_LATENT or kind not in found:

@@ -7,6 +7,7 @@ import pytest
 from study.made import people
 
 from vrnn3d.study import decay
+from vrnn3d.study.figures import decay as figures
 
 FRAMES = np.arange(60)
 
@@ -41,6 +42,40 @@ def test_an_extrapolation_never_looks_at_what_it_is_measured_on():
     assert decay.decay_form(jump).linear.extrapolated == pytest.approx(5.0, abs=1e-6)
     with pytest.raises(ValueError, match="no form 'cubic' of a decay; there are: linear, exponential"):
         decay.fit_decay(curve, "cubic")
+
+
+def test_what_an_exponential_does_better_in_words():
+    assert decay.forms_in_words([]) == ""
+    bent, straight = decay.decay_form(noisy(20 + 9 * np.exp(-FRAMES / 12))), decay.decay_form(28 - 0.1 * FRAMES)
+    assert (bent.frames, bent.held_out) == (60, 20)
+    told = decay.forms_in_words([bent, straight])
+    assert told.startswith("an exponential lies closer than a line to all 60 frames for 1 of 2 runs")
+    assert told.endswith("extrapolates the last 20 better for 1 of 2")
+
+
+def test_the_forms_of_runs_are_those_of_their_average_curves():
+    run = people(start=28.0, slope=-0.1)
+    values = run.measured("test", "10->60").scores["psnr"].per_frame
+    assert decay.forms_of([run], "psnr", "10->60") == [decay.decay_form(values)]
+    assert decay.forms_of([run], "psnr", "5->15") == []
+
+
+def test_the_table_and_the_figure_of_the_forms():
+    run = people(start=28.0, slope=-0.1)
+    (form,) = decay.forms_of([run], "psnr", "10->60")
+    table = figures.forms_table({"x": form})
+    assert table.loc["x", ("fitted to all frames", "exponential")] == form.exponential.fitted
+    assert table.loc["x", ("extrapolated to the last 20", "linear")] == form.linear.extrapolated
+    bent = decay.decay_form([30 - 5 * (1 - 0.9**n) for n in range(60)])
+    assert figures.forms_table({"x": bent}).loc["x", ("exponential", "time constant")].endswith(" frames")
+
+    panels = figures.extrapolations(run, ("psnr", "ssim"), "10->60").axes
+    assert [axes.get_ylabel().split()[0] for axes in panels] == ["PSNR", "SSIM"]
+    dots, line, ahead, *_ = panels[0].lines
+    np.testing.assert_allclose(dots.get_ydata(), run.measured("test", "10->60").scores["psnr"].per_frame)
+    assert list(dots.get_xdata()[[0, -1]]) == [11, 70] and line.get_xdata()[-1] == ahead.get_xdata()[0] == 50
+    with pytest.raises(ValueError, match="has nothing of test, 5->15; evaluate it so"):
+        figures.extrapolations(run, ("psnr",), "5->15")
 
 
 def test_the_rate_of_a_recorded_metric():

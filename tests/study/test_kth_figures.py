@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from study.made import people
 
-from vrnn3d.study import decay
 from vrnn3d.study.catalogue import EXPERIMENTS
 from vrnn3d.study.figures import kth
 from vrnn3d.study.paper import TABLE2
@@ -155,10 +154,6 @@ def test_tables_have_two_header_rows_and_a_column_for_every_measure():
     table = kth.outcomes_table(outcomes)
     assert list(table.columns) == [("10 → 20", "MSE"), ("10 → 20", "SSIM"), ("10 → 40", "MSE")]
     assert list(table.loc["a"]) == ["not kept by window", "worse", "better"] and table.index.name == "model"
-    form = decay.decay_form([30 - 5 * (1 - 0.9**n) for n in range(60)])
-    forms = kth.forms_table({"x": form})
-    assert forms.loc["x", ("fitted to all frames", "exponential")] == form.exponential.fitted
-    assert forms.columns.nlevels == 2 and forms.loc["x", ("exponential", "time constant")].endswith(" frames")
 
 
 def test_results_on_persons_seen_and_not_seen():

@@ -211,6 +211,18 @@ def test_windows():
     assert verdict([small, other], "C6").outcome == "not run"
 
 
+def test_the_form_of_the_decay_is_told_and_not_judged():
+    digits, persons = window(1, 1, 30), people(start=28.0, slope=-0.1, profile="ablation")
+    found = verdict([digits, persons], "C6")
+    assert found.outcome == "not run"
+    assert (
+        "On Moving MNIST, full size, a quarter of the training, 10 → 20: MSE of a frame, an exponential lies closer"
+        in found.why
+    )
+    assert "to all 20 frames" in found.why and "On KTH" in found.why and "to all 60 frames" in found.why
+    assert "On KTH" not in verdict([digits], "C6").why
+
+
 def test_the_saving_of_the_truncated_encoder():
     # torchvision's r3d_18: 33,371,472 parameters with its classifier of 400 (512 x 400 + 400), as published.
     stem_and_first = 3 * 64 * 3 * 7 * 7 + 2 * 64 + 4 * (27 * 64 * 64 + 2 * 64)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from vrnn3d.evaluation.metrics import bootstrap
 from vrnn3d.evaluation.scores import Score
+from vrnn3d.study.records import Record
 
 FORMS = ("linear", "exponential")
 #: Time constants that are tried for an exponential decay, in frames.
 TIME_CONSTANTS = np.geomspace(0.5, 6000, 250)
 #: Frames: with a time constant above this, an exponential over 60 frames is a line to the eye.
 STRAIGHT = 600
+#: Of a curve, the last part that is extrapolated from what comes before.
+HELD_OUT = 1 / 3
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,8 @@ class DecayForm:
     linear: Distances
     exponential: Distances
     time_constant: float  #: frames, of the exponential fitted to all of the curve
+    frames: int  #: of the curve
+    held_out: int  #: of these, the last ones, which were extrapolated
 
     @property
     def straight(self) -> bool:
@@ -99,9 +104,15 @@ class DecayForm:
         return self.time_constant > STRAIGHT
 
 
-def decay_form(values: Sequence[float] | np.ndarray, held_out: int = 20) -> DecayForm:
-    """Fit both forms to a curve, and to all but its last `held_out` values, which are then extrapolated."""
+def frames_held_out(frames: int) -> int:
+    """How many of so many frames are extrapolated."""
+    return round(HELD_OUT * frames)
+
+
+def decay_form(values: Sequence[float] | np.ndarray) -> DecayForm:
+    """Fit both forms to a curve, and to all but the last third of it, which is then extrapolated."""
     values = np.asarray(values, np.float64)
+    held_out = frames_held_out(len(values))
     whole = {form: fit_decay(values, form) for form in FORMS}
     ahead = {form: fit_decay(values, form, len(values) - held_out) for form in FORMS}
     distances = {
@@ -113,7 +124,25 @@ def decay_form(values: Sequence[float] | np.ndarray, held_out: int = 20) -> Deca
     }
     constant = whole["exponential"].time_constant
     assert constant is not None
-    return DecayForm(distances["linear"], distances["exponential"], constant)
+    return DecayForm(distances["linear"], distances["exponential"], constant, len(values), held_out)
+
+
+def forms_of(records: Iterable[Record], metric: str, protocol: str, pool: str = "test") -> list[DecayForm]:
+    """The form of each run's average of a metric over the predicted frames; runs that were not measured so are left out."""
+    entries = (record.measured(pool, protocol) for record in records)
+    return [decay_form(entry.scores[metric].per_frame) for entry in entries if entry is not None]
+
+
+def forms_in_words(forms: Sequence[DecayForm]) -> str:
+    """For how many curves of one length an exponential does better than a line: a clause for a sentence, "" for none."""
+    if not forms:
+        return ""
+    closer = sum(form.exponential.fitted < form.linear.fitted for form in forms)
+    ahead = sum(form.exponential.extrapolated < form.linear.extrapolated for form in forms)
+    return (
+        f"an exponential lies closer than a line to all {forms[0].frames} frames for {closer} of {len(forms)} runs, and"
+        f" extrapolates the last {forms[0].held_out} better for {ahead} of {len(forms)}"
+    )
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> float:

@@ -13,8 +13,8 @@ from vrnn3d.evaluation.metrics import METRICS
 from vrnn3d.show import GREY, closed
 from vrnn3d.study import paper
 from vrnn3d.study.compare import BETTER, UNDECIDED, WORSE, Comparison, compare_runs, seed_spread
-from vrnn3d.study.decay import DecayForm
 from vrnn3d.study.figures.style import DASHES, colour
+from vrnn3d.study.figures.tables import two_levels
 from vrnn3d.study.profiles import PROFILES
 from vrnn3d.study.records import Record
 from vrnn3d.study.scales import SCALES, runs_at
@@ -139,40 +139,14 @@ def results_table(records: Iterable[Record], protocol: str) -> pandas.DataFrame:
         | {(persons, label): measured(r, pool, protocol, metric, digits) for persons, label, pool, metric, digits in CELLS}
         for r in records
     ]
-    return _two_levels(rows)
+    return two_levels(rows)
 
 
 def outcomes_table(outcomes: Mapping[str, Mapping[tuple[str, str], str]]) -> pandas.DataFrame:
     """{model: {(protocol, metric): outcome}} as a table, protocols in order; what is missing was not kept by window."""
     columns = sorted({column for row in outcomes.values() for column in row})
     missing = dict.fromkeys(columns, "not kept by window")
-    return _two_levels([{"model": name, **missing, **row} for name, row in outcomes.items()])
-
-
-def forms_table(forms: Mapping[str, DecayForm]) -> pandas.DataFrame:
-    """How far a line and an exponential are from each model's PSNR, in dB, and the exponential's time constant."""
-    rows = [
-        {
-            "model": name,
-            ("fitted to all frames", "linear"): form.linear.fitted,
-            ("fitted to all frames", "exponential"): form.exponential.fitted,
-            ("extrapolated to the last 20", "linear"): form.linear.extrapolated,
-            ("extrapolated to the last 20", "exponential"): form.exponential.extrapolated,
-            ("exponential", "time constant"): "none: a line" if form.straight else f"{form.time_constant:.1f} frames",
-        }
-        for name, form in forms.items()
-    ]
-    return _two_levels(rows)
-
-
-def _two_levels(rows: Sequence[dict]) -> pandas.DataFrame:
-    """Rows with the key "model" and keys of two levels, as a table with two header rows."""
-    import pandas
-
-    names = [row.pop("model") for row in rows]
-    frame = pandas.DataFrame(rows, index=pandas.Index(names, name="model"))
-    frame.columns = pandas.MultiIndex.from_tuples(frame.columns)
-    return frame
+    return two_levels([{"model": name, **missing, **row} for name, row in outcomes.items()])
 
 
 # --- curves -----------------------------------------------------------------------------------------------------------
