@@ -43,11 +43,12 @@ def test_the_systems_in_a_sentence():
     assert headlines.systems(runs[:1], "half").endswith("the lowest of the 1 systems of the paper trained so far.")
 
 
-def test_who_was_trained_on_more_or_fewer_sequences_is_named():
-    def trained(name, sequences, updates=10):
-        (run,) = seeds(name, [40.0], profile="half")
-        return replace(run, training=replace(run.training, sequences=sequences, updates=updates))
+def trained(name, sequences, updates=10):
+    (run,) = seeds(name, [40.0], profile="half")
+    return replace(run, training=replace(run.training, sequences=sequences, updates=updates))
 
+
+def test_who_was_trained_on_more_or_fewer_sequences_is_named():
     runs = [trained("vrnn2d", 1000), trained("convlstm2d", 1000), trained("black", 0, 0)]
 
     def told(runs):
@@ -55,3 +56,9 @@ def test_who_was_trained_on_more_or_fewer_sequences_is_named():
 
     assert told([]) == "" and told(runs) == "Each was trained on 1,000 sequences."
     assert told([*runs, trained("e3d_lstm", 750)]) == "Each was trained on 1,000 sequences, except E3D-LSTM (750)."
+
+
+def test_a_length_in_a_name_needs_no_other_word():
+    runs = [trained("convlstm3d", 1000), trained("vrnn2d", 1000), trained("beyond_200k", 200_000)]
+    found = tables.systems(runs, ["convlstm3d", "vrnn2d", "beyond_200k"], "half")
+    assert headlines.training_lengths(found) == "Each was trained on 1,000 sequences unless its name says otherwise."

@@ -80,7 +80,7 @@ def systems(records: Iterable[Record], profile: str) -> str:
 def training_lengths(systems: Sequence[System]) -> str:
     """On how many sequences systems were trained: the number that most of them have, then those that differ; "" for none.
 
-    What has no training, such as a black frame, is left out, and so is what has the number in its title.
+    What has no training, such as a black frame, is left out; what has its number in its title needs no other word of it.
     """
     trained = [system for system in systems if system.updates]
     lengths = [system.sequences for system in trained]
@@ -91,4 +91,5 @@ def training_lengths(systems: Sequence[System]) -> str:
     titles = {system.title: f"{system.sequences:,}" for system in ordered if system.sequences != usual}
     others = [f"{title} ({length})" for title, length in titles.items() if length not in title]
     exceptions = f", except {' and '.join(others)}" if others else ""
-    return f"Each was trained on {usual:,} sequences{exceptions}."
+    named = " unless its name says otherwise" if len(others) < len(titles) else ""
+    return f"Each was trained on {usual:,} sequences{named}{exceptions}."
