@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from vrnn3d.show import GREY, strip
+from vrnn3d.study.catalogue import WINDOWS
 from vrnn3d.study.figures import canvas, style
 
 matplotlib.use("Agg")
@@ -124,6 +125,11 @@ def test_videos_keep_their_pixels():
     image = Image.open(io.BytesIO(base64.b64decode(picture)))
     assert image.mode == "LA" and image.size == (4 * 18 - 2, 16), "one channel for grey, and no pixel but the video's"
     np.testing.assert_array_equal(np.asarray(image)[:, 18:34, 0], np.round(video[1] * 255))
+
+
+def test_no_two_windows_of_figure_6_look_alike():
+    names = [f"window_M{m}_H{h}" for m, h in WINDOWS]
+    assert len({(style.colour(name), style.DASHES.get(name, "-")) for name in names}) == len(names)
 
 
 def test_colours_are_fixed():

@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from vrnn3d.show import GREY
-from vrnn3d.study.catalogue import began_as
+from vrnn3d.study.catalogue import WINDOWS, began_as
 
 if TYPE_CHECKING:
     from IPython.display import HTML
@@ -65,6 +65,10 @@ DASHES: dict[str, Any] = {
 #: What a figure that has no experiments in it takes its colours from.
 BLUE, ORANGE = "#0b6fb0", "#d55e00"
 _SPARE = (BLUE, ORANGE, "#009e73", "#8a6fd1", "#c4669a", "#b88300", "#2f93d1")
+#: In Figure 6 the colour tells the window M and the dash the horizon H: a whole window, half of it, or one frame of several.
+_OF_WINDOW = dict(zip(sorted({m for m, _ in WINDOWS}), _SPARE))
+COLOURS |= {f"window_M{m}_H{h}": _OF_WINDOW[m] for m, h in WINDOWS}
+DASHES |= {f"window_M{m}_H{h}": (0, (1, 1)) if h == 1 else (0, (5, 1.5)) for m, h in WINDOWS if h < m}
 
 
 def colour(name: str) -> str:
