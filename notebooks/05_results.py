@@ -291,6 +291,12 @@ if run:
     for metric in ("mse", "ssim"):
         figure = curves.per_frame(run, metric, "10->20", pool="test")
         display(figure_html(figure, f"{metric.upper()} of each predicted frame for {len(run)} windows and horizons."))
+    table = tables.windows_table(records, windows, SCALE)
+    caption = (
+        f"{scales.words(SCALE).capitalize()}, contexts of ten, held-out digits: MSE of a frame with its 95% interval over test "
+        "sequences, and what the training cost; one seed"
+    )
+    display(table_html(table, caption=caption))
 missing = [scales.title_of(name) for name in windows if not scales.runs_at(records, name, SCALE)]
 if missing:
     display(Markdown(f"*Not run: {'; '.join(missing)}.*"))

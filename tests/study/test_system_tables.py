@@ -69,3 +69,19 @@ def test_a_reduced_scale_stands_beside_the_paper_in_percent_of_black():
     assert list(printed) == ["24", "", "35"], "41.8 and 60.7 of 172.5; the row between is not the paper's"
     mse = tables.mse_table(runs, ("vrnn3d_kl", "vrnn2d"), "half")
     assert list(mse["seeds"]) == [2, 0] and mse["5 → 10"].iloc[1] == "not run" and "±" in mse["5 → 10"].iloc[0]
+
+
+def test_windows_with_what_they_come_to():
+    first, second = seeds("window_M1_H1", [30.0, 32.0], profile="ablation"), [record("window_M4_H4", 40.0, profile="ablation")]
+    second[0] = dataclasses.replace(second[0], gigaflops=2.0)
+    names = ["window_M4_H4", "window_M10_H10", "window_M1_H1"]
+    table = tables.windows_table([*first, *second], names, "ablation")
+    assert list(table.index) == ["M = 4, H = 4", "M = 1, H = 1"], "in the order asked for, without what was not run"
+    assert list(dict.fromkeys(head for head, _ in table.columns)) == ["10 → 10", "10 → 20", "training"]
+    (one,) = tables.systems(second, names, "ablation")
+    row = table.loc[one.title]
+    assert row["10 → 10", "MSE"] == one.mse.text() and row["training", "TFLOP"] == f"{one.teraflops:,.0f}"
+    assert float(row["10 → 10", "95%"].split(" to ")[0]) < float(row["10 → 10", "MSE"])
+    both = table.loc["M = 1, H = 1"]
+    assert "±" in both["10 → 20", "% of black"] and both["training", "TFLOP"] == ""
+    assert tables.windows_table([], names, "ablation").empty

@@ -11,6 +11,7 @@ import numpy as np
 
 from vrnn3d.evaluation.metrics import bootstrap
 from vrnn3d.study import paper
+from vrnn3d.study.catalogue import EXPERIMENTS
 from vrnn3d.study.compare import NOT_RUN, Interval, Spread, black_spread, seed_spread
 from vrnn3d.study.profiles import PROFILES
 from vrnn3d.study.records import Record
@@ -218,3 +219,30 @@ def mse_table(records: Iterable[Record], experiments: Sequence[str], profile: st
             row[paper.arrow(protocol)] = found.text() if found else _without_score(runs, protocol)
         rows.append(row)
     return pandas.DataFrame(rows, index=pandas.Index([title_of(name) for name in experiments], name="model"))
+
+
+def windows_table(records: Iterable[Record], experiments: Sequence[str], profile: str, pool: str = "test") -> pandas.DataFrame:
+    """What windows and horizons come to and what their training cost, in the given order; what was not run is left out.
+
+    Columns have two levels: for each protocol that the experiments are measured under "MSE", "95%" (over test sequences) and
+    "% of black"; then what the training cost. Scores over several seeds are text, with ± their standard deviation.
+    """
+    import pandas
+
+    records = list(records)
+    protocols = dict.fromkeys(f"{c}->{t}" for name in experiments for c, t in EXPERIMENTS[name].eval.protocols)
+    found = {p: {row.name: row for row in systems(records, experiments, profile, p, pool)} for p in protocols}
+    rows: dict[str, dict[tuple[str, str], str]] = {}
+    for name in experiments:
+        for protocol, here in ((p, rows_of[name]) for p, rows_of in found.items() if name in rows_of):
+            row, head = rows.setdefault(here.title, {}), paper.arrow(protocol)
+            row[head, "MSE"] = here.mse.text()
+            row[head, "95%"] = "{:.2f} to {:.2f}".format(*here.test_interval) if here.test_interval else ""
+            row[head, "% of black"] = here.percent_of_black.text(1) if here.percent_of_black else ""
+            row["training", "TFLOP"] = f"{here.teraflops:,.0f}" if here.teraflops else ""
+            row["training", "hours"] = f"{here.processor_hours:.1f}"
+    columns = [(paper.arrow(p), what) for p in protocols for what in ("MSE", "95%", "% of black")]
+    columns += [("training", "TFLOP"), ("training", "hours")]
+    frame = pandas.DataFrame(list(rows.values()), index=pandas.Index(list(rows), name="window and horizon"), columns=columns)
+    frame.columns = pandas.MultiIndex.from_tuples(columns)
+    return frame
