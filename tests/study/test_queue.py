@@ -36,7 +36,7 @@ def test_the_full_queue_is_complete():
     done = computations("full")
     for name in catalogue.names("losses"):
         assert {Run(name, "ablation", seed).key for seed in range(3)} <= done
-    for name in catalogue.names("table3", "table1"):
+    for name in catalogue.names("table3", "table1", "by_frame"):
         assert Run(name, "paper", 0).key in done
     for name in catalogue.names("sweeps", "windows", "checks", "kth", "kth_windows"):
         assert Run(name, "ablation", 0).key in done
@@ -44,7 +44,7 @@ def test_the_full_queue_is_complete():
 
 def test_the_half_queue_is_complete():
     done = computations("half")
-    for name in catalogue.names("table3"):
+    for name in catalogue.names("table3", "by_frame"):
         assert {Run(name, "half", seed).key for seed in range(3)} <= done
     for name in catalogue.names("table1", "baselines"):
         assert Run(name, "half", 0).key in done

@@ -169,6 +169,7 @@ _PARTS = {
     "sweeps": "weights, floors and no latent",
     "windows": "windows",
     "table1": "other systems of Table 1",
+    "by_frame": "a step for each frame",
     "kth_windows": "KTH, windows",
     "kth": "KTH",
 }
