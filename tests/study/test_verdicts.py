@@ -125,6 +125,15 @@ def test_the_models_are_counted_as_built():
     assert counts["e3d_lstm"] == pytest.approx(12.899e6, rel=1e-3)
 
 
+def test_the_3d_vrnn_with_a_step_for_each_frame_is_told_beside_the_verdict():
+    rival, ours = record("e3d_lstm", 40.0), record("vrnn3d_kl_ll", 45.0)
+    assert "does not name its window" not in verdict([rival, ours], "C1").why
+    found = verdict([rival, ours, record("vrnn3d_kl_ll_by_frame", 30.0)], "C1")
+    assert found.outcome == "contradicted"
+    told = "The paper does not name its window; with M = 1, H = 1 in place of M = 2, H = 2, full size: against E3D-LSTM "
+    assert told in found.why
+
+
 def test_the_steps_of_table_3():
     found = verdict(ablation_runs("paper"), "C3")
     assert found.outcome == "reproduced" and "(the paper: 39.4 against 41.8)" in found.why
