@@ -108,6 +108,14 @@ display(Markdown(headlines.training_lengths(found)))
 display(HTML(f"<details><summary>The same as MSE</summary>{inside}</details>"))
 
 # %% tags=["hide-input"]
+for name in BY_FRAME:
+    words = (
+        f"*{scales.title_of(name)}*: the paper's network with a step for each frame. The paper does not say which window its "
+        "tables stand for; the other rows of its network have M = 2, H = 2."
+    )
+    display(Markdown(words))
+
+# %% tags=["hide-input"]
 for run in (run for name in OUTSIDE for run in scales.runs_at(records, name, SCALE)[:1]):
     size, window = run.parameters["total"], run.config.model.window
     words = (

@@ -114,7 +114,8 @@ STATEMENTS: tuple[_Statement, ...] = (
         "M and H can be chosen; their default is not stated.",
         lambda e: f"M = {e.model.window}, H = {e.model.horizon}",
         _always(False),
-        "M = H = 2 is the smallest window with a latent clip of depth 1, and the cheapest to train.",
+        "M = H = 2 is the smallest window that an encoder to depth M/2 halves, and the cheapest to train; M = H = 1 has rows"
+        " of its own.",
     ),
     _Statement(
         "Fig. 3",
