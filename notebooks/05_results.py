@@ -306,6 +306,7 @@ if run:
         "sequences, and what the training cost; one seed"
     )
     display(table_html(table, caption=caption))
+glue("results_windows", headlines.windows(records, SCALE), display=False)
 missing = [scales.title_of(name) for name in windows if not scales.runs_at(records, name, SCALE)]
 if missing:
     display(Markdown(f"*Not run: {'; '.join(missing)}.*"))
@@ -347,9 +348,10 @@ for one in scales.shown_at(records, [FOCUS], SCALE):
     display(Markdown(f"*{words}. Dots: measured on held-out digits. The grey part is extrapolated.*"))
 for metric in DECAYING:
     forms = dict(zip(curves.legend_names(decaying), decay.forms_of(decaying, metric, LONGEST), strict=True))
+    told = decay.forms_in_words(list(forms.values())) or "nothing was run"
+    glue(f"results_decay_{metric}", told, display=False)
     if forms:
         label = METRICS[metric].label
-        told = decay.forms_in_words(list(forms.values()))
         caption = (
             f"{scales.words(SCALE).capitalize()}, {paper.arrow(LONGEST)}: root mean square distance from the average {label}"
         )

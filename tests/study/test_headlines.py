@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from study.made import seeds
+from study.made import record, seeds
 
 from vrnn3d.study import headlines, tables, verdicts
 
@@ -62,3 +62,11 @@ def test_a_length_in_a_name_needs_no_other_word():
     runs = [trained("convlstm3d", 1000), trained("vrnn2d", 1000), trained("beyond_200k", 200_000)]
     found = tables.systems(runs, ["convlstm3d", "vrnn2d", "beyond_200k"], "half")
     assert headlines.training_lengths(found) == "Each was trained on 1,000 sequences unless its name says otherwise."
+
+
+def test_the_lowest_and_the_highest_window_in_a_sentence():
+    runs = [record(f"window_M{m}_H{h}", mse, profile="half") for m, h, mse in ((4, 4, 40.0), (1, 1, 30.0), (10, 10, 50.0))]
+    assert headlines.windows(runs[:1], "half") == "At half scale no two windows have been trained yet"
+    told = headlines.windows(runs, "half")
+    assert "of a black frame with M = 1, H = 1, and to" in told
+    assert told.endswith("with M = 10, H = 10, the lowest and the highest of the 3 trained so far")

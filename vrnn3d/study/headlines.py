@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from vrnn3d.study import paper, scales
+from vrnn3d.study.catalogue import WINDOWS
 from vrnn3d.study.compare import black_spread
 from vrnn3d.study.records import Record
 from vrnn3d.study.tables import System
+from vrnn3d.study.tables import systems as systems_at
 from vrnn3d.study.verdicts import COUNTED, Verdict, tally
 
 _COUNTED = ("reproduced", "contradicted", "undecided", "not run")
@@ -75,6 +77,19 @@ def systems(records: Iterable[Record], profile: str) -> str:
         return f"{text}, the lowest of the {len(measured)} systems of the paper trained so far."
     lowest = f"{scales.title_of(best)} with {measured[best]:.0f}%"
     return f"{text}; the lowest of the {len(measured)} systems of the paper trained so far is {lowest}."
+
+
+def windows(records: Iterable[Record], profile: str) -> str:
+    """The window and horizon of Figure 6 with the lowest error at a scale beside that with the highest, 10 -> 10."""
+    found = systems_at(records, [f"window_M{m}_H{h}" for m, h in WINDOWS], profile, _PROTOCOL, _POOL)
+    shares = [(row.title, row.percent_of_black.mean) for row in found if row.percent_of_black is not None]
+    if len(shares) < 2:
+        return f"At {scales.words(profile)} no two windows have been trained yet"
+    (low, least), (high, most) = shares[0], shares[-1]
+    return (
+        f"At {scales.words(profile)} the paper's network comes to {least:.0f}% of the error of a black frame with {low}, and to"
+        f" {most:.0f}% with {high}, the lowest and the highest of the {len(shares)} trained so far"
+    )
 
 
 def training_lengths(systems: Sequence[System]) -> str:
