@@ -36,7 +36,7 @@ from vrnn3d import show
 from vrnn3d.data import build
 from vrnn3d.evaluation.metrics import METRICS
 from vrnn3d.study import ablation, decay, headlines, paper, queue, scales, tables, trials, tuning, verdicts
-from vrnn3d.study.catalogue import EXPERIMENTS, IDEAS, WINDOWS, names
+from vrnn3d.study.catalogue import EXPERIMENTS, IDEAS, names
 from vrnn3d.study.figures import ablation as pictures
 from vrnn3d.study.figures import curves, learning
 from vrnn3d.study.figures import decay as drawn
@@ -294,7 +294,7 @@ display(Markdown("[The next chapter](06_ablation) draws these steps and takes th
 # ## Figure 6 at half scale: window and horizon
 
 # %% tags=["hide-input"]
-windows = [f"window_M{m}_H{h}" for m, h in WINDOWS]
+windows = names("windows")
 run = scales.shown_at(records, windows, SCALE)
 if run:
     for metric in ("mse", "ssim"):

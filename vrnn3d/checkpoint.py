@@ -147,7 +147,7 @@ def is_run(path: str | os.PathLike) -> bool:
     return path.is_file() or (path / CHECKPOINT).is_file()
 
 
-class Trained(NamedTuple):
+class Loaded(NamedTuple):
     """A trained model and where it is from."""
 
     model: VideoModel  #: ready for prediction
@@ -155,14 +155,14 @@ class Trained(NamedTuple):
     seed: int  #: that it was trained with; 0 where published weights do not tell it
 
 
-def load_run(path: str | os.PathLike, device: Any = "cpu") -> Trained:
+def load_run(path: str | os.PathLike, device: Any = "cpu") -> Loaded:
     """The model of a run with the weights that ``train.weights`` asks for, ready for prediction."""
     state = load_state(path, device)
     with fitting(path):
         experiment = config.from_dict(json.loads(state["config"]))
         model = model_of(experiment).to(device)
         model.load_state_dict(state["evaluated"])
-    return Trained(model.eval(), experiment, state["seed"])
+    return Loaded(model.eval(), experiment, state["seed"])
 
 
 @contextmanager
@@ -181,7 +181,7 @@ def fitting(path: str | os.PathLike) -> Iterator[None]:
         ) from None
 
 
-def load_any(source: str | os.PathLike, device: Any = "cpu") -> Trained:
+def load_any(source: str | os.PathLike, device: Any = "cpu") -> Loaded:
     """A model ready for prediction, its experiment and seed: of a run's folder, a checkpoint file, or published weights.
 
     Raises:
@@ -196,7 +196,7 @@ def load_any(source: str | os.PathLike, device: Any = "cpu") -> Trained:
         experiment = config.from_dict(about["config"])
         model = model_of(experiment)
         model.load_state_dict(weights)
-    return Trained(model.to(device).eval(), experiment, about.get("seed", 0))
+    return Loaded(model.to(device).eval(), experiment, about.get("seed", 0))
 
 
 def default_source(runs: str | os.PathLike = "runs") -> str:

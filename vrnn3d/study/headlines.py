@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from vrnn3d.study import paper, scales
-from vrnn3d.study.catalogue import WINDOWS
+from vrnn3d.study.catalogue import names
 from vrnn3d.study.compare import black_spread
 from vrnn3d.study.records import Record
 from vrnn3d.study.tables import System
@@ -81,7 +81,7 @@ def systems(records: Iterable[Record], profile: str) -> str:
 
 def windows(records: Iterable[Record], profile: str) -> str:
     """The window and horizon of Figure 6 with the lowest error at a scale beside that with the highest, 10 -> 10."""
-    found = systems_at(records, [f"window_M{m}_H{h}" for m, h in WINDOWS], profile, _PROTOCOL, _POOL)
+    found = systems_at(records, names("windows"), profile, _PROTOCOL, _POOL)
     shares = [(row.title, row.percent_of_black.mean) for row in found if row.percent_of_black is not None]
     if len(shares) < 2:
         return f"At {scales.words(profile)} no two windows have been trained yet"

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from vrnn3d.evaluation.metrics import METRICS
 from vrnn3d.study import paper
-from vrnn3d.study.catalogue import EXPERIMENTS, WINDOWS, WIRINGS
+from vrnn3d.study.catalogue import EXPERIMENTS, WINDOWS, WIRINGS, names
 from vrnn3d.study.compare import (
     BETTER,
     NOT_RUN,
@@ -376,13 +376,12 @@ def _small_window(records: Sequence[Record]) -> Verdict:
 
 def _forms_of_decay(records: Sequence[Record]) -> Iterator[str]:
     """For each data set, a sentence on whether the longest predictions decay along a line or an exponential."""
-    digits = (*_SYSTEMS, *(f"window_M{m}_H{h}" for m, h in WINDOWS))
-    for what, names, metrics, protocol in (
-        ("Moving MNIST", digits, ("mse", "ssim"), paper.PROTOCOLS[-1]),
+    for what, systems, metrics, protocol in (
+        ("Moving MNIST", (*_SYSTEMS, *names("windows")), ("mse", "ssim"), paper.PROTOCOLS[-1]),
         ("KTH", paper.TABLE2, ("psnr", "ssim"), paper.KTH_PROTOCOLS[-1]),
     ):
         for profile in SCALES:
-            if runs := [run for name in names for run in runs_at(records, name, profile)]:
+            if runs := [run for name in systems for run in runs_at(records, name, profile)]:
                 told = (f"{METRICS[m].label}, {forms_in_words(forms_of(runs, m, protocol, POOL))}" for m in metrics)
                 yield f"On {what}, {words(profile)}, {paper.arrow(protocol)}: {'; '.join(told)}."
                 break
