@@ -300,16 +300,13 @@ if run:
     for metric in ("mse", "ssim"):
         figure = curves.per_frame(run, metric, "10->20", pool="test")
         display(figure_html(figure, f"{metric.upper()} of each predicted frame for {len(run)} windows and horizons."))
-    if any(r.config.model.horizon == 10 for r in run):
-        note = (
-            "A horizon of ten ends where the training sequences end: from frame 21 on such a network sees frames of its own, "
-            "which it never did in training."
-        )
+    for note in headlines.window_notes(run, "10->20"):
         display(Markdown(f"*{note}*"))
     table = tables.windows_table(records, windows, SCALE)
+    seeds = {r.seed for r in run}
     caption = (
         f"{scales.words(SCALE).capitalize()}, contexts of ten, held-out digits: MSE of a frame with its 95% interval over test "
-        "sequences, and what the training cost; one seed"
+        f"sequences, and what the training cost; {'one seed' if len(seeds) == 1 else f'up to {len(seeds)} seeds'}"
     )
     display(table_html(table, caption=caption))
 glue("results_windows", headlines.windows(records, SCALE), display=False)

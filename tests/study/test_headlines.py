@@ -70,3 +70,27 @@ def test_the_lowest_and_the_highest_window_in_a_sentence():
     told = headlines.windows(runs, "half")
     assert "of a black frame with M = 1, H = 1, and to" in told
     assert told.endswith("with M = 10, H = 10, the lowest and the highest of the 3 trained so far")
+
+
+def test_a_window_that_does_not_divide_the_context_predicts_without_the_last_frames_given():
+    even, uneven, long = (record(f"window_{name}", profile="half") for name in ("M4_H2", "M4_H4", "M10_H10"))
+    assert headlines.window_notes([even], "10->20") == []
+    told = (
+        "With M = 4, H = 4 the steps do not end where the 10 given frames end: the first 2 predictions belong to a step that"
+        " reads frames 5 to 8, so they do not see the last 2 frames given"
+    )
+    assert headlines.window_notes([with_curve(uneven, "10->20", (12.0, 13.0, *18 * (14.0,)))], "10->20") == [f"{told}."]
+    falls = f"{told}; the MSE falls from 14.0 at frame 12 to 13.0 at the next."
+    assert headlines.window_notes([with_curve(uneven, "10->20", (12.0, 14.0, *18 * (13.0,)))], "10->20") == [falls]
+    (told,) = headlines.window_notes([long], "10->20")
+    assert told.startswith("With M = 10, H = 10 the first step ends where the training sequences end: from frame 21 on")
+    assert headlines.window_notes([long], "10->10") == []
+
+
+def with_curve(run, protocol, errors):
+    """The run with these errors of its predicted frames on test digits."""
+    entry = run.measured("test", protocol)
+    scores = entry.scores | {"mse": replace(entry.scores["mse"], per_frame=errors)}
+    return replace(
+        run, evaluation=run.evaluation | {"test": run.evaluation["test"] | {protocol: replace(entry, scores=scores)}}
+    )

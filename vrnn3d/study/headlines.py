@@ -92,6 +92,35 @@ def windows(records: Iterable[Record], profile: str) -> str:
     )
 
 
+def window_notes(runs: Iterable[Record], protocol: str) -> list[str]:
+    """How the steps of a window and horizon divide the frames, where it shows in the curve of a run; one sentence each."""
+    context, length = (int(part) for part in protocol.split("->"))
+    notes = []
+    for run in runs:
+        window, horizon = run.config.model.window, run.config.model.horizon
+        title = f"With M = {window}, H = {horizon}"
+        # Steps begin every H frames from the first, so the one that predicts the first new frame may begin before it.
+        if unseen := (context - window) % horizon:
+            blind = horizon - unseen
+            note = (
+                f"{title} the steps do not end where the {context} given frames end: the first {blind} predictions belong to a"
+                f" step that reads frames {context - unseen - window + 1} to {context - unseen}, so they do not see the last"
+                f" {unseen} frames given"
+            )
+            entry = run.measured(_POOL, protocol)
+            if entry is not None and blind < length:
+                before, after = entry.scores["mse"].per_frame[blind - 1 : blind + 1]
+                if after < before:
+                    note += f"; the MSE falls from {before:.1f} at frame {context + blind} to {after:.1f} at the next"
+            notes.append(f"{note}.")
+        if context + horizon == run.config.data.length < context + length:
+            notes.append(
+                f"{title} the first step ends where the training sequences end: from frame {context + horizon + 1} on the"
+                " network sees frames of its own, which it never did in training."
+            )
+    return notes
+
+
 def training_lengths(systems: Sequence[System]) -> str:
     """On how many sequences systems were trained: the number that most of them have, then those that differ; "" for none.
 

@@ -21,6 +21,25 @@ if TYPE_CHECKING:
     import pandas
 
 
+def two_levels(
+    rows: Iterable[tuple[str, Mapping[Any, Any]]], name: str = "model", columns: Sequence[Any] = ()
+) -> pandas.DataFrame:
+    """Lines as a table with two header rows, or as many as their keys have parts.
+
+    Args:
+        rows: (heading, {(upper heading, heading): cell}) of each line.
+        name: what stands above the headings of the lines.
+        columns: the columns in their order; () for the order in which the lines have them.
+    """
+    import pandas
+
+    rows = list(rows)
+    index = pandas.Index([line for line, _ in rows], name=name)
+    frame = pandas.DataFrame([cells for _, cells in rows], index=index, columns=list(columns) or None)
+    frame.columns = pandas.MultiIndex.from_tuples(frame.columns)
+    return frame
+
+
 def paper_table(
     records: Iterable[Record],
     experiments: Sequence[str] = paper.TABLE1,
@@ -44,8 +63,6 @@ def paper_table(
     Raises:
         ValueError: for a profile that is too short or too small to stand beside the paper's numbers.
     """
-    import pandas
-
     comparable = [name for name, known in PROFILES.items() if known.comparable]
     if profile not in comparable:
         raise ValueError(
@@ -53,10 +70,9 @@ def paper_table(
             f" use one of {', '.join(comparable)}"
         )
     records = list(records)
-    rows = [_paper_row(name, runs_at(records, name, profile), pool, dict(counts or {})) for name in experiments]
-    frame = pandas.DataFrame(rows, index=pandas.Index([title_of(name) for name in experiments], name="model"))
-    frame.columns = pandas.MultiIndex.from_tuples(frame.columns)
-    return frame
+    return two_levels(
+        (title_of(name), _paper_row(name, runs_at(records, name, profile), pool, dict(counts or {}))) for name in experiments
+    )
 
 
 def _paper_row(name: str, runs: list[Record], pool: str, counts: dict[str, int]) -> dict[tuple[str, str, str], float]:
@@ -188,8 +204,6 @@ def scaled_table(records: Iterable[Record], experiments: Sequence[str], profile:
     seeds are text, with ± their standard deviation. What was not run says so; where a model takes more frames at once than
     the context has, its cell reads "takes 10".
     """
-    import pandas
-
     records, rows = list(records), []
     for name in experiments:
         runs = runs_at(records, name, profile)
@@ -200,10 +214,8 @@ def scaled_table(records: Iterable[Record], experiments: Sequence[str], profile:
             row[head, "paper, %"] = (
                 f"{paper.percent_of_black(paper.ROWS[name].scores[protocol].mse):.0f}" if name in paper.ROWS else ""
             )
-        rows.append(row)
-    frame = pandas.DataFrame(rows, index=pandas.Index([title_of(name) for name in experiments], name="model"))
-    frame.columns = pandas.MultiIndex.from_tuples(frame.columns)
-    return frame
+        rows.append((title_of(name), row))
+    return two_levels(rows)
 
 
 def mse_table(records: Iterable[Record], experiments: Sequence[str], profile: str, pool: str = "test") -> pandas.DataFrame:
@@ -227,8 +239,6 @@ def windows_table(records: Iterable[Record], experiments: Sequence[str], profile
     Columns have two levels: for each protocol that the experiments are measured under "MSE", "95%" (over test sequences) and
     "% of black"; then what the training cost. Scores over several seeds are text, with ± their standard deviation.
     """
-    import pandas
-
     records = list(records)
     protocols = dict.fromkeys(f"{c}->{t}" for name in experiments for c, t in EXPERIMENTS[name].eval.protocols)
     found = {p: {row.name: row for row in systems(records, experiments, profile, p, pool)} for p in protocols}
@@ -243,6 +253,4 @@ def windows_table(records: Iterable[Record], experiments: Sequence[str], profile
             row["training", "hours"] = f"{here.processor_hours:.1f}"
     columns = [(paper.arrow(p), what) for p in protocols for what in ("MSE", "95%", "% of black")]
     columns += [("training", "TFLOP"), ("training", "hours")]
-    frame = pandas.DataFrame(list(rows.values()), index=pandas.Index(list(rows), name="window and horizon"), columns=columns)
-    frame.columns = pandas.MultiIndex.from_tuples(columns)
-    return frame
+    return two_levels(rows.items(), "window and horizon", columns)

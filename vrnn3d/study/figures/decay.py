@@ -11,8 +11,8 @@ from vrnn3d.show import closed
 from vrnn3d.study.decay import FORMS, DecayForm, fit_decay, frames_held_out
 from vrnn3d.study.figures.curves import metric_label
 from vrnn3d.study.figures.style import BLUE, ORANGE
-from vrnn3d.study.figures.tables import two_levels
 from vrnn3d.study.records import Record
+from vrnn3d.study.tables import two_levels
 
 if TYPE_CHECKING:
     import pandas
@@ -28,9 +28,8 @@ def forms_table(forms: Mapping[str, DecayForm]) -> pandas.DataFrame:
         forms: {model: form}, at least one, of curves of one length.
     """
     last = f"extrapolated to the last {next(iter(forms.values())).held_out}"
-    rows = [
-        {
-            "model": name,
+    rows = {
+        name: {
             ("fitted to all frames", "linear"): form.linear.fitted,
             ("fitted to all frames", "exponential"): form.exponential.fitted,
             (last, "linear"): form.linear.extrapolated,
@@ -38,8 +37,8 @@ def forms_table(forms: Mapping[str, DecayForm]) -> pandas.DataFrame:
             ("exponential", "time constant"): "none: a line" if form.straight else f"{form.time_constant:.1f} frames",
         }
         for name, form in forms.items()
-    ]
-    return two_levels(rows)
+    }
+    return two_levels(rows.items())
 
 
 def extrapolations(record: Record, metrics: Sequence[str], protocol: str, pool: str = "test") -> Figure:

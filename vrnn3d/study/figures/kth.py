@@ -14,10 +14,10 @@ from vrnn3d.show import GREY, closed
 from vrnn3d.study import paper
 from vrnn3d.study.compare import BETTER, UNDECIDED, WORSE, Comparison, compare_runs, seed_spread
 from vrnn3d.study.figures.style import DASHES, colour
-from vrnn3d.study.figures.tables import two_levels
 from vrnn3d.study.profiles import PROFILES
 from vrnn3d.study.records import Record
 from vrnn3d.study.scales import SCALES, runs_at
+from vrnn3d.study.tables import two_levels
 
 if TYPE_CHECKING:
     import pandas
@@ -134,19 +134,20 @@ CELLS = tuple(
 
 def results_table(records: Iterable[Record], protocol: str) -> pandas.DataFrame:
     """PSNR and SSIM of each model with their intervals, on persons not seen and on persons seen in training."""
-    rows = [
-        {"model": title(r)}
-        | {(persons, label): measured(r, pool, protocol, metric, digits) for persons, label, pool, metric, digits in CELLS}
+    return two_levels(
+        (
+            title(r),
+            {(persons, label): measured(r, pool, protocol, metric, digits) for persons, label, pool, metric, digits in CELLS},
+        )
         for r in records
-    ]
-    return two_levels(rows)
+    )
 
 
 def outcomes_table(outcomes: Mapping[str, Mapping[tuple[str, str], str]]) -> pandas.DataFrame:
     """{model: {(protocol, metric): outcome}} as a table, protocols in order; what is missing was not kept by window."""
     columns = sorted({column for row in outcomes.values() for column in row})
     missing = dict.fromkeys(columns, "not kept by window")
-    return two_levels([{"model": name, **missing, **row} for name, row in outcomes.items()])
+    return two_levels((name, missing | row) for name, row in outcomes.items())
 
 
 # --- curves -----------------------------------------------------------------------------------------------------------

@@ -83,15 +83,6 @@ def comparison_html(table: pandas.DataFrame, caption: str | None = None, decimal
     return _page(texts, pandas.MultiIndex.from_tuples(groups), headings, "", caption)
 
 
-def two_levels(rows: Sequence[Mapping[Any, Any]]) -> pandas.DataFrame:
-    """Rows with the key "model" and keys (upper heading, heading), as a table with two header rows."""
-    names = [row["model"] for row in rows]
-    cells = [{key: value for key, value in row.items() if key != "model"} for row in rows]
-    frame = pandas.DataFrame(cells, index=pandas.Index(names, name="model"))
-    frame.columns = pandas.MultiIndex.from_tuples(frame.columns)
-    return frame
-
-
 def markdown_table(rows: Sequence[Mapping[str, Any]], caption: str = "") -> Markdown:
     """A table for cells that hold mathematics or code, which HTML would show as written; an ``IPython.display.Markdown``.
 
