@@ -18,9 +18,9 @@ LATENT_LOSSES = ("kl_pq", "kl_qp", "kl_ll", "kl_ll_half", "kl_ll_mirror", "kl_ll
 WIRINGS = ("z_p", "z_q")
 #: The two losses of Table 3, with the weights and floors that are tried besides 1 and 0.1.
 SWEPT_LOSSES, SWEPT_BETAS, SWEPT_FLOORS = ("kl_pq", "kl_ll"), (0.1, 0.01), (0.01, 1.0)
-#: (M, H) of Figure 6, on digits and on people.
-WINDOWS = ((1, 1), (2, 1), (4, 1), (4, 2), (4, 4), (5, 5), (10, 5), (10, 10))
-KTH_WINDOWS = ((1, 1), (4, 1), (4, 4), (10, 10))
+#: {(M, H) of Figure 6: experiment}, on digits and on people.
+WINDOWS = {(m, h): f"window_M{m}_H{h}" for m, h in ((1, 1), (2, 1), (4, 1), (4, 2), (4, 4), (5, 5), (10, 5), (10, 10))}
+KTH_WINDOWS = {(m, h): f"kth_{WINDOWS[m, h]}" for m, h in ((1, 1), (4, 1), (4, 4), (10, 10))}
 
 _PAPER = Train(context=(5, 10), batch=16, lr_decay="cosine")
 _VRNN = Model("vrnn3d", window=2, horizon=2)
@@ -169,10 +169,10 @@ def _sweeps() -> Iterator[Experiment]:
 
 def _windows() -> Iterator[Experiment]:
     """Figure 6: windows and horizons."""
-    for window, horizon in WINDOWS:
+    for (window, horizon), name in WINDOWS.items():
         yield replace(
             TABLE3[0],
-            name=f"window_M{window}_H{horizon}",
+            name=name,
             title=f"M = {window}, H = {horizon}",
             group="windows",
             model=Model("vrnn3d", window, horizon),
@@ -249,10 +249,10 @@ def _kth() -> Iterator[Experiment]:
         title=f"{people['vrnn3d_kl'].title}, augmented",
         data=replace(data, augment=("flip", "crop", "reverse")),
     )
-    for window, horizon in KTH_WINDOWS:
+    for (window, horizon), name in KTH_WINDOWS.items():
         yield replace(
             people["vrnn3d_kl_ll"],
-            name=f"kth_window_M{window}_H{horizon}",
+            name=name,
             title=f"KTH: M = {window}, H = {horizon}",
             group="kth_windows",
             model=Model("vrnn3d", window, horizon),

@@ -98,14 +98,13 @@ def window_notes(runs: Iterable[Record], protocol: str) -> list[str]:
     notes = []
     for run in runs:
         window, horizon = run.config.model.window, run.config.model.horizon
-        title = f"With M = {window}, H = {horizon}"
         # Steps begin every H frames from the first, so the one that predicts the first new frame may begin before it.
         if unseen := (context - window) % horizon:
-            blind = horizon - unseen
+            blind, last = horizon - unseen, context - unseen
             note = (
-                f"{title} the steps do not end where the {context} given frames end: the first {blind} predictions belong to a"
-                f" step that reads frames {context - unseen - window + 1} to {context - unseen}, so they do not see the last"
-                f" {unseen} frames given"
+                f"With {run.title} the steps do not end where the {context} given frames end: the first {blind} predictions"
+                f" belong to a step that reads frames {last - window + 1} to {last}, so they do not see the"
+                f" last {unseen} frames given"
             )
             entry = run.measured(_POOL, protocol)
             if entry is not None and blind < length:
@@ -115,8 +114,8 @@ def window_notes(runs: Iterable[Record], protocol: str) -> list[str]:
             notes.append(f"{note}.")
         if context + horizon == run.config.data.length < context + length:
             notes.append(
-                f"{title} the first step ends where the training sequences end: from frame {context + horizon + 1} on the"
-                " network sees frames of its own, which it never did in training."
+                f"With {run.title} the first step ends where the training sequences end: from frame {context + horizon + 1} on"
+                " the network sees frames of its own, which it never did in training."
             )
     return notes
 

@@ -361,7 +361,7 @@ def _small_window(records: Sequence[Record]) -> Verdict:
     asked = []
     for choose in (lambda m, h: h == 1, lambda m, h: h == m):
         pairs = [(m, h) for m, h in WINDOWS if choose(m, h)]
-        small, large = (f"window_M{m}_H{h}" for m, h in (min(pairs), max(pairs)))
+        small, large = WINDOWS[min(pairs)], WINDOWS[max(pairs)]
         asked += [Asked(small, large, f"{c}->{t}") for c, t in EXPERIMENTS[small].eval.protocols]
     scale, judged = judge_claim(asked, records)
     outcome = outcome_of(judged)

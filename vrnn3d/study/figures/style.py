@@ -67,8 +67,8 @@ BLUE, ORANGE = "#0b6fb0", "#d55e00"
 _SPARE = (BLUE, ORANGE, "#009e73", "#8a6fd1", "#c4669a", "#b88300", "#2f93d1")
 #: In Figure 6 the colour tells the window M and the dash the horizon H: a whole window, half of it, or one frame of several.
 _OF_WINDOW = dict(zip(sorted({m for m, _ in WINDOWS}), _SPARE))
-COLOURS |= {f"window_M{m}_H{h}": _OF_WINDOW[m] for m, h in WINDOWS}
-DASHES |= {f"window_M{m}_H{h}": (0, (1, 1)) if h == 1 else (0, (5, 1.5)) for m, h in WINDOWS if h < m}
+COLOURS |= {name: _OF_WINDOW[m] for (m, _), name in WINDOWS.items()}
+DASHES |= {name: (0, (1, 1)) if h == 1 else (0, (5, 1.5)) for (m, h), name in WINDOWS.items() if h < m}
 
 
 def colour(name: str) -> str:
