@@ -147,7 +147,7 @@ def outcomes_table(outcomes: Mapping[str, Mapping[tuple[str, str], str]]) -> pan
     """{model: {(protocol, metric): outcome}} as a table, protocols in order; what is missing was not kept by window."""
     columns = sorted({column for row in outcomes.values() for column in row})
     missing = dict.fromkeys(columns, "not kept by window")
-    return two_levels((name, missing | row) for name, row in outcomes.items())
+    return two_levels((name, {**missing, **row}) for name, row in outcomes.items())
 
 
 # --- curves -----------------------------------------------------------------------------------------------------------
