@@ -230,14 +230,14 @@ trials_table(catalogue.RECIPE, "Half scale, a fifth of the training: 10 → 10 o
 long = [run for name in ("vrnn3d_kl", "vrnn3d_kl_ll") for run in scales.runs_at(read_records(), name, "half") if run.seed == 0]
 shares = [f"{100 * trials.late_mean(run, 'clipped'):.0f}% of the late updates are bounded with {run.title}" for run in long]
 glue("recipe_bounded", ", ".join(shares) or "not run", display=False)
-recipe, rows = get("vrnn3d_kl", "half"), [get(name, "half") for name in catalogue.names("table1", "beyond")]
+recipe, rows = get("vrnn3d_kl", "half"), [get(name, "half") for name in catalogue.names("table1", "beyond", "trained_on")]
 larger = [
-    f"{row.title} (batch {row.train.batch}, lr {row.train.lr:g}, {row.train.sequences:,} sequences)"
+    f"{row.title} (batch {row.train.batch}, lr {row.train.lr:g}, {row.train.sequences:,} {'more ' * bool(row.train.start)}sequences)"
     for row in rows
     if row.train.batch > recipe.train.batch
 ]
 usual = f"batch {recipe.train.batch}, lr {recipe.train.lr:g}, {recipe.train.sequences:,} sequences"
-glue("recipe_shared", f"{' and '.join(larger)} instead of {usual}", display=False)
+glue("recipe_shared", f"{'; '.join(larger)}; instead of {usual}", display=False)
 
 # %% [markdown]
 # *MSE of a frame averaged over samples; validation is the error of one free-running prediction at the end of the training.*
@@ -247,8 +247,8 @@ glue("recipe_shared", f"{' and '.join(larger)} instead of {usual}", display=Fals
 #
 # ## What might go further
 #
-# Further trials of the same length, with changes that leave the paper's recipe. They prepare `beyond`, the best model that we
-# could train at the same size.
+# Further trials of the same length, with changes that leave the paper's recipe. They prepare the rows beyond the paper, the best
+# models that we could train at the same size.
 
 # %% tags=["hide-input"]
 trials_table(catalogue.IDEAS, "Half scale, a fifth of the training: what changes of the recipe do, alone and together")
