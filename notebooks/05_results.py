@@ -303,10 +303,10 @@ if run:
     for note in headlines.window_notes(run, "10->20"):
         display(Markdown(f"*{note}*"))
     table = tables.windows_table(records, windows, SCALE)
-    seeds = {r.seed for r in run}
+    seeds = scales.seeds_text(r.seed for name in windows for r in scales.runs_at(records, name, SCALE))
     caption = (
         f"{scales.words(SCALE).capitalize()}, contexts of ten, held-out digits: MSE of a frame with its 95% interval over test "
-        f"sequences, and what the training cost; {'one seed' if len(seeds) == 1 else f'up to {len(seeds)} seeds'}"
+        f"sequences, and what the training cost; {seeds}"
     )
     display(table_html(table, caption=caption))
 glue("results_windows", headlines.windows(records, SCALE), display=False)

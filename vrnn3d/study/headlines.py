@@ -94,7 +94,7 @@ def windows(records: Iterable[Record], profile: str) -> str:
 
 def window_notes(runs: Iterable[Record], protocol: str) -> list[str]:
     """How the steps of a window and horizon divide the frames, where it shows in the curve of a run; one sentence each."""
-    context, length = (int(part) for part in protocol.split("->"))
+    context, ahead = (int(part) for part in protocol.split("->"))
     notes = []
     for run in runs:
         window, horizon = run.config.model.window, run.config.model.horizon
@@ -107,12 +107,12 @@ def window_notes(runs: Iterable[Record], protocol: str) -> list[str]:
                 f" last {unseen} frames given"
             )
             entry = run.measured(_POOL, protocol)
-            if entry is not None and blind < length:
+            if entry is not None and blind < ahead:
                 before, after = entry.scores["mse"].per_frame[blind - 1 : blind + 1]
                 if after < before:
                     note += f"; the MSE falls from {before:.1f} at frame {context + blind} to {after:.1f} at the next"
             notes.append(f"{note}.")
-        if context + horizon == run.config.data.length < context + length:
+        if context + horizon == run.config.data.length < context + ahead:
             notes.append(
                 f"With {run.title} the first step ends where the training sequences end: from frame {context + horizon + 1} on"
                 " the network sees frames of its own, which it never did in training."
