@@ -124,7 +124,11 @@ BEYOND = (
 
 #: {name: (what it starts from, total training sequences)} of what is trained on at half scale, each from published weights:
 #: on a processor, no single run lasts as long. The next is added when the weights it starts from are published.
-TRAINED_ON = {"beyond_200k": ("beyond", 200_000), "beyond_by_frame_200k": ("beyond_by_frame", 200_000)}
+TRAINED_ON = {
+    "beyond_200k": ("beyond", 200_000),
+    "beyond_by_frame_200k": ("beyond_by_frame", 200_000),
+    "beyond_by_frame_400k": ("beyond_by_frame_200k", 400_000),
+}
 
 
 def began_as(name: str) -> str:
