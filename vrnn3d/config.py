@@ -65,6 +65,7 @@ class Train(Settings):
         choices=("last", "ema", "best"),
     )
     start: str = setting("", "weights to start from: a run, published weights, or a file with r3d_18's state dict")
+    skip: int = setting(0, "sequences of the data's order passed over, as those that the start has seen", low=0)
     clip: float = setting(1.0, "bound on the gradient's norm; 0 sets none", low=0)
     context: tuple[int, ...] = setting((10,), "context lengths, one drawn for each sequence", low=1, items=1)
     forcing_end: float = setting(

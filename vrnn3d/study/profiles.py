@@ -109,11 +109,20 @@ _SEQUENCES = 100_000
 
 
 def _trained_on() -> dict[str, Changes]:
-    """What each of ``TRAINED_ON`` adds to what it starts from, in which the true frames were taken away already."""
+    """What each of ``TRAINED_ON`` adds to what it starts from, in which the true frames were taken away already.
+
+    The first of a chain began its data's order anew, before there was ``train.skip``; what follows one goes on in that order.
+    """
     found = {}
     for name, (before, total) in TRAINED_ON.items():
         _, done = TRAINED_ON.get(before, ("", _SEQUENCES))
-        found[name] = _SHARED | {"train.start": before, "train.forcing_end": 0.0, "train.sequences": total - done}
+        skip = done - _SEQUENCES  # what the chain has seen since
+        found[name] = _SHARED | {
+            "train.start": before,
+            "train.forcing_end": 0.0,
+            "train.sequences": total - done,
+            "train.skip": skip,
+        }
     return found
 
 

@@ -46,10 +46,10 @@ def batch_indices(experiment: Experiment, seed: int, step: int, data: Dataset) -
     """Which training sequences the global batch of a step holds.
 
     Online data counts upwards and never repeats; a fixed split is passed through in a fresh order each epoch, batches
-    running on over the ends of epochs.
+    running on over the ends of epochs. `train.skip` says how far along that order the training begins.
     """
     batch = experiment.train.batch
-    positions = torch.arange(step * batch, (step + 1) * batch)
+    positions = experiment.train.skip + torch.arange(step * batch, (step + 1) * batch)
     if data.online:
         return positions + seed * 2**32
     available = len(data)
@@ -64,8 +64,8 @@ def batch_indices(experiment: Experiment, seed: int, step: int, data: Dataset) -
 
 
 def epoch_of(experiment: Experiment, step: int, data: Dataset) -> int:
-    """How often the whole training split was seen before this step."""
-    return step * experiment.train.batch // len(data)
+    """How often the whole training split was passed through before this step."""
+    return (experiment.train.skip + step * experiment.train.batch) // len(data)
 
 
 def forcing_mask(contexts: tuple[int, ...], probability: float, batch: int, length: int, generator: torch.Generator) -> Tensor:
