@@ -181,6 +181,7 @@ def test_every_other_setting_is_part_of_the_hash():
         "model.options": {"hidden": 4}, "loss.variant": "kl_qp", "loss.l1": 0.0, "loss.l2": 0.0, "loss.beta": 2.0,
         "loss.beta_warmup": 0.5, "train.sequences": 8, "train.batch": 8, "train.lr": 0.5, "train.lr_warmup": 0.5,
         "train.lr_decay": "cosine", "train.optimiser": "muon", "train.ema": 0.5, "train.weights": "best", "train.start": "x",
+        "train.skip": 3,
         "train.clip": 0.0, "train.context": (5,), "train.forcing_end": 0.0, "train.precision": "float32", "train.compile": "no",
         "train.validate_every": 0.5, "eval.protocols": ((1, 1),), "eval.samples": 1, "eval.sequences": 1, "eval.seed": 1,
     }  # fmt: skip
@@ -232,6 +233,7 @@ DEFAULTS = {
     "train.ema": 0.0,
     "train.weights": "last",
     "train.start": "",
+    "train.skip": 0,
     "train.clip": 1.0,
     "train.context": (10,),
     "train.forcing_end": 0.6,

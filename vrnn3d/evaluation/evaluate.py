@@ -13,6 +13,7 @@ from vrnn3d.data import build
 from vrnn3d.data.settings import VideoData
 from vrnn3d.device import autocast, pick_device
 from vrnn3d.evaluation import metrics
+from vrnn3d.evaluation.protocols import name_of
 from vrnn3d.evaluation.scores import Evaluation
 from vrnn3d.layers.gaussian import noise_of_one_process
 from vrnn3d.models.base import VideoModel
@@ -91,7 +92,7 @@ def evaluate(
                     bar.update(len(frames))
             found = _in_order(team.gather(pytree.tree_map(Tensor.cpu, measured)))
             result[pool] = {
-                f"{c}->{t}": metrics.summarise(metrics.concatenate(scores), drawn, baselines=_averaged(errors))
+                name_of(c, t): metrics.summarise(metrics.concatenate(scores), drawn, baselines=_averaged(errors))
                 for (c, t), (scores, errors) in found.items()
             }
     return result
@@ -159,7 +160,7 @@ def examples(
     furthest = furthest_frames(model, settings)
     context, pool = max(furthest), experiment.data.pools()[-1]
     ahead = furthest[context]
-    scores = found[pool][f"{context}->{ahead}"].scores["mse"].per_sequence or ()
+    scores = found[pool][name_of(context, ahead)].scores["mse"].per_sequence or ()
     height, width = experiment.data.height_width
     count = max(1, EXAMPLE_PIXELS // (ahead * height * width))
     worst = min(worst, count // 2)

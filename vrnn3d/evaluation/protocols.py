@@ -1,4 +1,4 @@
-"""Which protocols the test data are long enough for: known before a training starts, and not when it has ended."""
+"""What protocols are called, and which of them the test data are long enough for: known before a training starts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,23 @@ from collections.abc import Iterable
 
 from vrnn3d.config import Experiment
 from vrnn3d.data import build
+
+
+def name_of(context: int, ahead: int) -> str:
+    """What records call a protocol by its frames given and frames predicted: "10->20"."""
+    return f"{context}->{ahead}"
+
+
+def frames_of(protocol: str) -> tuple[int, int]:
+    """Frames given and frames predicted of a protocol in :func:`name_of`'s words.
+
+    Raises:
+        ValueError: for other words.
+    """
+    context, arrow, ahead = protocol.partition("->")
+    if not (arrow and context.isdecimal() and ahead.isdecimal()):
+        raise ValueError(f"{protocol!r} is no protocol; write frames given and frames predicted as 10->20")
+    return int(context), int(ahead)
 
 
 def with_fitting_protocols(experiment: Experiment) -> Experiment:
@@ -36,7 +53,7 @@ def with_fitting_protocols(experiment: Experiment) -> Experiment:
 
 
 def _words(protocols: Iterable[tuple[int, int]]) -> str:
-    return ", ".join(f"{context}->{ahead}" for context, ahead in protocols)
+    return ", ".join(name_of(*protocol) for protocol in protocols)
 
 
 def _longest(experiment: Experiment) -> tuple[int, str]:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from vrnn3d.evaluation.protocols import frames_of
 from vrnn3d.evaluation.scores import Evaluation
 from vrnn3d.files import atomic_write
 
@@ -26,7 +27,7 @@ def write_per_frame(found: Mapping[str, Mapping[str, Evaluation]], path: str | o
             table.writerow(COLUMNS)
             for pool, protocols in found.items():
                 for protocol, entry in protocols.items():
-                    given, _, predicted = protocol.partition("->")
+                    given, predicted = frames_of(protocol)
                     for metric, score in entry.scores.items():
                         values = zip(score.per_frame, score.per_frame_interval, strict=True)
                         for frame, (average, bounds) in enumerate(values, 1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from vrnn3d.evaluation.protocols import frames_of
 from vrnn3d.study import paper, scales
 from vrnn3d.study.catalogue import names
 from vrnn3d.study.compare import black_spread
@@ -94,7 +95,7 @@ def windows(records: Iterable[Record], profile: str) -> str:
 
 def window_notes(runs: Iterable[Record], protocol: str) -> list[str]:
     """How the steps of a window and horizon divide the frames, where it shows in the curve of a run; one sentence each."""
-    context, ahead = (int(part) for part in protocol.split("->"))
+    context, ahead = frames_of(protocol)
     notes = []
     for run in runs:
         window, horizon = run.config.model.window, run.config.model.horizon

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from vrnn3d import config
+from vrnn3d.evaluation.protocols import name_of
 
 #: The protocols of Tables 1 and 3, in their column order: frames given -> frames predicted.
-PROTOCOLS = tuple(f"{context}->{length}" for context, length in config.TABLE1_PROTOCOLS)
+PROTOCOLS = tuple(name_of(*protocol) for protocol in config.TABLE1_PROTOCOLS)
 #: Those of Table 2, on KTH.
 KTH_PROTOCOLS = ("10->20", "10->40", "10->60")
 

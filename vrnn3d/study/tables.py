@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vrnn3d.evaluation.metrics import bootstrap
+from vrnn3d.evaluation.protocols import frames_of, name_of
 from vrnn3d.study import paper
 from vrnn3d.study.catalogue import EXPERIMENTS
 from vrnn3d.study.compare import NOT_RUN, Interval, Spread, black_spread, seed_spread
@@ -192,7 +193,7 @@ def system_table(rows: Sequence[System]) -> pandas.DataFrame:
 def _without_score(runs: Sequence[Record], protocol: str) -> str:
     """What a cell without a number says: nothing was run, or the model takes more frames at once than the context has."""
     windows = {run.config.model.window for run in runs}
-    if windows and min(windows) > int(protocol.partition("->")[0]):
+    if windows and min(windows) > frames_of(protocol)[0]:
         return f"takes {min(windows)}"
     return NOT_RUN
 
@@ -240,7 +241,7 @@ def windows_table(records: Iterable[Record], experiments: Sequence[str], profile
     "% of black"; then what the training cost. Scores over several seeds are text, with ± their standard deviation.
     """
     records = list(records)
-    protocols = dict.fromkeys(f"{c}->{t}" for name in experiments for c, t in EXPERIMENTS[name].eval.protocols)
+    protocols = dict.fromkeys(name_of(*p) for name in experiments for p in EXPERIMENTS[name].eval.protocols)
     found = {p: {row.name: row for row in systems(records, experiments, profile, p, pool)} for p in protocols}
     rows: dict[str, dict[tuple[str, str], str]] = {}
     for name in experiments:

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from vrnn3d.evaluation.metrics import METRICS
+from vrnn3d.evaluation.protocols import name_of
 from vrnn3d.study import paper
 from vrnn3d.study.catalogue import EXPERIMENTS, WINDOWS, WIRINGS, names
 from vrnn3d.study.compare import (
@@ -362,7 +363,7 @@ def _small_window(records: Sequence[Record]) -> Verdict:
     for choose in (lambda m, h: h == 1, lambda m, h: h == m):
         pairs = [(m, h) for m, h in WINDOWS if choose(m, h)]
         small, large = WINDOWS[min(pairs)], WINDOWS[max(pairs)]
-        asked += [Asked(small, large, f"{c}->{t}") for c, t in EXPERIMENTS[small].eval.protocols]
+        asked += [Asked(small, large, name_of(*p)) for p in EXPERIMENTS[small].eval.protocols]
     scale, judged = judge_claim(asked, records)
     outcome = outcome_of(judged)
     windows = "No two windows have been trained alike."

@@ -11,7 +11,7 @@ import pytest
 from trials import tiny
 from vrnn3d.config import Eval
 from vrnn3d.data.settings import VideoData
-from vrnn3d.evaluation.protocols import with_fitting_protocols
+from vrnn3d.evaluation.protocols import frames_of, name_of, with_fitting_protocols
 
 
 def of_clips(folder, protocols, model="vrnn3d"):
@@ -74,3 +74,13 @@ def test_any_data_set_may_be_too_short(monkeypatch):
     experiment = dataclasses.replace(tiny(), eval=Eval(((5, 4), (5, 5))))
     with pytest.warns(UserWarning, match="only 5->4 will be measured, and not 5->5: it has 9 frames"):
         assert with_fitting_protocols(experiment).eval.protocols == ((5, 4),)
+
+
+def test_a_name_tells_the_frames():
+    assert frames_of(name_of(5, 15)) == (5, 15)
+
+
+@pytest.mark.parametrize("text", ["", "10", "10->", "->10", "10->x", "10->10->10", "-1->3"])
+def test_what_is_no_name_is_told(text):
+    with pytest.raises(ValueError, match="is no protocol; write frames given and frames predicted as 10->20"):
+        frames_of(text)

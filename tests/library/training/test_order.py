@@ -34,6 +34,14 @@ def test_online_data_never_repeat():
     assert not set(order.batch_indices(experiment, 1, 0, data).tolist()) & set(range(10_000_000))
 
 
+@pytest.mark.parametrize("data", [Sequences(10), Sequences(2**40, online=True)], ids=["fixed", "online"])
+def test_what_was_seen_before_is_passed_over(data):
+    whole, rest = tiny(), tiny(**{"train.skip": 12})
+    for step in range(5):  # 12 sequences are three batches, and more than an epoch of the fixed data
+        assert order.batch_indices(rest, 5, step, data).equal(order.batch_indices(whole, 5, step + 3, data))
+        assert order.epoch_of(rest, step, data) == order.epoch_of(whole, step + 3, data)
+
+
 def test_updates_cover_all_sequences():
     assert order.total_updates(tiny(**{"train.sequences": 9, "train.batch": 4})) == 3
 

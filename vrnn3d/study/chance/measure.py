@@ -15,6 +15,7 @@ from vrnn3d.data.moving_mnist import MovingMNIST
 from vrnn3d.device import autocast, pick_device
 from vrnn3d.evaluation import metrics
 from vrnn3d.evaluation.evaluate import predict
+from vrnn3d.evaluation.protocols import name_of
 from vrnn3d.evaluation.scores import Evaluation
 from vrnn3d.models.base import VideoModel
 from vrnn3d.rollout import TEACHER, rollout, usable_length
@@ -123,7 +124,7 @@ def measure_model(
         samples = samples.expand(-1, count, *samples.shape[2:])
         found.add(samples, frames[:, context:].float() / 255, first_unknown(world, indices, context, ahead), start)
         shown = shown or _to_look_at(samples, frames, context)
-    analysis = found.analysis(experiment.name, experiment, seed, world, f"{context}->{ahead}")
+    analysis = found.analysis(experiment.name, experiment, seed, world, name_of(context, ahead))
     probes = {}
     if model.stochastic and world.num_digits == 1:
         probes = probe_latents(model, experiment, PROBED * experiment.eval.sequences, place)
@@ -208,7 +209,7 @@ def measure_oracle(experiment: Experiment) -> tuple[Analysis, dict[str, np.ndarr
                 _add_oracle(found, futures, truth, world, indices, longest, experiment.eval.samples)
                 shown = shown or _to_look_at(futures.samples, frames, context)
     world = world_of(experiment, sum(longest))
-    analysis = found.analysis(ORACLE, experiment, 0, world, f"{longest[0]}->{longest[1]}")
+    analysis = found.analysis(ORACLE, experiment, 0, world, name_of(*longest))
     evaluation = {name: _summaries(table, name, experiment.eval.samples) for name, table in values.items()}
     probes = {}
     if world.num_digits == 1:
@@ -231,7 +232,7 @@ def _score(table: dict[str, list], forecast: Tensor, truth: Tensor, context: int
     for given, ahead in experiment.eval.protocols:
         if given == context:
             scores = metrics.sample_metrics(forecast[:, :, :ahead], truth[:, :ahead])
-            table.setdefault(f"{given}->{ahead}", []).append(scores)
+            table.setdefault(name_of(given, ahead), []).append(scores)
 
 
 def _summaries(table: dict[str, list], name: str, samples: int) -> dict[str, Evaluation]:

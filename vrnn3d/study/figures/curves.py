@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vrnn3d.evaluation.metrics import METRICS
+from vrnn3d.evaluation.protocols import frames_of
 from vrnn3d.show import GREY, closed
 from vrnn3d.study.figures.style import DASHES, colour, seaborn_dashes
 from vrnn3d.study.records import Record
@@ -144,7 +145,7 @@ def per_frame(
     from matplotlib.ticker import MaxNLocator
 
     records = as_list(records)
-    first = int(protocol.split("->")[0]) + 1
+    first = frames_of(protocol)[0] + 1
     figure, axes = plt.subplots(figsize=(7.6, 4.6))
     for record, name in zip(records, legend_names(records)):
         entry = record.measured(pool, protocol)

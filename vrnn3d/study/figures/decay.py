@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vrnn3d.evaluation.protocols import frames_of
 from vrnn3d.show import closed
 from vrnn3d.study.decay import FORMS, DecayForm, fit_decay, frames_held_out
 from vrnn3d.study.figures.curves import metric_label
@@ -62,7 +63,7 @@ def extrapolations(record: Record, metrics: Sequence[str], protocol: str, pool: 
     figure, panels = plt.subplots(1, len(metrics), figsize=(4.3 * len(metrics), 3.4), squeeze=False)
     for axes, metric in zip(panels.flat, metrics):
         values = np.asarray(entry.scores[metric].per_frame)
-        frames = int(protocol.split("->")[0]) + 1 + np.arange(len(values))
+        frames = frames_of(protocol)[0] + 1 + np.arange(len(values))
         fitted = len(values) - frames_held_out(len(values))
         axes.plot(frames, values, "o", color="#8c8c8c", ms=5, label="measured")
         for form in FORMS:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vrnn3d.evaluation.metrics import METRICS
+from vrnn3d.evaluation.protocols import frames_of
 from vrnn3d.show import GREY, closed
 from vrnn3d.study import paper
 from vrnn3d.study.compare import BETTER, UNDECIDED, WORSE, Comparison, compare_runs, seed_spread
@@ -162,7 +163,7 @@ def curves(records: Iterable[Record], protocol: str = "10->60", metrics: Sequenc
     from matplotlib.ticker import MaxNLocator
 
     records = list(records)
-    first = int(protocol.split("->")[0]) + 1
+    first = frames_of(protocol)[0] + 1
     figure, grid = plt.subplots(1, len(metrics), figsize=(4.3 * len(metrics), 3.6), squeeze=False, layout="constrained")
     for axes, metric in zip(grid.flat, metrics):
         for record in records:
