@@ -76,7 +76,7 @@ QUEUES: dict[str, Queue] = {
         ),
     ),
     "half": Queue(
-        "the whole study at half scale, about 55 hours on a CPU core",
+        "the whole study at half scale, about 60 hours on a CPU core",
         (
             Step("half_short", tuple(names("recipe"))[:2]),
             Step("half", ("vrnn3d_kl", "vrnn3d_kl_ll", "convlstm2d", "vrnn2d", "convlstm3d")),
