@@ -144,7 +144,7 @@ if found:
 #
 # Validation error against the sequences seen, the operations that they took, and the processor time. A fair comparison asks for
 # all of them: the systems differ in what a sequence costs and in how well a processor is used; and the hours are those of
-# machines that differ in speed, up to twofold.
+# machines that differ in speed, more than twofold.
 
 # %% tags=["hide-input"]
 trained = [
