@@ -143,8 +143,9 @@ if found:
 # ## How they learned
 #
 # Validation error against the sequences seen, the operations that they took, and the processor time. A fair comparison asks for
-# all of them: the systems differ in what a sequence costs and in how well a processor is used; and the hours are those of
-# machines that differ in speed, more than twofold.
+# all of them: the systems differ in what a sequence costs and in how well a processor is used. The hours are those of several
+# machines: of trainings that were repeated, the slowest took {glue:text}`results_slowest` times the processor
+# time of the fastest.
 
 # %% tags=["hide-input"]
 trained = [
@@ -161,6 +162,7 @@ for x in ("sequences", "gigaflops", "cpu_hours") if trained else ():
     )
 if not trained:
     display(Markdown("*Not run.*"))
+glue("results_slowest", f"{scales.slowest_by_fastest(records, SCALE):.1f}", display=False)
 
 # %% [markdown]
 # ## What they predict

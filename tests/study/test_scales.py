@@ -91,6 +91,20 @@ def test_a_training_counts_with_what_it_started_from():
     assert scales.runs_at([started, further], "beyond", "half") == [started]
 
 
+def test_machines_differ_in_speed():
+    def run(name, hours, seed=0, profile="half", updates=1):
+        made = record(name, 30.0, profile, seed=seed)
+        return replace(
+            made, training=replace(made.training, updates=updates, sequences=10, processes=1, cpu_seconds=3600 * hours)
+        )
+
+    runs = [run("beyond", 2.0), run("beyond_200k", 0.5), run("vrnn2d", 9.0), run("vrnn2d", 27.0, 1), run("vrnn3d_kl", 1.0)]
+    assert scales.slowest_by_fastest(runs, "half") == pytest.approx(4)
+    others = [run("vrnn3d_kl", 1000.0, profile="paper"), run("black", 5.0), run("black", 0.0, 1, updates=0)]
+    assert scales.slowest_by_fastest([*runs, *others], "half") == pytest.approx(4)
+    assert scales.slowest_by_fastest([], "half") == 1
+
+
 def test_scales_have_words_and_an_order():
     assert scales.SCALES == ("paper", "ablation", "half", "small")
     assert [scales.words(profile) for profile in ("paper", "half", "small")] == ["full size", "half scale", "small scale"]

@@ -12,7 +12,7 @@ import numpy as np
 from vrnn3d.config import config_hash
 from vrnn3d.data.settings import MovingMNISTData
 from vrnn3d.study import paper
-from vrnn3d.study.catalogue import EXPERIMENTS
+from vrnn3d.study.catalogue import EXPERIMENTS, began_as
 from vrnn3d.study.profiles import PROFILES, get, names
 from vrnn3d.study.records import Record, read_clips, runs_of, with_history
 
@@ -136,6 +136,19 @@ def lowest_on_validation(records: Iterable[Record], experiments: Iterable[str], 
 def validation_error(runs: Iterable[Record]) -> float:
     """The validation error at the end of the training, mean over the seeds that kept one."""
     return float(np.mean([curve[-1] for run in runs if len(curve := run.curve("validation_mse"))]))
+
+
+def slowest_by_fastest(records: Iterable[Record], profile: str) -> float:
+    """How many times the processor time of the fastest run of a training its slowest took, for a sequence, at a profile.
+
+    The largest such ratio of all trainings that were repeated with another seed, or trained on (each record by itself, without
+    what it started from); 1 where none was. Machines differ, and so do the versions of the code.
+    """
+    hours: dict[str, list[float]] = {}
+    for record in records:
+        if record.profile == profile and record.training.updates:
+            hours.setdefault(began_as(record.experiment), []).append(record.processor_hours / record.training.sequences)
+    return max((max(each) / min(each) for each in hours.values()), default=1.0)
 
 
 # --- inventory --------------------------------------------------------------------------------------------------------
