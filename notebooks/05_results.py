@@ -35,6 +35,7 @@ from myst_nb import glue
 from vrnn3d import show
 from vrnn3d.data import build
 from vrnn3d.evaluation.metrics import METRICS
+from vrnn3d.evaluation.protocols import name_of
 from vrnn3d.study import ablation, decay, headlines, paper, queue, scales, tables, trials, tuning, verdicts
 from vrnn3d.study.catalogue import EXPERIMENTS, IDEAS, names
 from vrnn3d.study.figures import ablation as pictures
@@ -223,7 +224,7 @@ glue("landing_animation", landing, display=False)
 def show_failures(run, clip):
     """The worst test sequences of a model, with their scores."""
     context = int(clip["context"])
-    entry = run.measured(run.config.data.pools()[-1], f"{context}->{clip['sample'].shape[1]}")
+    entry = run.measured(run.config.data.pools()[-1], name_of(context, clip["sample"].shape[1]))
     for number in [int(n) for n in clip["indices"][int(clip["first"]) :]]:
         videos = curves.predictions([run], [clip], number, means=(FOCUS,)).values()
         rows = dict(zip(("truth", "one sample", "mean of all samples"), videos, strict=True))

@@ -37,6 +37,7 @@ from vrnn3d import show
 from vrnn3d.data import build
 from vrnn3d.data.kth.cache import KTHWarning
 from vrnn3d.evaluation import metrics
+from vrnn3d.evaluation.protocols import frames_of
 from vrnn3d.study import compare, decay, paper, profiles, queue, scales
 from vrnn3d.study.catalogue import EXPERIMENTS
 from vrnn3d.study.figures import curves, kth, style, tables
@@ -298,7 +299,7 @@ for r in ours if e3d else ():
     fade.append(f"{kth.title(r)} degrades {word} E3D-LSTM")
     text = (
         f"{fade[-1]} on this subset: the slopes differ by {slope.text(4)} dB a frame, and the PSNR over all "
-        f"{LONGEST.split('->')[1]} frames by {level.text()} dB."
+        f"{frames_of(LONGEST)[1]} frames by {level.text()} dB."
     )
     if test is not None:
         slopes = [one.measured("test", LONGEST).scores["psnr"].per_sequence_slope for one in (r, e3d)]
