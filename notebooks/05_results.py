@@ -204,7 +204,8 @@ places = [system.name for system in found]
 best = min(pictured, key=lambda pair: places.index(pair[0].experiment), default=None)
 if best is not None:
     run, clip = best
-    took = f"{run.training.seconds / 3600:.1f} hours on {run.provenance.machine.device}"
+    device = run.provenance.machine.device
+    took = f"{run.processor_hours:.1f} hours of {'a CPU core' if device.startswith('CPU') else device}"
     words = f"Test sequences 0 and 1, and what “{run.title}” predicts of them, trained at {scales.words(SCALE)} in {took}; over all "
     words += f"test sequences it has {run.percent_of_black('test', '10->10'):.0f}% of the error of a black frame (10 → 10)."
     alt = "Two test sequences of two moving digits, each beside what a model predicts after its first ten frames."

@@ -24,6 +24,7 @@
 #   against {glue:text}`chance_mean_mse:.1f`, and more than black frames, {glue:text}`chance_black_mse:.1f`. Averaged over samples,
 #   as the paper does it, the squared error does not put the true sampler first.
 # - Does the paper's protocol see that the oracle is right? {glue:text}`chance_finding`.
+# - {glue:text}`chance_diversity`
 # - {glue:text}`chance_models`
 # - {glue:text}`chance_verdict`
 # :::
@@ -200,6 +201,12 @@ figure_html(
 
 # %% tags=["hide-input"]
 lines = tables.spread_lines(oracle, found, unanalysed)
+shares = {name: report.share_of_oracle(each, oracle) for name, each in found.items() if "posterior" in each[0].probe}
+varied = "; ".join(f"{scales.title_of(name)} {share.mean:.0%}" for name, share in shares.items() if share)
+words = (
+    f"After a bounce the samples of a model vary by this much of what they should: {varied}." if varied else "No model was run."
+)
+glue("chance_diversity", words, display=False)
 caption = (
     "Sample variance of a frame before and after the first outcome that the context does not decide; over error: variance after it "
     "over the squared error of the mean frame, 1 for calibrated samples; order: how often, of two frames at the same time, "
