@@ -201,12 +201,7 @@ figure_html(
 
 # %% tags=["hide-input"]
 lines = tables.spread_lines(oracle, found, unanalysed)
-shares = {name: report.share_of_oracle(each, oracle) for name, each in found.items() if "posterior" in each[0].probe}
-varied = "; ".join(f"{scales.title_of(name)} {share.mean:.0%}" for name, share in shares.items() if share)
-words = (
-    f"After a bounce the samples of a model vary by this much of what they should: {varied}." if varied else "No model was run."
-)
-glue("chance_diversity", words, display=False)
+glue("chance_diversity", report.variance_told(found, oracle), display=False)
 caption = (
     "Sample variance of a frame before and after the first outcome that the context does not decide; over error: variance after it "
     "over the squared error of the mean frame, 1 for calibrated samples; order: how often, of two frames at the same time, "
@@ -232,8 +227,8 @@ probed = [
     if all(a.probe for a in each)
 ]
 figure = pictures.probes(probed, oracle.probe["frames"])
-told = [f"{title} {report.probe_spread(found[name], 'posterior').text()}" for name, title, _ in probed]
-alt = f"Nats about the direction after a bounce, with 95% intervals over held-out bounces. Posterior: {'; '.join(told) or 'no model was run'}."
+told = "; ".join(report.nats_told(found).values()) or "no model was run"
+alt = f"Nats about the direction after a bounce, with 95% intervals over held-out bounces. Posterior: {told}."
 display(figure_html(figure, alt))
 if not probed:
     display(Markdown("*Models: not run.*"))
@@ -255,14 +250,7 @@ if not here:
 display(Markdown(f"**{claim.claim}** ({claim.scale or 'no runs'}), *{claim.text}* **{claim.outcome}**. {claim.why}"))
 where = "here" if here else f"not run here yet; at {claim.scale or 'no scale'}, without chance, it is"
 glue("chance_verdict", f"The claim on sample diversity (C4): {where} {claim.outcome}.", display=False)
-carried = [text for text, (name, _, _) in zip(told, probed)]
-glue(
-    "chance_models",
-    f"Nats that a linear probe finds in the posterior's z about the direction after a bounce, of {CEILING:.2f}: {'; '.join(carried)}."
-    if carried
-    else "No model has been trained here yet: what can be said of models is marked “not run”.",
-    display=False,
-)
+glue("chance_models", report.latents_told(found), display=False)
 
 # %% [markdown]
 # ## Run it

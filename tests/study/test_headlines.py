@@ -77,7 +77,7 @@ def test_a_window_that_does_not_divide_the_context_predicts_without_the_last_fra
     assert headlines.window_notes([even], "10->20") == []
     told = (
         "With M = 4, H = 4 the steps do not end where the 10 given frames end: the first 2 predictions belong to a step that"
-        " reads frames 5 to 8, so they do not see the last 2 frames given"
+        " reads frames 5 to 8, without the last 2 frames given"
     )
     assert headlines.window_notes([with_curve(uneven, "10->20", (12.0, 13.0, *18 * (14.0,)))], "10->20") == [f"{told}."]
     falls = f"{told}; the MSE falls from 14.0 at frame 12 to 13.0 at the next."
@@ -85,6 +85,8 @@ def test_a_window_that_does_not_divide_the_context_predicts_without_the_last_fra
     (told,) = headlines.window_notes([long], "10->20")
     assert told.startswith("With M = 10, H = 10 the first step ends where the training sequences end: from frame 21 on")
     assert headlines.window_notes([long], "10->10") == []
+    (one,) = headlines.window_notes([even], "9->10")
+    assert "the first prediction belongs to a step that reads frames 5 to 8, without the last frame given" in one
 
 
 def with_curve(run, protocol, errors):

@@ -53,10 +53,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def protocol(text: str) -> tuple[int, int]:
     """A type for argparse: "10:20" or "10->20" as (10, 20)."""
-    given, _, predicted = text.replace("->", ":").partition(":")
-    if not (given.isdecimal() and predicted.isdecimal() and int(given) and int(predicted)):
+    from vrnn3d.evaluation.protocols import frames_of
+
+    try:
+        given, predicted = frames_of(text.replace(":", "->"))
+    except ValueError:
+        given = predicted = 0
+    if not (given and predicted):
         raise argparse.ArgumentTypeError(f"{text!r} is no protocol; write frames given and frames predicted as 10:20")
-    return int(given), int(predicted)
+    return given, predicted
 
 
 def run(args: argparse.Namespace) -> int:

@@ -204,25 +204,45 @@ class ConvTranspose3d(nn.ConvTranspose3d):
         return unfold(F.conv_transpose2d(fold(x), kernel, b, stride, padding, output_padding), depth_out)
 
 
-class _SumOverProcesses(torch.autograd.Function):
-    """all_reduce(SUM) whose gradient is again summed: every process's loss depends on every process's statistics."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
-        x = x.clone()
-        torch.distributed.all_reduce(x)
-        return x
-
-    @staticmethod
-    def backward(ctx, grad: Tensor) -> Tensor:
-        grad = grad.clone()
-        torch.distributed.all_reduce(grad)
-        return grad
-
-
 def _world() -> int:
     distributed = torch.distributed
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+
+
+class _NormaliseWholeBatch(torch.autograd.Function):
+    """Batch normalisation by the mean and variance over all processes.
+
+    Every process's loss depends on every process's input, so that sums are exchanged in both directions, once each: between
+    processes of one machine a message costs more than the arithmetic. All processes hold equally many elements.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Pictures (B, C, H, W), (C,) and (C,) -> the same shape, and the mean and the biased variance, (C,) each."""
+        axes = (0, 2, 3)
+        own_mean = x.mean(axes)
+        own = torch.stack([own_mean, (x - own_mean.view(1, -1, 1, 1)).square().mean(axes)])
+        parts = [torch.empty_like(own) for _ in range(_world())]
+        torch.distributed.all_gather(parts, own)
+        means, variances = torch.stack(parts).unbind(1)
+        mean = means.mean(0)
+        variance = (variances + (means - mean).square()).mean(0)
+        ctx.eps = eps
+        ctx.save_for_backward(x, weight, mean, torch.rsqrt(variance + eps))
+        ctx.mark_non_differentiable(mean, variance)
+        return F.batch_norm(x, mean, variance, weight, bias, False, 0.0, eps), mean, variance
+
+    @staticmethod
+    def backward(ctx, grad: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        x, weight, mean, inverse_std = ctx.saved_tensors
+        centred = x - mean.view(1, -1, 1, 1)
+        own = torch.stack([(grad * centred).sum((0, 2, 3)) * inverse_std, grad.sum((0, 2, 3))])
+        total = own.clone()
+        torch.distributed.all_reduce(total)
+        along, offset = (total / (_world() * x.numel() // x.shape[1])).view(2, 1, -1, 1, 1)
+        scale = (weight * inverse_std).view(1, -1, 1, 1)
+        towards = torch.addcmul(grad - offset, centred, along * inverse_std.view(1, -1, 1, 1), value=-1)
+        return towards.mul_(scale), own[0], own[1], None
 
 
 class BatchNorm3d(nn.BatchNorm3d):
@@ -255,24 +275,16 @@ class BatchNorm3d(nn.BatchNorm3d):
         else:
             _seen.append((self, count, mean.detach(), variance.detach()))
 
-    def _whole_batch(self, x: Tensor) -> Tensor:
-        world, axes = _world(), (0, 2, 3, 4)
-        wide = x.float()
-        count = world * wide.numel() // wide.shape[1]
-        mean = _SumOverProcesses.apply(wide.sum(axes)) / count
-        centred = wide - mean.view(1, -1, 1, 1, 1)
-        var = _SumOverProcesses.apply(centred.square().sum(axes)) / count
-        self._note(count, mean, var * (count / (count - 1)))
-        scale = self.weight * torch.rsqrt(var + self.eps)
-        return (centred * scale.view(1, -1, 1, 1, 1) + self.bias.view(1, -1, 1, 1, 1)).to(x.dtype)
-
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, D, H, W) -> the same shape."""
         self._check_input_dim(x)
-        if self.training and _world() > 1:
-            return self._whole_batch(x)
         flat = _as_picture(x)
-        if self.training and self.running_mean is not None and self.running_var is not None:
+        if self.training and _world() > 1:
+            y, mean, variance = _NormaliseWholeBatch.apply(flat.float().flatten(3), self.weight, self.bias, self.eps)
+            count = _world() * x.numel() // x.shape[1]
+            self._note(count, mean, variance * (count / (count - 1)))
+            y = y.to(x.dtype).view_as(flat)
+        elif self.training and self.running_mean is not None and self.running_var is not None:
             # With momentum 1 the statistics of this call end up in `mean` and `variance`.
             mean, variance = torch.zeros_like(self.running_mean), torch.ones_like(self.running_var)
             y = F.batch_norm(flat, mean, variance, self.weight, self.bias, True, 1.0, self.eps)

@@ -102,10 +102,11 @@ def window_notes(runs: Iterable[Record], protocol: str) -> list[str]:
         # Steps begin every H frames from the first, so the one that predicts the first new frame may begin before it.
         if unseen := (context - window) % horizon:
             blind, last = horizon - unseen, context - unseen
+            first = "prediction belongs" if blind == 1 else f"{blind} predictions belong"
+            left_out = "frame" if unseen == 1 else f"{unseen} frames"
             note = (
-                f"With {run.title} the steps do not end where the {context} given frames end: the first {blind} predictions"
-                f" belong to a step that reads frames {last - window + 1} to {last}, so they do not see the"
-                f" last {unseen} frames given"
+                f"With {run.title} the steps do not end where the {context} given frames end: the first {first}"
+                f" to a step that reads frames {last - window + 1} to {last}, without the last {left_out} given"
             )
             entry = run.measured(_POOL, protocol)
             if entry is not None and blind < ahead:

@@ -15,6 +15,7 @@ import torch
 
 from trials import tiny
 from vrnn3d import checkpoint
+from vrnn3d.layers.depth_folding import BatchNorm3d
 from vrnn3d.training import loop
 from vrnn3d.training.distributed import Team
 from vrnn3d.training.loop import train
@@ -49,6 +50,45 @@ def test_two_processes_equal_one(tmp_path):
     assert len(curves[0]) == 6
     assert curves[1] == pytest.approx(curves[0], rel=1e-4)
     assert scores[1] == pytest.approx(scores[0], rel=1e-3)
+
+
+def normalise(clips: torch.Tensor, grad: torch.Tensor) -> dict[str, torch.Tensor]:
+    """What batch normalisation makes of clips, and the gradients for a gradient of its result."""
+    norm, clips = BatchNorm3d(3), clips.clone().requires_grad_()
+    torch.nn.init.uniform_(norm.weight, 0.5, 2.0, generator=torch.Generator().manual_seed(0))
+    result = norm(clips)
+    result.backward(grad)
+    assert clips.grad is not None and norm.weight.grad is not None and norm.bias.grad is not None
+    sums = {"weight": norm.weight.grad, "bias": norm.bias.grad}
+    return {"result": result.detach(), "grad": clips.grad, **sums, **dict(norm.named_buffers())}
+
+
+def _normalise_a_part(rank: int, folder: Path) -> None:
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder / 'meeting'}", rank=rank, world_size=2)
+    clips, grad = torch.load(folder / "batch.pt")
+    mine = slice(2 * rank, 2 * rank + 2)
+    torch.save(normalise(clips[mine], grad[mine]), folder / f"{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folded", [True, False])
+def test_batch_norm_of_two_processes_is_that_of_the_whole_batch(tmp_path, folded):
+    """Results, gradients and running statistics, with means far from zero and different in the two halves."""
+    clips = torch.randn(4, 3, 2, 5, 5) * 2 + torch.tensor([10.0, -5.0, 0.0]).view(3, 1, 1, 1)
+    clips[2:] = clips[2:] * 3 + 1
+    if folded:  # the memory order of the layers: channels and depth side by side
+        clips = clips.permute(0, 3, 4, 2, 1).contiguous().permute(0, 4, 3, 1, 2)
+    grad = torch.randn_like(clips)
+    torch.save((clips, grad), tmp_path / "batch.pt")
+    torch.multiprocessing.spawn(_normalise_a_part, (tmp_path,), nprocs=2)
+    whole, (first, second) = normalise(clips, grad), (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
+    for key, expected in whole.items():
+        if key in ("result", "grad"):
+            found = torch.cat([first[key], second[key]])
+        else:
+            found = first[key] + second[key] if key in ("weight", "bias") else first[key]
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from study.made import record as made
 
 from vrnn3d.study import records
 from vrnn3d.study.chance import record, report, tables
+from vrnn3d.study.chance.probe import CEILING
 
 PROTOCOL = "10->20"
 
@@ -67,6 +68,19 @@ def test_seeds_are_put_together():
     assert report.probe_spread(each, "posterior").mean == pytest.approx(0.6)
     assert report.probe_spread([analysis("chance_no_latent", nats=None)], "posterior") is None
     assert report.share_of_oracle(each, oracle()).mean == pytest.approx(0.75)
+
+
+def test_models_with_a_latent_are_told_in_a_sentence():
+    found = {
+        "chance_kl_ll_z_q": [analysis("chance_kl_ll_z_q", 0), analysis("chance_kl_ll_z_q", 1, after=5.0, nats=0.7)],
+        "chance_no_latent": [analysis("chance_no_latent", nats=None)],
+    }
+    assert report.variance_told(found, oracle()).endswith("of what they should: KL-LL, z_q decoded 75%.")
+    assert list(report.nats_told(found)) == ["chance_kl_ll_z_q"]
+    told = report.latents_told(found)
+    assert f"of {CEILING:.2f}: KL-LL, z_q decoded 0.6" in told and "no latent" not in told
+    assert report.variance_told({}, oracle()) == "No model was run."
+    assert report.latents_told({}).startswith("No model has been trained here yet")
 
 
 def test_tables_have_a_line_for_every_forecaster_and_say_what_was_not_run():

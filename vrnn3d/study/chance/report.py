@@ -12,6 +12,7 @@ from vrnn3d.evaluation.metrics import METRICS
 from vrnn3d.evaluation.scores import Evaluation
 from vrnn3d.study.catalogue import names
 from vrnn3d.study.chance.calibration import Calibration, index_of
+from vrnn3d.study.chance.probe import CEILING
 from vrnn3d.study.chance.record import ORACLE, TITLES, Analysis, read_runs
 from vrnn3d.study.compare import Spread, spread
 from vrnn3d.study.records import Record
@@ -178,3 +179,29 @@ def finding(placed: Sequence[Placing]) -> str:
     parts = [f"by the {p.question.label} it is {p.outcome}" for p in placed if p.question.in_the_paper]
     firsts = [f"the {p.question.label}" for p in placed if p.oracle_first]
     return f"{', and '.join(parts)}; it is first by {' and '.join(firsts) or 'none of them'}"
+
+
+def variance_told(found: Mapping[str, Sequence[Analysis]], oracle: Analysis) -> str:
+    """How much of the oracle's variance the samples of models with a latent have after a bounce, in a sentence."""
+    shares = {name: share_of_oracle(each, oracle) for name, each in found.items() if "posterior" in each[0].probe}
+    told = [f"{title_of(name)} {share.mean:.0%}" for name, share in shares.items() if share]
+    if not told:
+        return "No model was run."
+    return f"After a bounce the samples of a model vary by this much of what they should: {'; '.join(told)}."
+
+
+def nats_told(found: Mapping[str, Sequence[Analysis]]) -> dict[str, str]:
+    """{experiment: its title and the nats found in the posterior's z}, of the models with a latent."""
+    spreads = {name: probe_spread(each, "posterior") for name, each in found.items()}
+    return {name: f"{title_of(name)} {each.text()}" for name, each in spreads.items() if each}
+
+
+def latents_told(found: Mapping[str, Sequence[Analysis]]) -> str:
+    """What the posterior's z says of the direction after a bounce, model by model, in a sentence."""
+    told = nats_told(found).values()
+    if not told:
+        return "No model has been trained here yet: what can be said of models is marked “not run”."
+    return (
+        f"Nats that a linear probe finds in the posterior's z about the direction after a bounce, of {CEILING:.2f}:"
+        f" {'; '.join(told)}."
+    )
