@@ -40,10 +40,9 @@ def test_runs_of_the_chapter_by_name():
 
 
 def test_the_largest_scale_that_holds_what_is_compared():
-    needed = [f"loss_{variant}_{wiring}" for variant in ("kl_pq", "kl_ll") for wiring in ("z_p", "z_q")]
-    full = [record(name, profile="ablation") for name in needed]
+    full = [record(name, profile="ablation") for name in names("losses")]
     assert ablation.largest_scale(full) == "ablation"
-    assert ablation.largest_scale(full[:3]) == ablation.largest_scale([]) == "small"
+    assert ablation.largest_scale(full[:-1]) == ablation.largest_scale([]) == "small"
 
 
 def test_the_grid_compares_with_kl_in_the_same_wiring():
@@ -228,12 +227,12 @@ def test_tables_and_words_of_all_protocols():
     runs = [*three("loss_kl_pq_z_q", [5.0] * 3), *three("loss_kl_ll_balanced_z_q", [4.0] * 3)]
     found = ablation.runs(runs, "ablation")
     table = pictures.protocol_table(found, "z_q")
-    assert list(table.columns) == ["5 → 10", "5 → 15", "10 → 10", "10 → 20"]
-    assert table.loc["balanced", "5 → 15"].endswith(", better") and table.iloc[0, 0].endswith(", the reference")
+    assert list(table.columns) == ["seeds", "5 → 10", "5 → 15", "10 → 10", "10 → 20"]
+    assert table.loc["balanced", "5 → 15"].endswith(", better") and table.iloc[0, 1].endswith(", the reference")
     told = pictures.better_in_words(found)
     assert told == (
-        "Better than KL beyond both intervals: none where the network decodes z_p (paper); balanced at 5 → 10, 5 → 15, 10 → 10,"
-        " 10 → 20 where the network decodes z_q (Chung et al.)."
+        "better than KL beyond both intervals: none where the network decodes z_p (paper); balanced at 5 → 10, 5 → 15, 10 → 10,"
+        " 10 → 20 where the network decodes z_q (Chung et al.)"
     )
     assert pictures.ends(ablation.grid(found)) == ("balanced (z_q)", "balanced (z_q)")
     assert pictures.ends([]) == ("none", "none")

@@ -10,7 +10,7 @@ import numpy as np
 
 from vrnn3d.layers.gaussian import SIGMA_MIN
 from vrnn3d.study import paper
-from vrnn3d.study.catalogue import LATENT_LOSSES, SWEPT_BETAS, SWEPT_FLOORS, SWEPT_LOSSES, WIRINGS, names
+from vrnn3d.study.catalogue import LATENT_LOSSES, SWEPT_BETAS, SWEPT_FLOORS, WIRINGS, names
 from vrnn3d.study.compare import (
     BETTER,
     WORSE,
@@ -83,8 +83,8 @@ def runs(records: Iterable[Record], profile: str) -> dict[str, list[Record]]:
     return {name: of_name for name, of_name in found.items() if of_name}
 
 
-#: What a scale must have for the grid of losses to be shown there, and for the step of the paper: both losses.
-GRID = tuple(loss_name(variant, wiring) for variant in SWEPT_LOSSES for wiring in WIRINGS)
+#: What a scale must have for the page's grid of losses to be shown there, and for the step of the paper: both losses.
+GRID = tuple(loss_name(variant, wiring) for variant in LATENT_LOSSES for wiring in WIRINGS)
 TERM = ("vrnn3d_kl", "vrnn3d_kl_ll")
 
 

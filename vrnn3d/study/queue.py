@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from vrnn3d.config import Experiment, config_hash
+from vrnn3d.study import paper
 from vrnn3d.study.catalogue import WINDOWS, WIRINGS, names
 from vrnn3d.study.profiles import get
 from vrnn3d.study.records import Record
@@ -60,7 +61,7 @@ _LONG_LOSSES = ("loss_kl_qp_z_q", "loss_kl_ll_z_q", "loss_kl_ll_balanced_z_q", "
 #: Figure 6 and the ablation at half scale: fewer points than at full size, for each takes an hour.
 _HALF_WINDOWS = tuple(WINDOWS[pair] for pair in ((1, 1), (2, 1), (4, 4), (4, 1), (10, 10)))
 _HALF_LOSSES = tuple(f"loss_{loss}_{wiring}" for wiring in WIRINGS for loss in ("kl_pq", "kl_ll", "kl_qp", "kl_ll_balanced"))
-_HALF_KTH = ("kth_vrnn3d_kl", "kth_vrnn3d_kl_ll", "kth_convlstm2d", "kth_vrnn2d", "kth_e3d_lstm", "kth_copy_last")
+_HALF_KTH = (*paper.TABLE2, "kth_vrnn3d_kl_augmented")
 
 QUEUES: dict[str, Queue] = {
     "full": Queue(

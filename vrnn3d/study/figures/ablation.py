@@ -67,7 +67,7 @@ def differences(panels: Mapping[str, Sequence[Line]], xlabel: str) -> Figure:
     """Differences with both of their intervals, one line each.
 
     Args:
-        panels: {title: lines}, side by side, sharing their labels and scale.
+        panels: {title: lines}, side by side, on one scale; those with the labels of the first leave them to it.
         xlabel: of what, in which unit.
 
     Thick: 95% over test sequences, of the mean over seeds. Thin: Student's 95% over seeds. Ticks: single seeds. A thin line
@@ -88,8 +88,10 @@ def differences(panels: Mapping[str, Sequence[Line]], xlabel: str) -> Figure:
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="y", visible=False)
         axes.spines["left"].set_visible(False)
-    for axes in grid.flat[1:]:
-        axes.set_yticklabels([])
+    labels = [[line.label for line in panel] for panel in panels.values()]
+    for axes, own in zip(grid.flat[1:], labels[1:]):
+        if own == labels[0]:
+            axes.set_yticklabels([])
     figure.supxlabel(xlabel, fontsize=10.5)
     return closed(figure)
 
@@ -277,7 +279,7 @@ def protocol_table(found: Runs, wiring: str, pool: str = "test") -> pandas.DataF
         runs = found.get(loss_name(variant, wiring), [])
         if not runs:
             continue
-        line: dict[str, Any] = {"loss": NAMES[variant]}
+        line: dict[str, Any] = {"loss": NAMES[variant], "seeds": len(runs)}
         for protocol in paper.PROTOCOLS:
             comparison = compared.get(variant, {}).get(protocol)
             outcome = f", {comparison.outcome}" if comparison else ", the reference" * (variant == REFERENCE)
@@ -287,13 +289,13 @@ def protocol_table(found: Runs, wiring: str, pool: str = "test") -> pandas.DataF
 
 
 def better_in_words(found: Runs) -> str:
-    """Which losses are told apart from KL as better in either wiring, and in which protocols, in one sentence."""
+    """Which losses are told apart from KL as better in either wiring, and in which protocols, in words."""
     told = []
     for wiring in WIRINGS:
         better = told_apart(against_reference(found, wiring)).get(BETTER, {})
         which = " and ".join(f"{NAMES[v]} at {', '.join(map(paper.arrow, protocols))}" for v, protocols in better.items())
         told.append(f"{which or 'none'} where the network {WIRING_NAMES[wiring]}")
-    return f"Better than KL beyond both intervals: {'; '.join(told)}."
+    return f"better than KL beyond both intervals: {'; '.join(told)}"
 
 
 def score_table(cells: Sequence[Cell], found: Runs, pool: str = "test") -> pandas.DataFrame:
