@@ -55,7 +55,7 @@ glue("ablation_rows", f"At {scales.words(rows_scale)}, {ablation.likelihood_term
 glue("ablation_headline", f"In the grid of losses, at {scales.words(scale)}, {ablation.likelihood_term(found)}", display=False)
 best = f"At {scales.words(scale)}, {pictures.better_in_words(found)}"
 if scale != rows_scale:
-    best += f". At {scales.words(rows_scale)}, of {len(rows_cells)} cells so far, {pictures.better_in_words(rows)}"
+    best += f". At {scales.words(rows_scale)}, with {len(rows_cells)} of the grid's cells run, {pictures.better_in_words(rows)}"
 glue("ablation_best", best, display=False)
 
 # %% [markdown]
@@ -192,11 +192,11 @@ display(
 )
 
 # %% [markdown]
-# ### The larger networks of the paper's step
+# ### The losses at the scale of the paper's step
 #
-# Does the order of the losses hold at the scale of the first section of this page? Its runs take an hour each, so that only some
-# cells of the grid have been trained there, most of them once. One seed is judged by the spread of all experiments of the scale
-# that have several.
+# Does the order of the losses hold at the scale of the first section of this page? A run takes an hour there, so that only some
+# cells of the grid have been trained, most of them once. One seed is judged by the spread of all experiments of the scale that have
+# several.
 
 # %% tags=["hide-input"]
 if scale == rows_scale:

@@ -234,6 +234,9 @@ def test_tables_and_words_of_all_protocols():
         "better than KL beyond both intervals: none where the network decodes z_p (paper); balanced at 5 → 10, 5 → 15, 10 → 10,"
         " 10 → 20 where the network decodes z_q (Chung et al.)"
     )
+    assert pictures.better_in_words({}) == "no loss is better than KL beyond both intervals"
+    (panel,) = pictures.forest(ablation.grid(found)).axes
+    assert panel.get_title() == "decodes z_q (Chung et al.)", "nothing was run in the other wiring"
     assert pictures.ends(ablation.grid(found)) == ("balanced (z_q)", "balanced (z_q)")
     assert pictures.ends([]) == ("none", "none")
 

@@ -113,7 +113,7 @@ def _difference_line(axes: Axes, y: float, comparison: Comparison, shade: str) -
 
 
 def forest(cells: Sequence[Cell]) -> Figure:
-    """Every variant against KL in the same wiring: MSE of a frame, 10 -> 10."""
+    """Every variant against KL in the same wiring: MSE of a frame, 10 -> 10; a panel for each wiring that has any."""
     panels = {
         WIRING_NAMES[wiring]: [
             Line(NAMES[cell.variant], cell.against_reference, cell.variant)
@@ -122,6 +122,7 @@ def forest(cells: Sequence[Cell]) -> Figure:
         ]
         for wiring in WIRINGS
     }
+    panels = {title: lines for title, lines in panels.items() if lines}
     return differences(panels, "MSE of a frame minus that with KL(p‖q), average of samples, 10 → 10")
 
 
@@ -290,10 +291,12 @@ def protocol_table(found: Runs, wiring: str, pool: str = "test") -> pandas.DataF
 
 def better_in_words(found: Runs) -> str:
     """Which losses are told apart from KL as better in either wiring, and in which protocols, in words."""
+    better = {wiring: told_apart(against_reference(found, wiring)).get(BETTER, {}) for wiring in WIRINGS}
+    if not any(better.values()):
+        return "no loss is better than KL beyond both intervals"
     told = []
-    for wiring in WIRINGS:
-        better = told_apart(against_reference(found, wiring)).get(BETTER, {})
-        which = " and ".join(f"{NAMES[v]} at {', '.join(map(paper.arrow, protocols))}" for v, protocols in better.items())
+    for wiring, losses in better.items():
+        which = " and ".join(f"{NAMES[v]} at {', '.join(map(paper.arrow, protocols))}" for v, protocols in losses.items())
         told.append(f"{which or 'none'} where the network {WIRING_NAMES[wiring]}")
     return f"better than KL beyond both intervals: {'; '.join(told)}"
 
