@@ -199,9 +199,9 @@ else:
 # %% [markdown]
 # ### What it looks like
 #
-# In the form of the paper's Figure 4: frames 11 to 50, every second one. The first two test windows are shown because
-# they come first, not because they look good, and the window that is worst for the model in focus. Of stochastic models
-# one sample is shown, the first.
+# Frames 11 to 50 as in the paper's Figure 4, every fourth one where it has every second, so that arms can be seen. The first two
+# test windows are shown because they come first, not because they look good, and the window that is worst for the model in focus.
+# Of stochastic models one sample is shown, the first.
 
 # %% tags=["hide-input"]
 clips = {kth.title(r): kept for r, kept in scales.pictured_at(here, ROWS, reduced)}
@@ -220,9 +220,9 @@ def show_window(window, why=""):
     """Frames 11 to 50 of a test window under every model that kept it."""
     action = "" if test is None else f", {test.actions[window]}"
     rows = kth.window_rows(clips, window, truth(window), frames=40)
-    strip = show.strip(rows, start=11, every=2, title=f"test window {window}{action}{why}")
+    strip = show.strip(rows, start=11, every=4, title=f"test window {window}{action}{why}")
     display(
-        figure_html(strip, f"Test window {window}{action}: frames 11 to 50, every second one, of {kth.in_words(list(rows))}.")
+        figure_html(strip, f"Test window {window}{action}: frames 11 to 50, every fourth one, of {kth.in_words(list(rows))}.")
     )
 
 
@@ -465,8 +465,8 @@ if rival and len(others) > 1:
 shown = {kth.title(r): kept for r, kept in scales.pictured_at(here, ROWS, other)}
 if shown:
     rows = kth.window_rows(shown, 0, truth(0), frames=40)
-    strip = show.strip(rows, start=11, every=2, title=f"test window 0, {scales.words(other)}")
-    display(figure_html(strip, f"Test window 0: frames 11 to 50, every second one, of {kth.in_words(list(rows))}."))
+    strip = show.strip(rows, start=11, every=4, title=f"test window 0, {scales.words(other)}")
+    display(figure_html(strip, f"Test window 0: frames 11 to 50, every fourth one, of {kth.in_words(list(rows))}."))
 
 # %% [markdown]
 # ## What others published on the full set
