@@ -23,6 +23,7 @@
 # - {glue:text}`ablation_rows`.
 # - {glue:text}`ablation_headline`.
 # - {glue:text}`ablation_best`.
+# - {glue:text}`ablation_wiring`.
 # - Losses whose two log terms have different weights drive the standard deviations to their floor, as
 #   [the loss chapter](03_loss) derives.
 # - Which loss is best depends on the protocol and on the score.
@@ -57,6 +58,8 @@ best = f"At {scales.words(scale)}, {pictures.better_in_words(found)}"
 if scale != rows_scale:
     best += f". At {scales.words(rows_scale)}, with {len(rows_cells)} of the grid's cells run, {pictures.better_in_words(rows)}"
 glue("ablation_best", best, display=False)
+wired = rows_scale if ablation.wirings(rows) else scale
+glue("ablation_wiring", f"At {scales.words(wired)}, {ablation.wiring_in_words(ablation.runs(records, wired))}", display=False)
 
 # %% [markdown]
 # ## The paper's step
@@ -213,6 +216,27 @@ else:
     display(Markdown(f"*{len(untrained)} of {len(ablation.GRID)} cells are not run at {scales.words(rows_scale)}.*"))
 
 # %% [markdown]
+# ### Which sample is decoded
+#
+# The same loss, with the other sample decoded in training. The paper decodes the prior's ($z_p$), so that its decoder never meets
+# anything that the future has to do with, and may as well ignore the noise. Chung et al. decode the posterior's ($z_q$), which has
+# seen the frames that are to come, so that the latent is worth listening to; at test time the prior's sample takes its place.
+
+# %% tags=["hide-input"]
+for profile, runs in {rows_scale: rows, scale: found}.items():
+    if ablation.wirings(runs):
+        caption = (
+            f"From z_p to z_q decoded in training, {scales.words(profile)}, 10 → 10: averages over samples; better or worse where"
+            " both intervals leave out zero"
+        )
+        display(table_html(pictures.wiring_table(runs), caption=caption))
+
+# %% [markdown]
+# Digits that are mirrored at walls have one future, and the posterior's sample can say which of the blurs to come true: where it is
+# decoded the samples differ from each other. A sample that commits itself pays twice in the MSE where it errs, and is sharper, which
+# the SSIM sees; the CRPS, which charges only what is wrong with the distribution, is the score that can tell whether the spread was
+# worth it. [The chapter on chance](10_chance) asks the same where there is more than one future.
+#
 # ## What the Gaussians do
 #
 # [The loss chapter](03_loss) derives that the printed loss rewards a small standard deviation without end, whatever the

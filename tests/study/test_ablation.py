@@ -241,6 +241,21 @@ def test_tables_and_words_of_all_protocols():
     assert pictures.ends([]) == ("none", "none")
 
 
+def test_the_wirings_of_a_loss_are_compared():
+    runs = [*three("loss_kl_pq_z_p", [5.0] * 3), *three("loss_kl_pq_z_q", [6.0] * 3), *three("loss_kl_ll_z_q", [9.0] * 3)]
+    found = ablation.runs(runs, "ablation")
+    compared = ablation.wirings(found)
+    assert list(compared) == ["kl_pq"], "KL-LL was run in one wiring"
+    mse = compared["kl_pq"]["mse"]
+    assert mse.estimate == pytest.approx(1.0, abs=0.01) and mse.outcome == "worse"
+    change = f"{mse.theirs:.1f} to {mse.ours:.1f}, worse"
+    assert f"the MSE from {change}" in ablation.wiring_in_words(found)
+    assert ablation.wiring_in_words(found).endswith("(3 seeds)")
+    assert pictures.wiring_table(found).loc["KL(p‖q), eq. 9", "MSE"] == change
+    assert ablation.change_in_words(mse, "sample_variance").endswith(f" to {mse.ours:.3f}"), "neither good nor bad"
+    assert ablation.wiring_in_words({}) == "no loss was trained in both wirings"
+
+
 def test_table_3_has_percent_of_black_where_it_was_kept():
     found = ablation.runs(three("convlstm2d", [5.0, 6.0]), "ablation")
     table = pictures.table3(found)

@@ -13,13 +13,16 @@ from vrnn3d.study.ablation import (
     REFERENCE,
     SCORES,
     TABLE3,
+    WIRING_SCORES,
     Cell,
     Runs,
     TableStep,
     against_reference,
+    change_in_words,
     loss_name,
     sweep,
     told_apart,
+    wirings,
 )
 from vrnn3d.study.catalogue import LATENT_LOSSES, SWEPT_LOSSES, WIRINGS
 from vrnn3d.study.compare import (
@@ -287,6 +290,18 @@ def protocol_table(found: Runs, wiring: str, pool: str = "test") -> pandas.DataF
             line[paper.arrow(protocol)] = text(seed_spread(runs, protocol, "mse", pool)) + outcome
         table.append(line)
     return pandas.DataFrame(table).set_index("loss")
+
+
+def wiring_table(found: Runs, pool: str = "test") -> pandas.DataFrame:
+    """Every loss that was run in both wirings: its scores at 10 -> 10 with z_p and with z_q decoded in training."""
+    import pandas
+
+    lines = []
+    for variant, compared in wirings(found, pool).items():
+        changes = {WIRING_SCORES[metric][0]: change_in_words(c, metric) for metric, c in compared.items()}
+        seeds = len(next(iter(compared.values())).seeds)
+        lines.append({"loss": NAMES[variant], "seeds": seeds} | changes)
+    return pandas.DataFrame(lines).set_index("loss")
 
 
 def better_in_words(found: Runs) -> str:
