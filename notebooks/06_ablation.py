@@ -93,13 +93,14 @@ show_steps(rows_scale, rows)
 # outside both intervals. The two scales differ in more than size, so this says what the step does here, not at full size.*
 #
 # The first three test sequences, of digits that no training saw; one sample each, seed 0. The network saw the first ten
-# frames.
+# frames. *KL, z_q* decoded the posterior's sample in training, all others with a latent the prior's, as the paper does.
 
 # %% tags=["hide-input"]
 SHOWN = {
     "KL": "vrnn3d_kl",
     "KL-LL": "vrnn3d_kl_ll",
     "balanced": ablation.loss_name("kl_ll_balanced", "z_p"),
+    "KL, z_q": ablation.loss_name("kl_pq", "z_q"),
     "no latent": ablation.NO_LATENT,
 }
 kept = {label: read_clips(rows[name][0]) for label, name in SHOWN.items() if name in rows}
@@ -218,9 +219,9 @@ else:
 # %% [markdown]
 # ### Which sample is decoded
 #
-# The same loss, with the other sample decoded in training. The paper decodes the prior's ($z_p$), so that its decoder never meets
-# anything that the future has to do with, and may as well ignore the noise. Chung et al. decode the posterior's ($z_q$), which has
-# seen the frames that are to come, so that the latent is worth listening to; at test time the prior's sample takes its place.
+# The same loss, with the other sample decoded in training. The paper decodes the prior's ($z_p$): nothing that the decoder is given
+# knows the future, and it may as well ignore the noise. Chung et al. decode the posterior's ($z_q$), which has seen the frames that
+# are to come, so that the latent is worth listening to; at test time the prior's sample takes its place.
 
 # %% tags=["hide-input"]
 for profile, runs in {rows_scale: rows, scale: found}.items():
@@ -232,10 +233,10 @@ for profile, runs in {rows_scale: rows, scale: found}.items():
         display(table_html(pictures.wiring_table(runs), caption=caption))
 
 # %% [markdown]
-# Digits that are mirrored at walls have one future, and the posterior's sample can say which of the blurs to come true: where it is
-# decoded the samples differ from each other. A sample that commits itself pays twice in the MSE where it errs, and is sharper, which
-# the SSIM sees; the CRPS, which charges only what is wrong with the distribution, is the score that can tell whether the spread was
-# worth it. [The chapter on chance](10_chance) asks the same where there is more than one future.
+# Digits that are mirrored at walls have one future, but a network that is not sure of it blurs. Where the posterior's sample is
+# decoded it can settle what the network is not sure of, and samples differ from each other. A sample that commits itself is sharper,
+# which the SSIM sees, and pays twice in the MSE where it errs. The CRPS charges only what is wrong with the distribution, so that it
+# can tell whether the spread was worth it. [The chapter on chance](10_chance) asks the same where there is more than one future.
 #
 # ## What the Gaussians do
 #
