@@ -323,6 +323,8 @@ IDEAS: dict[str, dict[str, Any]] = {
     | {"model.options.latent": 0, "model.window": 5, "model.horizon": 5},
     "Muon, kernels 1 x 5 x 5, group norm, no latent, M = 1, H = 1": _TOGETHER
     | {"model.options.latent": 0, "model.window": 1, "model.horizon": 1},
+    "Muon, kernels 1 x 5 x 5, group norm, z_q decoded, M = 1, H = 1": _TOGETHER
+    | {"model.options.wiring": "z_q", "model.window": 1, "model.horizon": 1},
 }
 #: The same recipe for the system of Table 1 that gains most from its sequences, as the paper has it and with what helped here.
 RIVAL: dict[str, dict[str, Any]] = {"PredRNN++": {}, "PredRNN++, Muon": {"train.optimiser": "muon"}}
