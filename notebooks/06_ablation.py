@@ -21,6 +21,7 @@
 # :::{admonition} In short
 # :class: tip
 # - {glue:text}`ablation_rows`.
+# - {glue:text}`ablation_posterior`.
 # - {glue:text}`ablation_headline`.
 # - {glue:text}`ablation_best`.
 # - {glue:text}`ablation_wiring`.
@@ -53,6 +54,8 @@ one = found[cells[0].experiment][0]
 glue("paper_kl", paper.ROWS["vrnn3d_kl"].scores["10->10"].mse, display=False)
 glue("paper_kl_ll", paper.ROWS["vrnn3d_kl_ll"].scores["10->10"].mse, display=False)
 glue("ablation_rows", f"At {scales.words(rows_scale)}, {ablation.likelihood_term(rows)}", display=False)
+posterior = f"Where the posterior's sample is decoded in training, at {scales.words(rows_scale)}, {ablation.likelihood_term(rows, 'z_q')}"
+glue("ablation_posterior", posterior, display=False)
 glue("ablation_headline", f"In the grid of losses, at {scales.words(scale)}, {ablation.likelihood_term(found)}", display=False)
 best = f"At {scales.words(scale)}, {pictures.better_in_words(found)}"
 if scale != rows_scale:

@@ -216,6 +216,12 @@ def test_a_likelihood_term_that_seeds_hide_is_said_to_be_hidden():
     assert told.endswith("; 3 seeds), no more than seeds differ by; the paper's −5.7% is ruled out")
 
 
+def test_the_likelihood_term_is_told_in_either_wiring():
+    found = ablation.runs([*three("loss_kl_pq_z_q", [16.0] * 3), *three("loss_kl_ll_z_q", [14.0] * 3)], "ablation")
+    assert "at weight 1 the likelihood term lowers" in ablation.likelihood_term(found, "z_q")
+    assert ablation.likelihood_term(found) == "the likelihood term was not run beside KL"
+
+
 def test_answers_name_what_was_run():
     runs = [*three("loss_kl_pq_z_p", [5.0] * 3), *three("convlstm3d", [8.0] * 3)]
     (told,) = ablation.answers(ablation.runs(runs, "ablation"), {})

@@ -66,6 +66,14 @@ def ablation_runs(profile, mse=(82, 60, 42, 39)):
     return [record(name, value, profile=profile) for name, value in zip(paper.TABLE3, mse, strict=True)]
 
 
+def test_the_likelihood_term_is_told_with_the_other_wiring_too():
+    other = [record(name, mse, profile="half") for name, mse in (("loss_kl_ll_z_q", 30.0), ("loss_kl_pq_z_q", 40.0))]
+    told = verdict([*ablation_runs("paper"), *other], "C3")
+    assert "KL-LL against KL, half scale: " in told.why and "a difference of −10 (" in told.why
+    assert len(told.comparisons) == 12, "the verdict does not rest on it"
+    assert "posterior's sample" not in verdict(ablation_runs("paper"), "C3").why
+
+
 def test_a_claim_is_judged_at_the_largest_scale_that_answers_all_of_it():
     small = [dataclasses.replace(r, profile="small") for r in ablation_runs("smoke")]
     short, full = ablation_runs("ablation"), ablation_runs("paper")

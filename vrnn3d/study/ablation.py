@@ -274,9 +274,9 @@ def paper_steps(told: Iterable[tuple[TableStep, Comparison | None]]) -> str:
 # --- in words ---------------------------------------------------------------------------------------------------------
 
 
-def likelihood_term(found: Runs) -> str:
-    """What the likelihood term does to the MSE, 10 -> 10, where z_p is decoded: at weight 1, and at each loss's best."""
-    at_one = _compared(found, found.get(loss_name("kl_ll", "z_p"), []), found.get(loss_name(REFERENCE, "z_p"), []))
+def likelihood_term(found: Runs, wiring: str = "z_p") -> str:
+    """What the likelihood term does to the MSE, 10 -> 10, in one wiring: at weight 1, and at each loss's best."""
+    at_one = _compared(found, found.get(loss_name("kl_ll", wiring), []), found.get(loss_name(REFERENCE, wiring), []))
     if at_one is None:
         return "the likelihood term was not run beside KL"
     verb = {BETTER: "lowers", WORSE: "raises"}.get(at_one.outcome)
@@ -290,7 +290,7 @@ def likelihood_term(found: Runs) -> str:
         assert share is not None, "both are rows of the paper's tables"
         text += ", no more than seeds differ by"
         text += f"; the paper's {percent(share)} is ruled out" if rules_out_paper(at_one, *TERM) else ""
-    best = best_weights(found, "z_p")
+    best = best_weights(found, wiring)
     if best is None:
         return text
     difference = signed(best.comparison.estimate)
