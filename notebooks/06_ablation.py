@@ -241,6 +241,15 @@ for profile, runs in {rows_scale: rows, scale: found}.items():
 # which the SSIM sees, and pays twice in the MSE where it errs. The CRPS charges only what is wrong with the distribution, so that it
 # can tell whether the spread was worth it. [The chapter on chance](10_chance) asks the same where there is more than one future.
 #
+# In this wiring there is noise for the likelihood term to take away:
+
+# %% tags=["hide-input"]
+display(Markdown(ablation.term_in_words(ablation.runs(records, wired), "z_q") or "*Not run.*"))
+
+# %% [markdown]
+# A fall of the MSE that comes with a fall of the sample variance, while SSIM and CRPS get worse, is what taking noise away looks
+# like: the average squared error charges a sample's spread, and KL-LL brings the spread down.
+#
 # ## What the Gaussians do
 #
 # [The loss chapter](03_loss) derives that the printed loss rewards a small standard deviation without end, whatever the

@@ -220,6 +220,9 @@ def test_the_likelihood_term_is_told_in_either_wiring():
     found = ablation.runs([*three("loss_kl_pq_z_q", [16.0] * 3), *three("loss_kl_ll_z_q", [14.0] * 3)], "ablation")
     assert "at weight 1 the likelihood term lowers" in ablation.likelihood_term(found, "z_q")
     assert ablation.likelihood_term(found) == "the likelihood term was not run beside KL"
+    told = ablation.term_in_words(found, "z_q")
+    assert told.startswith("From KL to KL-LL, 10 → 10: the MSE from ") and ", better; the SSIM" in told
+    assert ablation.term_in_words(found, "z_p") == ""
 
 
 def test_answers_name_what_was_run():

@@ -153,15 +153,27 @@ WIRING_SCORES = {"mse": ("MSE", 1), "ssim": ("SSIM", 3), "crps": ("CRPS", 1), "s
 
 def wirings(found: Runs, pool: str = "test") -> dict[str, dict[str, Comparison]]:
     """{variant: {metric: z_q decoded in training minus z_p decoded}} of losses that were run in both wirings, 10 -> 10."""
+    names_of = {variant: [loss_name(variant, wiring) for wiring in WIRINGS] for variant in LATENT_LOSSES}
+    compared = {variant: _in_all_scores(found, *both, pool) for variant, both in names_of.items()}
+    return {variant: scores for variant, scores in compared.items() if scores}
+
+
+def _in_all_scores(found: Runs, before: str, after: str, pool: str = "test") -> dict[str, Comparison]:
+    """{metric: after minus before, 10 -> 10} of WIRING_SCORES; empty where one was not run."""
     every = [run for runs_of_one in found.values() for run in runs_of_one]
-    compared: dict[str, dict[str, Comparison]] = {}
-    for variant in LATENT_LOSSES:
-        theirs, ours = (found.get(loss_name(variant, wiring), []) for wiring in WIRINGS)
-        for metric in WIRING_SCORES:
-            comparison = compare_runs(ours, theirs, "10->10", metric, pool=pool, others=every)
-            if comparison is not None:
-                compared.setdefault(variant, {})[metric] = comparison
-    return compared
+    theirs, ours = found.get(before, []), found.get(after, [])
+    compared = {m: compare_runs(ours, theirs, "10->10", m, pool=pool, others=every) for m in WIRING_SCORES}
+    return {metric: comparison for metric, comparison in compared.items() if comparison is not None}
+
+
+def term_in_words(found: Runs, wiring: str) -> str:
+    """What the likelihood term does to the scores in one wiring, in a sentence; "" where it was not run beside KL."""
+    compared = _in_all_scores(found, loss_name(REFERENCE, wiring), loss_name("kl_ll", wiring))
+    if not compared:
+        return ""
+    changes = [f"the {WIRING_SCORES[metric][0]} from {change_in_words(c, metric)}" for metric, c in compared.items()]
+    seeds = _trainings(next(iter(compared.values())))
+    return f"From KL to KL-LL, {paper.arrow('10->10')}: {'; '.join(changes)} ({seeds})."
 
 
 def change_in_words(comparison: Comparison, metric: str) -> str:

@@ -307,8 +307,8 @@ def _with_the_other_wiring(records: Sequence[Record]) -> Iterator[str]:
     shown = next(each for each in judged if each.asked.protocol == "10->10")
     if shown.comparison is not None:
         yield (
-            f"Where the posterior's sample is decoded in training, which is not what the paper's equations say, KL-LL against KL,"
-            f" {scale}: {tally(judged)}; {shown.numbers()}."
+            "Where the posterior's sample is decoded in training, which is not what the paper's equations say, KL-LL against"
+            f" KL, {scale}: {tally(judged)}; {shown.numbers()}."
         )
 
 
