@@ -153,8 +153,8 @@ WIRING_SCORES = {"mse": ("MSE", 1), "ssim": ("SSIM", 3), "crps": ("CRPS", 1), "s
 
 def wirings(found: Runs, pool: str = "test") -> dict[str, dict[str, Comparison]]:
     """{variant: {metric: z_q decoded in training minus z_p decoded}} of losses that were run in both wirings, 10 -> 10."""
-    names_of = {variant: [loss_name(variant, wiring) for wiring in WIRINGS] for variant in LATENT_LOSSES}
-    compared = {variant: _in_all_scores(found, *both, pool) for variant, both in names_of.items()}
+    prior, posterior = WIRINGS
+    compared = {v: _in_all_scores(found, loss_name(v, prior), loss_name(v, posterior), pool) for v in LATENT_LOSSES}
     return {variant: scores for variant, scores in compared.items() if scores}
 
 
