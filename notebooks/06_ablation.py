@@ -247,9 +247,6 @@ for profile, runs in {rows_scale: rows, scale: found}.items():
 display(Markdown(ablation.term_in_words(ablation.runs(records, wired), "z_q") or "*Not run.*"))
 
 # %% [markdown]
-# A fall of the MSE that comes with a fall of the sample variance, while SSIM and CRPS get worse, is what taking noise away looks
-# like: the average squared error charges a sample's spread, and KL-LL brings the spread down.
-#
 # ## What the Gaussians do
 #
 # [The loss chapter](03_loss) derives that the printed loss rewards a small standard deviation without end, whatever the

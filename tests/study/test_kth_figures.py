@@ -23,6 +23,19 @@ def test_names_are_those_of_the_chapter():
     assert [kth.in_words(list(names)) for names in ("", "a", "ab", "abc")] == ["", "a", "a and b", "a; b and c"]
 
 
+def test_the_runs_of_one_scale_the_best_first():
+    small = people("kth_vrnn3d_kl", 20.0, profile="small")
+    half = [people("kth_vrnn3d_kl", 24.0, profile="half"), people("kth_copy_last", 25.0, profile="half")]
+    again = people("kth_vrnn3d_kl", 30.0, profile="half", seed=1)
+    at = kth.runs_at_scale([small, *half, again], "half")
+    assert [kth.model_name(r) for r in at.runs] == ["copy_last", "vrnn3d_kl"], "seed 0 alone, the highest PSNR first"
+    assert at.run("vrnn3d_kl").profile == "half" and at.run("e3d_lstm") is None
+    assert [kth.title(r) for r in at.ours()] == ["3D VRNN, KL"] and at.words == "half scale"
+    assert at.conditions().startswith("Half scale: frames of 64") and "parameters" not in at.conditions()
+    none = kth.runs_at_scale([], "half")
+    assert none.ours() == [] and none.conditions() == ""
+
+
 def test_models_are_compared_window_by_window():
     copied = people("kth_copy_last", 25.0)
     better, same, worse = people("kth_vrnn3d_kl", 25.3), people("kth_vrnn2d", 25.0), people("kth_convlstm2d", 24.7)

@@ -160,27 +160,49 @@ def wirings(found: Runs, pool: str = "test") -> dict[str, dict[str, Comparison]]
 
 def _in_all_scores(found: Runs, before: str, after: str, pool: str = "test") -> dict[str, Comparison]:
     """{metric: after minus before, 10 -> 10} of WIRING_SCORES; empty where one was not run."""
-    every = [run for runs_of_one in found.values() for run in runs_of_one]
     theirs, ours = found.get(before, []), found.get(after, [])
-    compared = {m: compare_runs(ours, theirs, "10->10", m, pool=pool, others=every) for m in WIRING_SCORES}
+    compared = {metric: _compared(found, ours, theirs, pool=pool, metric=metric) for metric in WIRING_SCORES}
     return {metric: comparison for metric, comparison in compared.items() if comparison is not None}
 
 
+def changes(compared: Mapping[str, Comparison]) -> dict[str, str]:
+    """{score: "14.6 to 16.3, worse"}; of the sample variance, which is neither good nor bad, the two values alone."""
+    told = {}
+    for metric, comparison in compared.items():
+        score, decimals = WIRING_SCORES[metric]
+        values = f"{comparison.theirs:.{decimals}f} to {comparison.ours:.{decimals}f}"
+        told[score] = values if metric == "sample_variance" else f"{values}, {comparison.outcome}"
+    return told
+
+
+def _changes_in_words(compared: Mapping[str, Comparison]) -> str:
+    """All changes of scores in one phrase, and how many trainings they rest on."""
+    seeds = _trainings(next(iter(compared.values())))
+    return f"{'; '.join(f'the {score} from {change}' for score, change in changes(compared).items())} ({seeds})"
+
+
 def term_in_words(found: Runs, wiring: str) -> str:
-    """What the likelihood term does to the scores in one wiring, in a sentence; "" where it was not run beside KL."""
+    """What the likelihood term does to the scores in one wiring, and whether that looks like less noise; "" if not run."""
     compared = _in_all_scores(found, loss_name(REFERENCE, wiring), loss_name("kl_ll", wiring))
     if not compared:
         return ""
-    changes = [f"the {WIRING_SCORES[metric][0]} from {change_in_words(c, metric)}" for metric, c in compared.items()]
-    seeds = _trainings(next(iter(compared.values())))
-    return f"From KL to KL-LL, {paper.arrow('10->10')}: {'; '.join(changes)} ({seeds})."
+    return f"From KL to KL-LL, {paper.arrow('10->10')}: {_changes_in_words(compared)}. {_noise_in_words(compared)}"
 
 
-def change_in_words(comparison: Comparison, metric: str) -> str:
-    """ "14.6 to 16.3, worse"; of the sample variance, which is neither good nor bad, the two values alone."""
-    _, decimals = WIRING_SCORES[metric]
-    values = f"{comparison.theirs:.{decimals}f} to {comparison.ours:.{decimals}f}"
-    return values if metric == "sample_variance" else f"{values}, {comparison.outcome}"
+def _noise_in_words(compared: Mapping[str, Comparison]) -> str:
+    """Whether a change of the MSE comes with less spread of the samples, and what the other scores say of it."""
+    if compared["mse"].outcome != BETTER:
+        return "The squared error does not fall beyond both intervals."
+    variance = compared.get("sample_variance")
+    if variance is None or variance.estimate >= 0:
+        return "The squared error falls although the samples spread no less."
+    worse = [WIRING_SCORES[m][0] for m in ("ssim", "crps") if m in compared and compared[m].outcome == WORSE]
+    if not worse:
+        return "The squared error falls with the spread of the samples, and neither SSIM nor CRPS gets worse."
+    return (
+        f"The squared error falls with the spread of the samples, while {' and '.join(worse)} {'get' if worse[1:] else 'gets'}"
+        " worse. That is what taking noise away looks like: the average squared error charges any spread, right or wrong."
+    )
 
 
 def wiring_in_words(found: Runs) -> str:
@@ -188,11 +210,9 @@ def wiring_in_words(found: Runs) -> str:
     compared = wirings(found).get(REFERENCE)
     if not compared:
         return "no loss was trained in both wirings"
-    changes = [f"the {WIRING_SCORES[metric][0]} from {change_in_words(c, metric)}" for metric, c in compared.items()]
-    seeds = _trainings(next(iter(compared.values())))
     return (
         "decoding the posterior's sample in training, as Chung et al. do, in place of the prior's takes, under KL,"
-        f" {paper.arrow('10->10')}, {'; '.join(changes)} ({seeds})"
+        f" {paper.arrow('10->10')}, {_changes_in_words(compared)}"
     )
 
 
@@ -264,11 +284,16 @@ def steps(found: Runs, pool: str = "test") -> list[tuple[TableStep, Comparison |
 
 
 def _compared(
-    found: Runs, ours: Sequence[Record], theirs: Sequence[Record], protocol: str = "10->10", pool: str = "test"
+    found: Runs,
+    ours: Sequence[Record],
+    theirs: Sequence[Record],
+    protocol: str = "10->10",
+    pool: str = "test",
+    metric: str = "mse",
 ) -> Comparison | None:
-    """The runs of two experiments in the MSE; all runs found tell how far one or two seeds may be off."""
+    """The runs of two experiments in one score; all runs found tell how far one or two seeds may be off."""
     every = [run for runs_of_one in found.values() for run in runs_of_one]
-    return compare_runs(ours, theirs, protocol, pool=pool, others=every)
+    return compare_runs(ours, theirs, protocol, metric, pool=pool, others=every)
 
 
 def paper_steps(told: Iterable[tuple[TableStep, Comparison | None]]) -> str:

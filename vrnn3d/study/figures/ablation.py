@@ -13,12 +13,11 @@ from vrnn3d.study.ablation import (
     REFERENCE,
     SCORES,
     TABLE3,
-    WIRING_SCORES,
     Cell,
     Runs,
     TableStep,
     against_reference,
-    change_in_words,
+    changes,
     loss_name,
     sweep,
     told_apart,
@@ -298,9 +297,8 @@ def wiring_table(found: Runs, pool: str = "test") -> pandas.DataFrame:
 
     lines = []
     for variant, compared in wirings(found, pool).items():
-        changes = {WIRING_SCORES[metric][0]: change_in_words(c, metric) for metric, c in compared.items()}
         seeds = len(next(iter(compared.values())).seeds)
-        lines.append({"loss": NAMES[variant], "seeds": seeds} | changes)
+        lines.append({"loss": NAMES[variant], "seeds": seeds} | changes(compared))
     return pandas.DataFrame(lines).set_index("loss")
 
 

@@ -17,7 +17,7 @@ from vrnn3d.study.compare import BETTER, UNDECIDED, WORSE, Comparison, compare_r
 from vrnn3d.study.figures.style import DASHES, colour
 from vrnn3d.study.profiles import PROFILES
 from vrnn3d.study.records import Record
-from vrnn3d.study.scales import SCALES, runs_at
+from vrnn3d.study.scales import SCALES, conditions, pictured_at, runs_at, shown_at, words
 from vrnn3d.study.tables import two_levels
 
 if TYPE_CHECKING:
@@ -41,6 +41,46 @@ def model_name(record: Record) -> str:
 def in_words(names: Sequence[str]) -> str:
     """ "a", "a and b", "a; b and c", for a sentence; the names may hold commas."""
     return "; ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else "".join(names)
+
+
+# --- scales -----------------------------------------------------------------------------------------------------------
+
+#: The rows of a page on KTH: those of the paper's Table 2, and one that it does not have.
+ROWS = (*paper.TABLE2, "kth_vrnn3d_kl_augmented")
+
+
+@dataclass(frozen=True)
+class AtScale:
+    """The runs of one scale on one part of the clips, seed 0, the best PSNR over the longest horizon first."""
+
+    profile: str
+    runs: list[Record]
+    clips: dict[str, Mapping[str, np.ndarray]]  #: {title: what a run kept to look at}
+
+    @property
+    def words(self) -> str:
+        """ "half scale"."""
+        return words(self.profile)
+
+    def run(self, name: str) -> Record | None:
+        """The run of a model by its :func:`model_name`; None where it was not run."""
+        return next((r for r in self.runs if model_name(r) == name), None)
+
+    def ours(self) -> list[Record]:
+        """The runs of the paper's model, with KL-LL and with KL."""
+        return [run for run in map(self.run, ("vrnn3d_kl_ll", "vrnn3d_kl")) if run]
+
+    def conditions(self) -> str:
+        """What the runs were trained on, without the size of the network, in which they differ; "" where there are none."""
+        return conditions(self.runs[0]).rpartition(";")[0] if self.runs else ""
+
+
+def runs_at_scale(records: Iterable[Record], profile: str) -> AtScale:
+    """What `records` has of the page's rows at a profile."""
+    records = list(records)
+    runs = shown_at(records, ROWS, profile)
+    runs.sort(key=lambda r: -r.score("test", paper.KTH_PROTOCOLS[-1], "psnr"))
+    return AtScale(profile, runs, {title(r): kept for r, kept in pictured_at(records, ROWS, profile)})
 
 
 # --- comparison -------------------------------------------------------------------------------------------------------
