@@ -164,7 +164,7 @@ else:
     show_results(at)
 
 # %% [markdown]
-# The two halves of a table show different people and actions. Each is to be compared within itself; *Memorisation*
+# The two halves of a table show different people and actions. Compare models within a half; *Memorisation*
 # below puts them side by side in a way that allows for it.
 #
 # ### Does anything beat copying the last frame?
@@ -189,7 +189,8 @@ if outcomes:
     )
     display(Markdown(text))
     show_against_copying(at)
-    beat = f"{len(ever)} of {len(outcomes)} models beat copying the last frame in some measure"
+    one = f"{len(ever)} of {len(outcomes)} models {'beat' if ever[1:] else 'beats'}" if ever else "no model beats"
+    beat = f"{one} copying the last frame in {'some' if ever else 'any'} measure, on persons not seen in training"
 else:
     display(not_run)
     beat = "whether a model beats copying the last frame was not run"
@@ -367,7 +368,7 @@ if forms:
     display(tables.table_html(forms_table(forms), caption=caption, decimals=3))
     better = [name for name, form in forms.items() if form.exponential.extrapolated < form.linear.extrapolated]
     told = decay.forms_in_words(list(forms.values())).capitalize()
-    display(Markdown(f"{told}: {kth.in_words(better) or 'none'}."))
+    display(Markdown(f"{told}{': ' + kth.in_words(better) if better else ''}."))
 else:
     display(not_run)
 
