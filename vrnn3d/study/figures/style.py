@@ -35,6 +35,7 @@ COLOURS: dict[str, str] = {
     "improved_vrnn": "#c4669a",
     "beyond": "#d6336c",
     "beyond_by_frame": "#d94f4f",
+    "beyond_by_frame_z_q": "#8f7f00",
     "simvp": "#4d7c0f",
     "black": "#8c8c8c",
     "copy_last": "#8c8c8c",
@@ -48,6 +49,7 @@ COLOURS: dict[str, str] = {
     "kl_ll_mean": "#8a6fd1",
 }
 DASHES: dict[str, Any] = {
+    "beyond_by_frame_z_q": (0, (1, 1)),
     "beyond_by_frame": (0, (5, 1.5)),
     "vrnn3d_kl": (0, (5, 1.5)),
     "vrnn2d": (0, (5, 1.5)),
