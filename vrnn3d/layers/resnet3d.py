@@ -1,18 +1,21 @@
-"""The truncated 3D ResNet-18 encoder and its mirror, the decoder (paper, sect. 3.3 and Figure 3).
+"""The truncated 3D ResNet-18 encoder and its mirror, the decoder (paper, sect. 3.3 and Figure 3), and the stages left out.
 
-The encoder's modules carry the names of torchvision's ``r3d_18`` (stem, layer1, layer2), so that its Kinetics-400
+The encoder's modules carry the names of torchvision's ``r3d_18`` (stem, layer1, layer2, ...), so that its Kinetics-400
 weights load by key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vrnn3d.layers.depth_folding import BatchNorm3d, Conv3d, ConvTranspose3d, GroupNorm3d, Three
 from vrnn3d.layers.gaussian import widened
+
+#: Channels of the four stages of ResNet-18, of which the paper takes the first two.
+RESNET18_WIDTHS = (64, 128, 256, 512)
 
 #: channels -> a normalisation layer
 Norm = Callable[[int], nn.Module]
@@ -78,19 +81,44 @@ def _second_stride(cell: int) -> int:
     return cell // 2
 
 
-class ResNetEncoder(nn.Module):
-    """r3d_18's stem, layer1 and layer2: (B, C, M, H, W) -> (B, widths[1], ceil(M / 2), H / cell, W / cell)."""
+def _later_stages(widths: Sequence[int], cell: int) -> list[tuple[str, int, int, Three]]:
+    """(name, channels before, channels after, stride) of every stage from the second on."""
+    over = _second_stride(cell)
+    strides: list[Three] = [(2, over, over), *[(1, 2, 2)] * (len(widths) - 2)]
+    names = (f"layer{number}" for number in range(2, len(widths) + 1))
+    return list(zip(names, widths, widths[1:], strides))
 
-    def __init__(self, channels: int = 1, widths: tuple[int, int] = (64, 128), norm: Norm = BatchNorm3d, cell: int = 4):
+
+def _blocks(stages: nn.Module) -> list[nn.Module]:
+    """The residual blocks of an encoder or a decoder, in the order in which a clip goes through them."""
+    return [block for name, stage in stages.named_children() if name != "stem" for block in stage.children()]
+
+
+class ResNetEncoder(nn.Module):
+    """r3d_18's stem, layer1 and layer2: (B, C, M, H, W) -> (B, widths[-1], ceil(M / 2), H / cell, W / cell).
+
+    `widths` of more than two stages add layer3 and layer4, each of which halves height and width again. r3d_18 halves the
+    depth there too; here it stays as layer2 leaves it, which is the same computation for clips of one or two frames.
+    """
+
+    def __init__(self, channels: int = 1, widths: Sequence[int] = RESNET18_WIDTHS[:2], norm: Norm = BatchNorm3d, cell: int = 4):
         super().__init__()
-        (narrow, wide), over = widths, _second_stride(cell)
+        narrow = widths[0]
         stem = Conv3d(channels, narrow, (3, 7, 7), (1, 2, 2), (1, 3, 3), bias=False)
         self.stem = _normed(norm, stem, narrow, nn.ReLU())
         self.layer1 = nn.Sequential(BasicBlock(narrow, narrow, norm=norm), BasicBlock(narrow, narrow, norm=norm))
-        self.layer2 = nn.Sequential(BasicBlock(narrow, wide, (2, over, over), norm), BasicBlock(wide, wide, norm=norm))
+        for name, before, after, stride in _later_stages(widths, cell):
+            self.add_module(name, nn.Sequential(BasicBlock(before, after, stride, norm), BasicBlock(after, after, norm=norm)))
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """The residual blocks in order."""
+        return _blocks(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layer2(self.layer1(self.stem(x)))
+        for stage in self.children():
+            x = stage(x)
+        return x
 
 
 class ResNetDecoder(nn.Module):
@@ -100,16 +128,30 @@ class ResNetDecoder(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, channels: int = 1, widths: tuple[int, int] = (64, 128), norm: Norm = BatchNorm3d, cell: int = 4
+        self,
+        inputs: int,
+        channels: int = 1,
+        widths: Sequence[int] = RESNET18_WIDTHS[:2],
+        norm: Norm = BatchNorm3d,
+        cell: int = 4,
     ):
         super().__init__()
-        (narrow, wide), over = widths, _second_stride(cell)
-        self.layer2 = nn.Sequential(BasicBlock(inputs, wide, norm=norm), UpBlock(wide, narrow, (2, over, over), norm))
+        for name, before, after, stride in reversed(_later_stages(widths, cell)):
+            self.add_module(name, nn.Sequential(BasicBlock(inputs, after, norm=norm), UpBlock(after, before, stride, norm)))
+            inputs = before
+        narrow = widths[0]
         self.layer1 = nn.Sequential(BasicBlock(narrow, narrow, norm=norm), BasicBlock(narrow, narrow, norm=norm))
         self.stem = ConvTranspose3d(narrow, channels, (3, 7, 7), (1, 2, 2), (1, 3, 3), (0, 1, 1))
 
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """The residual blocks in order."""
+        return _blocks(self)
+
     def forward(self, x: Tensor) -> Tensor:
-        return self.stem(self.layer1(self.layer2(x)))
+        for stage in self.children():
+            x = stage(x)
+        return x
 
     @property
     def last(self) -> nn.Module:
@@ -120,7 +162,7 @@ class ResNetDecoder(nn.Module):
 class Conv2dEncoder(nn.Module):
     """Two 5 x 5 convolutions with strides, frame by frame: (B, C, M, H, W) -> (B, widths[1], M, H / cell, W / cell)."""
 
-    def __init__(self, channels: int = 1, widths: tuple[int, int] = (64, 128), norm: Norm = BatchNorm3d, cell: int = 4):
+    def __init__(self, channels: int = 1, widths: Sequence[int] = RESNET18_WIDTHS[:2], norm: Norm = BatchNorm3d, cell: int = 4):
         super().__init__()
         sizes, strides = (channels, *widths), (2, _second_stride(cell))
         conv = [Conv3d(i, o, (1, 5, 5), (1, s, s), (0, 2, 2)) for i, o, s in zip(sizes, widths, strides)]
@@ -134,7 +176,12 @@ class Conv2dDecoder(nn.Module):
     """The mirror of :class:`Conv2dEncoder`: (B, inputs, M, H / cell, W / cell) -> (B, C, M, H, W)."""
 
     def __init__(
-        self, inputs: int, channels: int = 1, widths: tuple[int, int] = (64, 128), norm: Norm = BatchNorm3d, cell: int = 4
+        self,
+        inputs: int,
+        channels: int = 1,
+        widths: Sequence[int] = RESNET18_WIDTHS[:2],
+        norm: Norm = BatchNorm3d,
+        cell: int = 4,
     ):
         super().__init__()
 
@@ -155,15 +202,16 @@ class Conv2dDecoder(nn.Module):
         return self.layers[-1]
 
 
-def r3d_18_state(weights: dict[str, Tensor], channels: int = 1) -> dict[str, Tensor]:
-    """The part of torchvision's ``r3d_18`` state dict that :class:`ResNetEncoder` takes, for `channels` input channels.
+def r3d_18_state(weights: dict[str, Tensor], channels: int = 1, stages: int = 2) -> dict[str, Tensor]:
+    """The part of torchvision's ``r3d_18`` state dict that a :class:`ResNetEncoder` of `stages` takes, for `channels` input
+    channels.
 
     One grey channel gets the RGB stem summed over its input channels: the same function as repeating grey three times.
 
     Raises:
-        ValueError: when keys of stem, layer1 or layer2 are missing.
+        ValueError: when keys of the stem or of one of the stages are missing.
     """
-    wanted = ResNetEncoder(3).state_dict()
+    wanted = ResNetEncoder(3, RESNET18_WIDTHS[:stages]).state_dict()
     missing = [key for key in wanted if key not in weights]
     wrong = [key for key in wanted if key in weights and weights[key].shape != wanted[key].shape]
     if missing or wrong:
@@ -186,17 +234,13 @@ def mirrored_state(state: dict[str, Tensor], decoder: ResNetDecoder) -> dict[str
     initial values. Batch norms are left as they are: the mirror normalises other activations.
     """
     own = {k: v.clone() for k, v in decoder.state_dict().items()}
-    mirror = {
-        "layer1.0.conv1": "layer1.1.conv2",
-        "layer1.0.conv2": "layer1.1.conv1",
-        "layer1.1.conv1": "layer1.0.conv2",
-        "layer1.1.conv2": "layer1.0.conv1",
-        "layer2.0.conv1": "layer2.1.conv2",
-        "layer2.0.conv2": "layer2.1.conv1",
-        "layer2.0.downsample": "layer2.1.upsample",
-        "layer2.1.conv1": "layer2.0.conv2",
-        "layer2.1.conv2": "layer2.0.conv1",
-    }
+    mirror = {}
+    for stage in sorted({key.partition(".")[0] for key in state} - {"stem"}):
+        for block in (0, 1):
+            mirror[f"{stage}.{block}.conv1"] = f"{stage}.{1 - block}.conv2"
+            mirror[f"{stage}.{block}.conv2"] = f"{stage}.{1 - block}.conv1"
+        if stage != "layer1":  # the only one without a stride
+            mirror[f"{stage}.0.downsample"] = f"{stage}.1.upsample"
     for source, place in mirror.items():
         taken, weight = state[f"{source}.0.weight"], own[f"{place}.0.weight"]
         weight[:, : taken.shape[1]] = taken

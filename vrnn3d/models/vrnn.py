@@ -63,7 +63,7 @@ class VRNN(VideoModel):
         channels: of a frame.
         window: M, frames of a clip. The latent clip has depth ceil(M / 2) (3D) or M (2D).
         horizon: H, 1 <= H <= M: the clip that comes out is H frames further on.
-        widths: channels of the encoder's two stages.
+        widths: channels of the encoder's first two stages.
         hidden: channels of each of the two ConvLSTM levels.
         latent: channels of z; 0 makes the model deterministic.
         head: channels of the hidden layer of f_p and f_q; 0 leaves it out.
@@ -76,11 +76,14 @@ class VRNN(VideoModel):
         norm: of encoders and decoder: "batch" (paper) or "group".
         recurrent_kernel: (depth, height, width) of the ConvLSTM levels' kernels; by default 3 x 3 x 3, in 2D 1 x 3 x 3.
         cell: side of a cell of hidden state and latent in pixels: 4 (paper), or 2 for twice as many cells along each side.
+        stages: of the ResNet-18 of encoders and decoder, 3D only: 2 (paper), 3, or 4, which is all of it. Each after the second
+            has twice the channels and cells of twice the side.
         dimensions: 3 (truncated 3D ResNet-18, 3 x 3 x 3 kernels) or 2 (5 x 5 stride-2 encoder, 3 x 3 kernels).
         plain: compute as the equations are written, nothing ahead of time: for the benchmark. Same parameters.
 
     Raises:
-        ValueError: for a window and horizon it cannot take, another cell, or an unknown wiring, init or norm.
+        ValueError: for a window and horizon it cannot take, another cell or number of stages, or an unknown wiring, init or
+            norm.
     """
 
     TITLE = "Convolutional VRNN"
@@ -121,6 +124,7 @@ class VRNN(VideoModel):
         norm: str = "batch",
         recurrent_kernel: tuple[int, int, int] | None = None,
         cell: int = 4,
+        stages: int = 2,
         dimensions: int = 3,
         plain: bool = False,
     ):
@@ -134,15 +138,21 @@ class VRNN(VideoModel):
             raise ValueError(f"no norm {norm!r}; there are: {', '.join(NORMS)}")
         if dimensions not in (2, 3):
             raise ValueError(f"dimensions must be 2 or 3, not {dimensions}")
+        if stages not in (2, 3, 4) or (dimensions == 2 and stages != 2):
+            raise ValueError(
+                f"an encoder in {dimensions}D has {'2, 3 or 4' if dimensions == 3 else 'two'} stages, not {stages}"
+            )
         self.channels, self.window, self.horizon = channels, window, horizon
         self.hidden, self.latent, self.wiring, self.sigma_min = hidden, latent, wiring, sigma_min
         self.plain, self.stochastic = plain, latent > 0
         three = dimensions == 3
-        self.cell = self.size_multiple = cell
+        self.stages, self.cell = stages, cell * 2 ** (stages - 2)
+        self.size_multiple = self.cell
         self.latent_depth = -(-window // 2) if three else window
         encoder, decoder = (ResNetEncoder, ResNetDecoder) if three else (Conv2dEncoder, Conv2dDecoder)
         kernel: Three = (3, 3, 3) if three else (1, 3, 3)
-        wide = widths[1]
+        widths = (*widths, *(widths[1] * 2**more for more in range(1, stages - 1)))
+        wide = widths[-1]
         recurrent: Three = kernel if recurrent_kernel is None else tuple(recurrent_kernel)  # type: ignore[assignment]
         self.encoder = encoder(channels, widths, NORMS[norm], cell)
         self.level1 = ConvLSTMCell(wide + latent, hidden, recurrent, ahead=wide)
@@ -220,14 +230,15 @@ class VRNN(VideoModel):
         """
         if not isinstance(self.encoder, ResNetEncoder) or not isinstance(self.decoder, ResNetDecoder):
             raise ValueError("Kinetics weights fit the 3D model only")
-        state = r3d_18_state(weights, self.channels)
+        state = r3d_18_state(weights, self.channels, self.stages)
         own = {name: value.shape for name, value in self.encoder.state_dict().items()}
         if own.keys() != state.keys():
             raise ValueError("Kinetics weights come with batch norms; build the model with norm='batch'")
         if any(own[name] != value.shape for name, value in state.items()):
             raise ValueError("Kinetics weights fit the full-size encoder only (widths 64 and 128)")
-        if self.hidden + self.latent < own["layer2.1.conv2.0.weight"][0]:
-            raise ValueError("Kinetics weights fit a decoder of 128 channels or more; hidden + latent are fewer")
+        deepest = own[f"layer{self.stages}.1.conv2.0.weight"][0]
+        if self.hidden + self.latent < deepest:
+            raise ValueError(f"Kinetics weights fit a decoder of {deepest} channels or more; hidden + latent are fewer")
         self.encoder.load_state_dict(state)
         if self.stochastic:
             self.posterior_encoder.load_state_dict(state)

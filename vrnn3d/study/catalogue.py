@@ -228,6 +228,18 @@ CHANCE = tuple(
     for name, title, loss, options in _CHANCE
 )
 
+#: How much of a 3D ResNet-18 the encoder and its mirror need (claim C7): the paper's model with the stages that it leaves out.
+ENCODERS = tuple(
+    replace(
+        TABLE3[0],
+        name=f"encoder_stages{stages}",
+        title=f"3D VRNN, KL-LL, {what}",
+        group="encoders",
+        model=replace(_VRNN, options={"stages": stages}),
+    )
+    for stages, what in ((3, "three stages of ResNet-18"), (4, "the full ResNet-18"))
+)
+
 # What one training for both context lengths costs, and which speeds the digits have
 CHECKS = (
     replace(TABLE3[0], name="batch_6", title="KL-LL, the paper's batch of 6", group="checks", train=replace(_PAPER, batch=6)),
@@ -367,6 +379,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         _losses(),
         _sweeps(),
         WITH_L1,
+        ENCODERS,
         CHECKS,
         CHANCE,
         _windows(),

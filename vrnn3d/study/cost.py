@@ -41,12 +41,14 @@ class Shape(NamedTuple):
     size: int  #: height and width of a frame in pixels
     length: int  #: frames
     latent: int | None = None  #: latent channels; None: as many as the model has by itself
+    stages: int | None = None  #: of the encoder; None: as many as the model has by itself
 
 
 def shape_of(experiment: Experiment) -> Shape:
     """The shape of an experiment's training sequences."""
     m, d = experiment.model, experiment.data
-    return Shape(m.name, m.window, m.horizon, d.height_width[0], d.length, m.options.get("latent"))
+    options = m.options.get("latent"), m.options.get("stages")
+    return Shape(m.name, m.window, m.horizon, d.height_width[0], d.length, *options)
 
 
 @cache
@@ -54,7 +56,7 @@ def gigaflops(shape: Shape) -> float:
     """Useful GFLOP of one training sequence, forward and backward, at the model's full width."""
     from vrnn3d.study.bench import counting
 
-    options = {} if shape.latent is None else {"latent": shape.latent}
+    options = {name: value for name in ("latent", "stages") if (value := getattr(shape, name)) is not None}
     job = Job(
         model=shape.model,
         options=options,

@@ -147,7 +147,20 @@ _HALF = Profile(
     by_model=_NARROWED | {"pixel_mean": {"train.lr": 1e-2, "train.sequences": 20_000}},
     by_group={"l1": {"loss.l1": 1.0}, "chance": _CHANCE},
     by_experiment={"beyond": _SHARED, "improved_vrnn": _SHARED_SHORTER} | _trained_on(),
-    groups=("table3", "by_frame", "l1", "table1", "baselines", "beyond", "trained_on", "losses", "windows", "chance", "kth"),
+    groups=(
+        "table3",
+        "by_frame",
+        "l1",
+        "table1",
+        "baselines",
+        "beyond",
+        "trained_on",
+        "losses",
+        "windows",
+        "encoders",
+        "chance",
+        "kth",
+    ),
 )
 
 _HALF_SHORT = replace(

@@ -182,7 +182,7 @@ DEFAULTS = {
     "vrnn3d": {
         "channels": 1, "window": 2, "horizon": 2, "widths": (64, 128), "hidden": 128, "latent": 16, "head": 128,
         "wiring": "z_p", "sigma_min": 0.1, "init": "pytorch", "norm": "batch",
-        "recurrent_kernel": None, "cell": 4, "dimensions": 3, "plain": False,
+        "recurrent_kernel": None, "cell": 4, "stages": 2, "dimensions": 3, "plain": False,
     },
     "predrnnpp": {
         "channels": 1, "window": 1, "horizon": 1, "patch": 4, "hidden": (128, 64, 64, 64), "kernel": 5, "layer_norm": False,

@@ -97,7 +97,7 @@ def _encoder(graph: Graph, encoder: Any, clip: Clip, target: Clip) -> None:
         _normed(graph, layers[-1], clip, target)
         return
     clip = _normed(graph, encoder.stem, clip)
-    blocks = [*encoder.layer1, *encoder.layer2]
+    blocks = encoder.blocks
     for block in blocks[:-1]:
         clip = _block(graph, block, [clip])
     _block(graph, blocks[-1], [clip], target)
@@ -110,7 +110,7 @@ def _decoder(graph: Graph, decoder: Any, sources: Sequence[Clip]) -> Clip:
         (clip,) = graph.picture(after(first[0], sources[0]))
         convolve(graph, first[0], sources, clip, norm=first[1], relu=True)
     else:
-        blocks, last = [*decoder.layer2, *decoder.layer1], decoder.stem
+        blocks, last = decoder.blocks, decoder.stem
         clip = _block(graph, blocks[0], sources)
         for block in blocks[1:]:
             clip = _block(graph, block, [clip])
