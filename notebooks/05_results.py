@@ -36,7 +36,7 @@ from vrnn3d import show
 from vrnn3d.data import build
 from vrnn3d.evaluation.metrics import METRICS
 from vrnn3d.evaluation.protocols import name_of
-from vrnn3d.study import ablation, decay, headlines, paper, queue, scales, tables, trials, tuning, verdicts
+from vrnn3d.study import ablation, compare, decay, headlines, paper, queue, scales, tables, trials, tuning, verdicts
 from vrnn3d.study.catalogue import EXPERIMENTS, IDEAS, names
 from vrnn3d.study.figures import ablation as pictures
 from vrnn3d.study.figures import curves, learning
@@ -364,6 +364,39 @@ for metric in DECAYING:
         )
         inside = table_html(drawn.forms_table(forms), caption=caption, decimals=3 if metric == "ssim" else 2).data
         display(HTML(f"<details><summary>{label}: {told}</summary>{inside}</details>"))
+
+# %% [markdown]
+# ## Does a truncated encoder suffice?
+#
+# The paper keeps two of the four stages of a 3D ResNet-18, in the encoders and in the decoder that mirrors them, and finds that
+# enough (claim C7). Each further stage doubles the channels, and halves the height and width of what the ConvLSTM sees: a cell of
+# its state covers 4 × 4 pixels after two stages, 8 × 8 after three and 16 × 16 after all four. At half scale the frame is then 2 × 2
+# cells, half as many along each side as at the paper's 64 × 64, so that what the stages cost in resolution counts for more here.
+
+# %% tags=["hide-input"]
+ENCODERS = (paper.OURS, *names("encoders"))
+rows = []
+for name in ENCODERS:
+    for run in scales.shown_at(records, [name], SCALE):
+        stages = run.config.model.options.get("stages", 2)
+        cells = run.config.data.size // (4 * 2 ** (stages - 2))
+        row = {"stages": stages, "cells": f"{cells} × {cells}", "parameters": run.parameters["total"]}
+        blacks = {paper.arrow(p): compare.black_spread(scales.runs_at(records, name, SCALE), p) for p in paper.PROTOCOLS}
+        row |= {f"% of black {head}": black.text(1) for head, black in blacks.items() if black}
+        rows.append(row | {"TFLOP": f"{run.teraflops:,.0f}"})
+caption = f"The paper's model with more of ResNet-18, {scales.words(SCALE)}, held-out digits: MSE in percent of a black frame"
+if len(rows) > 1:
+    display(table_html(pd.DataFrame(rows).set_index("stages"), caption=caption))
+    (verdict,) = (v for v in judged if v.claim == "C7")
+    display(Markdown(f"{verdict.why} C7: **{verdict.outcome}**."))
+    pictured = scales.pictured_at(records, ENCODERS, SCALE)
+    for number in (0, 1):
+        pictures_of = curves.predictions(*zip(*pictured), number)
+        alt = f"Test sequence {number}: the truth and one prediction with two stages and with more, every second frame."
+        display(figure_html(show.strip(pictures_of, context=int(pictured[0][1]["context"]), every=2), alt))
+missing = [scales.title_of(name) for name in ENCODERS if not scales.runs_at(records, name, SCALE)]
+if missing:
+    display(Markdown(f"*Not run: {'; '.join(missing)}.*"))
 
 # %% [markdown]
 # ## Full size

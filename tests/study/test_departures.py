@@ -35,6 +35,7 @@ def test_every_statement_has_an_answer_for_every_experiment(name, profile):
         ("first 5 or 10", {"train.context": (10,)}, "contexts of 10,"),
         ("50 predictions", {"eval.samples": 7}, "7 predictions"),
         ("L1 + L2", {"loss.l1": 0.0}, "L1 weight 0, L2 weight 1"),
+        ("2-block", {"model.options.stages": 4}, "4 stages"),
     ],
 )
 def test_what_a_configuration_changes_is_told(words, changes, here):

@@ -139,9 +139,7 @@ class VRNN(VideoModel):
         if dimensions not in (2, 3):
             raise ValueError(f"dimensions must be 2 or 3, not {dimensions}")
         if stages not in (2, 3, 4) or (dimensions == 2 and stages != 2):
-            raise ValueError(
-                f"an encoder in {dimensions}D has {'2, 3 or 4' if dimensions == 3 else 'two'} stages, not {stages}"
-            )
+            raise ValueError(f"an encoder in {dimensions}D has {'2, 3 or 4' if dimensions == 3 else '2'} stages, not {stages}")
         self.channels, self.window, self.horizon = channels, window, horizon
         self.hidden, self.latent, self.wiring, self.sigma_min = hidden, latent, wiring, sigma_min
         self.plain, self.stochastic = plain, latent > 0

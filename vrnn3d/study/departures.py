@@ -77,6 +77,13 @@ STATEMENTS: tuple[_Statement, ...] = (
     ),
     _Statement(
         "3.3",
+        "A 2-block 3D ResNet-18 is the encoder and, mirrored, the decoder.",
+        lambda e: f"{_option(e, 'stages', 2)} stages of it",
+        lambda e: _option(e, "stages", 2) == 2,
+        "Whether two suffice is asked by training with three and with all four (claim C7).",
+    ),
+    _Statement(
+        "3.3",
         "A 3D ConvLSTM of two layers with 128 hidden units that contains 7M parameters per level.",
         lambda e: f"two levels of {_option(e, 'hidden', 128)} channels; at full size 3.76M and 3.54M",
         _always(False),

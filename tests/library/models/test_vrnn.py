@@ -145,6 +145,44 @@ def test_cells_of_two_pixels_are_four_times_as_many(name):
         build_model(name, **NARROW, cell=3)
 
 
+def test_all_stages_are_those_of_resnet_18():
+    """torchvision's r3d_18 has 33,371,472 parameters, of which 512 x 400 + 400 classify and 64 x 3 x 7 x 7 see each colour."""
+    with torch.device("meta"):
+        model = build_model("vrnn3d", stages=4)
+        names = {key.partition(".")[0] for key in model.encoder.state_dict()}
+    assert names == {"stem", "layer1", "layer2", "layer3", "layer4"}
+    assert model.parameter_breakdown()["encoder"] == 33_371_472 - (512 * 400 + 400) - 2 * 64 * 3 * 7 * 7
+
+
+@pytest.mark.parametrize(("stages", "window", "cells"), [(3, 2, 4), (4, 2, 2), (4, 4, 2), (3, 5, 4)])
+def test_each_further_stage_halves_the_cells_and_the_decoder_mirrors_it(stages, window, cells):
+    model = build_model("vrnn3d", **NARROW, stages=stages, window=window, horizon=window)
+    clip, state = torch.rand(2, window, 1, 32, 32), model.initial_state(2, 32, 32)
+    prediction, _, ((_, prior),) = model.step(clip, state)
+    assert prediction.shape == clip.shape and prior.mean.shape == (2, 2, -(-window // 2), cells, cells)
+    assert model.encoder(clip.transpose(1, 2)).shape[1] == 8 * 2 ** (stages - 2)
+    with pytest.raises(ValueError, match=f"multiples of {32 // cells}"):
+        model.initial_state(2, 28, 28)
+
+
+def test_the_later_stages_of_two_frames_are_those_of_r3d_18():
+    """r3d_18 halves the depth in every stage from the second on; of one frame nothing is left to halve."""
+    torch.manual_seed(0)
+    ours = ResNetEncoder(1, (4, 8, 16)).eval()
+    x = ours.layer2(ours.layer1(ours.stem(torch.rand(1, 1, 2, 16, 16))))
+    expected = ours.layer3(x)
+    for conv in (ours.layer3[0].conv1[0], ours.layer3[0].downsample[0]):
+        conv.stride = (2, 2, 2)
+    assert torch.equal(ours.layer3(x), expected)
+
+
+def test_an_impossible_number_of_stages_is_refused():
+    with pytest.raises(ValueError, match="in 3D has 2, 3 or 4 stages, not 5"):
+        build_model("vrnn3d", **NARROW, stages=5)
+    with pytest.raises(ValueError, match="in 2D has 2 stages, not 3"):
+        build_model("vrnn2d", widths=(4, 8), hidden=8, latent=2, stages=3)
+
+
 def test_group_norm_keeps_no_statistics():
     model = build_model("vrnn3d", **NARROW, norm="group")
     assert not [name for name in model.state_dict() if "running" in name]
@@ -158,6 +196,7 @@ def test_group_norm_keeps_no_statistics():
         ("vrnn3d", {}),
         ("vrnn3d", {"norm": "group", "recurrent_kernel": (1, 5, 5), "init": "glorot"}),
         ("vrnn3d", {"cell": 2}),
+        ("vrnn3d", {"stages": 3}),
         ("vrnn2d", {}),
         ("convlstm2d", {}),
     ],
