@@ -366,6 +366,7 @@ for metric in DECAYING:
         display(HTML(f"<details><summary>{label}: {told}</summary>{inside}</details>"))
 
 # %% [markdown]
+# (does-a-truncated-encoder-suffice)=
 # ## Does a truncated encoder suffice?
 #
 # The paper keeps two of the four stages of a 3D ResNet-18, in the encoders and in the decoder that mirrors them, and finds that
