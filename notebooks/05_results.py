@@ -385,7 +385,10 @@ for name in ENCODERS:
         blacks = {paper.arrow(p): compare.black_spread(scales.runs_at(records, name, SCALE), p) for p in paper.PROTOCOLS}
         row |= {f"% of black {head}": black.text(1) for head, black in blacks.items() if black}
         rows.append(row | {"TFLOP": f"{run.teraflops:,.0f}"})
-caption = f"The paper's model with more of ResNet-18, {scales.words(SCALE)}, held-out digits: MSE in percent of a black frame"
+caption = (
+    f"The paper's model with more of ResNet-18, {scales.words(SCALE)}, held-out digits: MSE in percent of a black frame, "
+    "± over seeds where there are several"
+)
 if len(rows) > 1:
     display(table_html(pd.DataFrame(rows).set_index("stages"), caption=caption))
     (verdict,) = (v for v in judged if v.claim == "C7")
