@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from vrnn3d.layers.depth_folding import BatchNorm3d, Conv3d, ConvTranspose3d, GroupNorm3d, Three
 from vrnn3d.layers.gaussian import widened
 
-#: Channels of the four stages of ResNet-18, of which the paper takes the first two.
+#: Channels of the four stages of ResNet-18, and of the two that the paper takes.
 RESNET18_WIDTHS = (64, 128, 256, 512)
+WIDTHS = RESNET18_WIDTHS[:2]
 
 #: channels -> a normalisation layer
 Norm = Callable[[int], nn.Module]
@@ -127,14 +128,7 @@ class ResNetDecoder(nn.Module):
     The last convolution has neither norm nor activation (paper, Figure 3: "exception the decoder").
     """
 
-    def __init__(
-        self,
-        inputs: int,
-        channels: int = 1,
-        widths: Sequence[int] = RESNET18_WIDTHS[:2],
-        norm: Norm = BatchNorm3d,
-        cell: int = 4,
-    ):
+    def __init__(self, inputs: int, channels: int = 1, widths: Sequence[int] = WIDTHS, norm: Norm = BatchNorm3d, cell: int = 4):
         super().__init__()
         for name, before, after, stride in reversed(_later_stages(widths, cell)):
             self.add_module(name, nn.Sequential(BasicBlock(inputs, after, norm=norm), UpBlock(after, before, stride, norm)))
@@ -175,14 +169,7 @@ class Conv2dEncoder(nn.Module):
 class Conv2dDecoder(nn.Module):
     """The mirror of :class:`Conv2dEncoder`: (B, inputs, M, H / cell, W / cell) -> (B, C, M, H, W)."""
 
-    def __init__(
-        self,
-        inputs: int,
-        channels: int = 1,
-        widths: Sequence[int] = RESNET18_WIDTHS[:2],
-        norm: Norm = BatchNorm3d,
-        cell: int = 4,
-    ):
+    def __init__(self, inputs: int, channels: int = 1, widths: Sequence[int] = WIDTHS, norm: Norm = BatchNorm3d, cell: int = 4):
         super().__init__()
 
         def up(inputs: int, outputs: int, over: int) -> ConvTranspose3d:
