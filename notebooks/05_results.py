@@ -381,7 +381,8 @@ for name in ENCODERS:
     for run in scales.shown_at(records, [name], SCALE):
         stages = run.config.model.options.get("stages", 2)
         cells = run.config.data.size // (4 * 2 ** (stages - 2))
-        row = {"stages": stages, "cells": f"{cells} × {cells}", "parameters": run.parameters["total"]}
+        row = {"stages": {2: "two (the paper)", 3: "three", 4: "all four"}[stages]}
+        row |= {"cells": f"{cells}\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}{cells}", "parameters": run.parameters["total"]}
         blacks = {paper.arrow(p): compare.black_spread(scales.runs_at(records, name, SCALE), p) for p in paper.PROTOCOLS}
         row |= {f"% of black {head}": black.text(1) for head, black in blacks.items() if black}
         rows.append(row | {"TFLOP": f"{run.teraflops:,.0f}"})

@@ -417,11 +417,12 @@ def _truncation(records: Sequence[Record]) -> Verdict:
     other = judge_claim(_against_all(paper.OURS, [between]), records)[1]
     if outcome_of(other) != NOT_RUN:
         told.append(_against_encoder(between, other))
+    told.append("A further stage also halves the height and width of the hidden state, so it is not a matter of parameters alone.")
     return _verdict("C7", outcome_of(judged), scale, " ".join([counted, *told]), judged)
 
 
 def _against_encoder(name: str, judged: Sequence[Judged]) -> str:
     """How the paper's model came out against one with more stages of ResNet-18."""
     shown = next(e for e in judged if (e.asked.protocol, e.asked.metric) == ("10->10", "mse"))
-    what = f"Two stages against {EXPERIMENTS[name].model.options['stages']}"
+    what = f"Two stages against {'three' if name.endswith('3') else 'all four'}"
     return f"{what}: {tally(judged)} (MSE and SSIM, four protocols); {shown.numbers()}."
