@@ -417,7 +417,7 @@ def _truncation(records: Sequence[Record]) -> Verdict:
     other = judge_claim(_against_all(paper.OURS, [between]), records)[1]
     if outcome_of(other) != NOT_RUN:
         told.append(_against_encoder(between, other))
-    told.append("A further stage also halves the height and width of the hidden state, so it is not a matter of parameters alone.")
+    told.append("A further stage also halves the height and width of the hidden state, so more than parameters differs.")
     return _verdict("C7", outcome_of(judged), scale, " ".join([counted, *told]), judged)
 
 
