@@ -36,7 +36,7 @@ from vrnn3d import show
 from vrnn3d.data import build
 from vrnn3d.evaluation.metrics import METRICS
 from vrnn3d.evaluation.protocols import name_of
-from vrnn3d.study import ablation, compare, decay, headlines, paper, queue, scales, tables, trials, tuning, verdicts
+from vrnn3d.study import ablation, decay, headlines, paper, queue, scales, tables, trials, tuning, verdicts
 from vrnn3d.study.catalogue import EXPERIMENTS, IDEAS, names
 from vrnn3d.study.figures import ablation as pictures
 from vrnn3d.study.figures import curves, learning
@@ -376,22 +376,13 @@ for metric in DECAYING:
 
 # %% tags=["hide-input"]
 ENCODERS = (paper.OURS, *names("encoders"))
-rows = []
-for name in ENCODERS:
-    for run in scales.shown_at(records, [name], SCALE):
-        stages = run.config.model.options.get("stages", 2)
-        cells = run.config.data.size // (4 * 2 ** (stages - 2))
-        row = {"stages": {2: "two (the paper)", 3: "three", 4: "all four"}[stages]}
-        row |= {"cells": f"{cells}\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}{cells}", "parameters": run.parameters["total"]}
-        blacks = {paper.arrow(p): compare.black_spread(scales.runs_at(records, name, SCALE), p) for p in paper.PROTOCOLS}
-        row |= {f"% of black {head}": black.text(1) for head, black in blacks.items() if black}
-        rows.append(row | {"TFLOP": f"{run.teraflops:,.0f}"})
+table = tables.encoders_table(records, ENCODERS, SCALE)
 caption = (
     f"The paper's model with more of ResNet-18, {scales.words(SCALE)}, held-out digits: MSE in percent of a black frame, "
     "± over seeds where there are several"
 )
-if len(rows) > 1:
-    display(table_html(pd.DataFrame(rows).set_index("stages"), caption=caption))
+if len(table) > 1:
+    display(table_html(table, caption=caption))
     (verdict,) = (v for v in judged if v.claim == "C7")
     display(Markdown(f"{verdict.why} C7: **{verdict.outcome}**."))
     pictured = scales.pictured_at(records, ENCODERS, SCALE)

@@ -253,10 +253,10 @@ def test_whether_a_truncated_encoder_suffices(full, outcome, words):
     runs = [record(paper.OURS, 40.0, profile="half"), record("encoder_stages4", full, profile="half")]
     found = verdict(runs, "C7")
     assert (found.outcome, found.scale) == (outcome, "half scale")
-    assert f"Two stages against all four: {words} comparisons" in found.why and "against three" not in found.why
+    assert f"Two stages against all four, half scale: {words} comparisons" in found.why and "against three" not in found.why
     assert len(found.comparisons) == 8
     more = verdict([*runs, record("encoder_stages3", 45.0, profile="half")], "C7")
-    assert "Two stages against three: better in all 8 comparisons" in more.why
+    assert "Two stages against three, half scale: better in all 8 comparisons" in more.why
     assert len(more.comparisons) == 8, "the claim is about the full network"
 
 

@@ -198,6 +198,12 @@ def _without_score(runs: Sequence[Record], protocol: str) -> str:
     return NOT_RUN
 
 
+def _percent_of_black(runs: Sequence[Record], protocol: str, pool: str) -> str:
+    """The MSE in percent of a black frame, ± its standard deviation over seeds, or what a cell without a number says."""
+    black = black_spread(runs, protocol, pool)
+    return black.text(1) if black else _without_score(runs, protocol)
+
+
 def scaled_table(records: Iterable[Record], experiments: Sequence[str], profile: str, pool: str = "test") -> pandas.DataFrame:
     """Table 1 of the paper at a reduced scale: the MSE in percent of a black frame, ours beside the paper's.
 
@@ -210,8 +216,8 @@ def scaled_table(records: Iterable[Record], experiments: Sequence[str], profile:
         runs = runs_at(records, name, profile)
         row: dict[tuple[str, str], str] = {}
         for protocol in paper.PROTOCOLS:
-            black, head = black_spread(runs, protocol, pool), paper.arrow(protocol)
-            row[head, "ours, %"] = black.text(1) if black else _without_score(runs, protocol)
+            head = paper.arrow(protocol)
+            row[head, "ours, %"] = _percent_of_black(runs, protocol, pool)
             row[head, "paper, %"] = (
                 f"{paper.percent_of_black(paper.ROWS[name].scores[protocol].mse):.0f}" if name in paper.ROWS else ""
             )
@@ -255,3 +261,36 @@ def windows_table(records: Iterable[Record], experiments: Sequence[str], profile
     columns = [(paper.arrow(p), what) for p in protocols for what in ("MSE", "95%", "% of black")]
     columns += [("training", "TFLOP"), ("training", "hours")]
     return two_levels(rows.items(), "window and horizon", columns)
+
+
+def encoders_table(records: Iterable[Record], experiments: Sequence[str], profile: str, pool: str = "test") -> pandas.DataFrame:
+    """What the paper's model comes to with more stages of ResNet-18, and what they cost; what was not run is left out.
+
+    Rows are in the given order. Columns: the cells of hidden state for a frame, the parameters, the MSE in percent of a black
+    frame under each protocol (over several seeds with ± their standard deviation), and the operations of the training.
+    """
+    import pandas
+
+    records, rows = list(records), {}
+    for name in experiments:
+        if runs := runs_at(records, name, profile):
+            stages, cells = _truncation(runs[0])
+            row: dict[str, Any] = {"cells": cells, "parameters": runs[0].parameters["total"]}
+            row |= {f"% of black {paper.arrow(p)}": _percent_of_black(runs, p, pool) for p in paper.PROTOCOLS}
+            rows[stages] = row | {"TFLOP": f"{runs[0].teraflops:,.0f}" if runs[0].teraflops else ""}
+    return pandas.DataFrame.from_dict(rows, orient="index").rename_axis("stages")
+
+
+def _truncation(run: Record) -> tuple[str, str]:
+    """The stages of ResNet-18 that a run's model has and the cells they leave to a frame: ("two (the paper)", "8 × 8")."""
+    import torch
+
+    from vrnn3d.checkpoint import model_of
+    from vrnn3d.models.vrnn import VRNN
+
+    with torch.device("meta"):
+        model = model_of(run.config)
+    assert isinstance(model, VRNN)
+    height, width = run.config.data.height_width
+    stages = {2: "two (the paper)", 3: "three", 4: "all four"}[model.stages]
+    return stages, f"{height // model.cell} × {width // model.cell}"
