@@ -83,7 +83,7 @@ figure_html(figure, "Three schedules over a training: the latent weight rises an
 # %% [markdown]
 # ## A live training
 #
-# One digit in 32 x 32 pixels and a narrow copy of the network; the settings are one entry of the catalogue,
+# One digit in 32 × 32 pixels and a narrow copy of the network; the settings are one entry of the catalogue,
 # `profiles.get("live", profile)`, as every run of the study is.
 
 # %%

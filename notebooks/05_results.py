@@ -372,7 +372,8 @@ for metric in DECAYING:
 # The paper keeps two of the four stages of a 3D ResNet-18, in the encoders and in the decoder that mirrors them, and finds that
 # enough (claim C7). Each further stage doubles the channels, and halves the height and width of what the ConvLSTM sees: a cell of
 # its state covers 4 × 4 pixels after two stages, 8 × 8 after three and 16 × 16 after all four. At half scale the frame is then 2 × 2
-# cells, half as many along each side as at the paper's 64 × 64, so that what the stages cost in resolution counts for more here.
+# cells, half as many along each side as at the paper's 64 × 64, so that what the stages cost in resolution counts for more here;
+# three stages leave the 4 × 4 cells that all four leave there.
 
 # %% tags=["hide-input"]
 ENCODERS = (paper.OURS, *names("encoders"))

@@ -52,7 +52,7 @@ if not any("H200" in bench.device for bench in main):
     display(
         Markdown(
             ":::{admonition} Not run yet\n:class: note\nNo record of an H200 is committed yet. The target for one (at "
-            "least 1,000 training sequences a second at 64 x 64, 10 → 10) is **not measured**; what follows is a "
+            "least 1,000 training sequences a second at 64 × 64, 10 → 10) is **not measured**; what follows is a "
             "processor.\n:::"
         )
     )
@@ -68,7 +68,7 @@ glue("speed_device", f"{cpu.device}, {cpu.settings.threads} threads, batch {cpu.
 # %% [markdown]
 # ## The table
 #
-# One training step is forward, backward and Adam on sequences of 20 frames of 64 x 64 pixels, ten of them context, at
+# One training step is forward, backward and Adam on sequences of 20 frames of 64 × 64 pixels, ten of them context, at
 # full size. The plain form encodes and decodes step by step, computes all gates of a level in one convolution and every
 # convolution with `nn.Conv3d`. On a GPU the fast form is measured as it is, compiled, and replayed as CUDA graphs, and the
 # quickest of the three counts.
@@ -172,9 +172,9 @@ figure_html(figure, alt) if figure else Markdown("*No sweep is recorded.*")
 
 # %% [markdown]
 # *Cost of a training sequence of the full-size model against one setting at a time; the others stay at batch 2,
-# M = H = 2, 64 x 64 pixels and 20 frames.*
+# M = H = 2, 64 × 64 pixels and 20 frames.*
 #
-# ## At 128 x 128
+# ## At 128 × 128
 #
 # KTH is learned at this size ([](09_kth)): four times the pixels, so four times the operations of a convolution.
 
@@ -191,7 +191,7 @@ if not large:
 # [](../reproduce) has two tables of it, the hours of each part of the full queue and the minutes of each command, training
 # alone. They are computed from the rates above (`vrnn3d.study.cost`): hours are sequences divided by the measured sequences
 # per second of the model's best row. Where a run has other windows or larger frames than that row, they are multiplied by the
-# ratio of the counted useful operations; where there is a record at 128 x 128 of the same machine, it is what a run at that
+# ratio of the counted useful operations; where there is a record at 128 × 128 of the same machine, it is what a run at that
 # size goes by. More than one device is counted as if that many were that many times as fast, which nobody has measured here.
 # The column of the target knows our runs only, since there is none for the other models.
 

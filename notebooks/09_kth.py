@@ -494,7 +494,7 @@ display(tables.table_html(anchors.set_index("protocol"), caption=caption, decima
 # %% [markdown]
 # ## Table 2 on the full data set
 #
-# With all 599 clips and a GPU this fills the table below, at full size and 128 x 128 pixels. Each run writes its record
+# With all 599 clips and a GPU this fills the table below, at full size and 128 × 128 pixels. Each run writes its record
 # into `results/`, and the next `make book` shows it. A run that was stopped goes on when its command is given again.
 
 # %% tags=["hide-input"]

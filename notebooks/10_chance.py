@@ -122,7 +122,7 @@ glue("chance_finding", words[0].upper() + words[1:], display=False)
 # %% tags=["hide-input"]
 OTHERS = {
     "Two digits, half scale": kept.read_oracle(SCALE, 2),
-    "Two digits in 64 x 64, the paper's size": kept.read_oracle("paper"),
+    "Two digits in 64 × 64, the paper's size": kept.read_oracle("paper"),
 }
 for words, other in OTHERS.items():
     if other is None:

@@ -87,7 +87,7 @@ STATEMENTS: tuple[_Statement, ...] = (
         "A 3D ConvLSTM of two layers with 128 hidden units that contains 7M parameters per level.",
         lambda e: f"two levels of {_option(e, 'hidden', 128)} channels; at full size 3.76M and 3.54M",
         _always(False),
-        "3 x 3 x 3 kernels give 7.3M for both levels together; 7M for each would exceed the paper's total of 12.9M.",
+        "3 × 3 × 3 kernels give 7.3M for both levels together; 7M for each would exceed the paper's total of 12.9M.",
     ),
     _Statement(
         "3.3",
@@ -209,7 +209,7 @@ STATEMENTS: tuple[_Statement, ...] = (
     ),
     _Statement(
         "4.1",
-        "Two digits of 28 x 28 in 64 x 64.",
+        "Two digits of 28 × 28 in 64 × 64.",
         lambda e: f"{_digits(e).digits} of {_digits(e).digit_size} in {e.data.size}",
         lambda e: (_digits(e).digits, _digits(e).digit_size, e.data.size) == (2, 28, 64),
         "Every length halved.",
