@@ -196,15 +196,15 @@ display(Markdown(f"Done as the paper says:\n\n{same}"))
 # ## How the recipe was fixed
 #
 # The paper's training starts from Kinetics weights, and the number of its steps is not stated. What was left to choose was tried
-# on the 3D VRNN with KL at half scale, for 20,000 sequences, one change at a time, and then fixed for all systems, but for the
-# longest trainings, whose batches two processes share: {glue:text}`recipe_shared`.
+# on the 3D VRNN with KL at half scale, for 20,000 sequences, one change at a time, and then fixed for all systems. The longest
+# trainings, whose batches two processes share, have larger ones; they are named below.
 
 # %% tags=["hide-input"]
 records = read_records(profile=trials.PROFILE)
 
 
-def trials_table(changes, caption):
-    """A table of trials, the changes from the recipe in percent of its error."""
+def trials_table(changes, caption, recipe="the recipe"):
+    """A table of trials, compared with the one that follows the recipe in percent of its error."""
     rows = [
         {
             "change": trial.title,
@@ -215,8 +215,9 @@ def trials_table(changes, caption):
             "updates bounded, %": trial.clipped,
             "gradient norm": trial.norm,
             "updates": trial.updates or None,
+            "TFLOP": "" if np.isnan(trial.teraflops) else f"{trial.teraflops:,.0f}",  # the first trials did not count them
         }
-        for trial in trials.trials(records, changes, "the recipe")
+        for trial in trials.trials(records, changes, recipe)
     ]
     run = pd.DataFrame([row for row in rows if row["updates"]])
     if len(run):
@@ -231,13 +232,19 @@ long = [run for name in ("vrnn3d_kl", "vrnn3d_kl_ll") for run in scales.runs_at(
 shares = [f"{100 * trials.late_mean(run, 'clipped'):.0f}% of the late updates are bounded with {run.title}" for run in long]
 glue("recipe_bounded", ", ".join(shares) or "not run", display=False)
 recipe, rows = get("vrnn3d_kl", "half"), [get(name, "half") for name in catalogue.names("table1", "beyond", "trained_on")]
-larger = [
-    f"{row.title} (batch {row.train.batch}, lr {row.train.lr:g}, {row.train.sequences:,} {'more ' * bool(row.train.start)}sequences)"
-    for row in rows
-    if row.train.batch > recipe.train.batch
-]
-usual = f"batch {recipe.train.batch}, lr {recipe.train.lr:g}, {recipe.train.sequences:,} sequences"
-glue("recipe_shared", f"{'; '.join(larger)}; instead of {usual}", display=False)
+settings = pd.DataFrame(
+    {
+        "training": title,
+        "batch": settings.batch,
+        "learning rate": f"{settings.lr:g}",
+        "sequences": f"{settings.sequences:,}{' more' * bool(settings.start)}",
+    }
+    for title, settings in [("the recipe", recipe.train), *((row.title, row.train) for row in rows)]
+    if title == "the recipe" or settings.batch > recipe.train.batch
+)
+display(
+    table_html(settings.set_index("training"), caption="Half scale: the longest trainings, beside the recipe of all others")
+)
 
 # %% [markdown]
 # *MSE of a frame averaged over samples; validation is the error of one free-running prediction at the end of the training.*
@@ -257,7 +264,7 @@ trials_table(catalogue.IDEAS, "Half scale, a fifth of the training: what changes
 # Is it the network or the training? PredRNN++, a system of Table 1, by the recipe and with the optimiser of `beyond`:
 
 # %% tags=["hide-input"]
-trials_table(catalogue.RIVAL, "Half scale, a fifth of the training: PredRNN++")
+trials_table(catalogue.RIVAL, "Half scale, a fifth of the training: PredRNN++", recipe="PredRNN++")
 
 # %% [markdown]
 # ## Cut and continue
