@@ -93,6 +93,6 @@ def test_encoders_with_what_more_of_them_come_to():
     whole = dataclasses.replace(record("encoder_stages4", 50.0, **half), gigaflops=2.0)
     table = tables.encoders_table([*ours, whole], ("vrnn3d_kl_ll", "encoder_stages3", "encoder_stages4"), "half")
     assert list(table.index) == ["two (the paper)", "all four"], "without what was not run"
-    assert list(table["cells"]) == ["8 × 8", "2 × 2"], "of a frame of 32 x 32 pixels"
+    assert list(table["cells a side"]) == [8, 2], "of a frame of 32 x 32 pixels"
     assert table["% of black 10 → 10"].iloc[0] == black_spread(ours, "10->10").text(1) and list(table["TFLOP"]) == ["", "1,200"]
     assert tables.encoders_table([], ("vrnn3d_kl_ll",), "half").empty

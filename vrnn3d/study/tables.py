@@ -266,8 +266,9 @@ def windows_table(records: Iterable[Record], experiments: Sequence[str], profile
 def encoders_table(records: Iterable[Record], experiments: Sequence[str], profile: str, pool: str = "test") -> pandas.DataFrame:
     """What the paper's model comes to with more stages of ResNet-18, and what they cost; what was not run is left out.
 
-    Rows are in the given order. Columns: the cells of hidden state for a frame, the parameters, the MSE in percent of a black
-    frame under each protocol (over several seeds with ± their standard deviation), and the operations of the training.
+    Rows are in the given order. Columns: how many cells the hidden state has along the height of a frame, the parameters, the
+    MSE in percent of a black frame under each protocol (over several seeds with ± their standard deviation), and the operations
+    of the training.
     """
     import pandas
 
@@ -275,14 +276,14 @@ def encoders_table(records: Iterable[Record], experiments: Sequence[str], profil
     for name in experiments:
         if runs := runs_at(records, name, profile):
             stages, cells = _truncation(runs[0])
-            row: dict[str, Any] = {"cells": cells, "parameters": runs[0].parameters["total"]}
+            row: dict[str, Any] = {"cells a side": cells, "parameters": runs[0].parameters["total"]}
             row |= {f"% of black {paper.arrow(p)}": _percent_of_black(runs, p, pool) for p in paper.PROTOCOLS}
             rows[stages] = row | {"TFLOP": f"{runs[0].teraflops:,.0f}" if runs[0].teraflops else ""}
     return pandas.DataFrame.from_dict(rows, orient="index").rename_axis("stages")
 
 
-def _truncation(run: Record) -> tuple[str, str]:
-    """The stages of ResNet-18 that a run's model has and the cells they leave to a frame: ("two (the paper)", "8 × 8")."""
+def _truncation(run: Record) -> tuple[str, int]:
+    """The stages of ResNet-18 that a run's model has, and the cells they leave to a frame's height: ("two (the paper)", 8)."""
     import torch
 
     from vrnn3d.checkpoint import model_of
@@ -291,6 +292,5 @@ def _truncation(run: Record) -> tuple[str, str]:
     with torch.device("meta"):
         model = model_of(run.config)
     assert isinstance(model, VRNN)
-    height, width = run.config.data.height_width
     stages = {2: "two (the paper)", 3: "three", 4: "all four"}[model.stages]
-    return stages, f"{height // model.cell} × {width // model.cell}"
+    return stages, run.config.data.height_width[0] // model.cell
