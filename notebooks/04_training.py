@@ -197,7 +197,7 @@ display(Markdown(f"Done as the paper says:\n\n{same}"))
 #
 # The paper's training starts from Kinetics weights, and the number of its steps is not stated. What was left to choose was tried
 # on the 3D VRNN with KL at half scale, for 20,000 sequences, one change at a time, and then fixed for all systems. The longest
-# trainings, whose batches two processes share, have larger ones; they are named below.
+# trainings, whose batches two processes share, have settings of their own, which are named below.
 
 # %% tags=["hide-input"]
 records = read_records(profile=trials.PROFILE)
@@ -231,6 +231,14 @@ trials_table(catalogue.RECIPE, "Half scale, a fifth of the training: 10 → 10 o
 long = [run for name in ("vrnn3d_kl", "vrnn3d_kl_ll") for run in scales.runs_at(read_records(), name, "half") if run.seed == 0]
 shares = [f"{100 * trials.late_mean(run, 'clipped'):.0f}% of the late updates are bounded with {run.title}" for run in long]
 glue("recipe_bounded", ", ".join(shares) or "not run", display=False)
+
+# %% [markdown]
+# *MSE of a frame averaged over samples; validation is the error of one free-running prediction at the end of the training.*
+# The clearest effect is that of L1: its best guess is the median of a pixel, which is black, and it holds the network near the
+# mean picture for half of such a training. Bounding the gradient's norm matters little, because Adam divides by its size anyway; the
+# bound is set near the median of the norm, as the long trainings have it: {glue:text}`recipe_bounded`.
+
+# %% tags=["hide-input"]
 recipe, rows = get("vrnn3d_kl", "half"), [get(name, "half") for name in catalogue.names("table1", "beyond", "trained_on")]
 settings = pd.DataFrame(
     {
@@ -247,11 +255,6 @@ display(
 )
 
 # %% [markdown]
-# *MSE of a frame averaged over samples; validation is the error of one free-running prediction at the end of the training.*
-# The clearest effect is that of L1: its best guess is the median of a pixel, which is black, and it holds the network near the
-# mean picture for half of such a training. Bounding the gradient's norm matters little, because Adam divides by its size anyway; the
-# bound is set near the median of the norm, as the long trainings have it: {glue:text}`recipe_bounded`.
-#
 # ## What might go further
 #
 # Further trials of the same length, with changes that leave the paper's recipe. They prepare the rows beyond the paper, the best
