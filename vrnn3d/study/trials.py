@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from vrnn3d.study import profiles
 from vrnn3d.study.catalogue import trial_name
@@ -31,8 +30,8 @@ class Trial:
     teraflops: float  #: useful operations of the training, 1e12; NaN where they were not counted
 
 
-def trials(records: Iterable[Record], changes: Mapping[str, Any], reference: str) -> list[Trial]:
-    """A row for each of the changes (catalogue.RECIPE, IDEAS or RIVAL), in their order, compared with the trial `reference`."""
+def trials(records: Iterable[Record], changes: Iterable[str], reference: str) -> list[Trial]:
+    """A row for each title (of catalogue.RECIPE, IDEAS or RIVAL), in their order, compared with the trial `reference`."""
     records = list(records)
     base = _score(_run(records, reference))
     return [_trial(title, _run(records, title), base) for title in changes]
