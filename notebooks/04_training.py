@@ -39,7 +39,7 @@ from vrnn3d.data import build
 from vrnn3d.evaluation import metrics
 from vrnn3d.evaluation.evaluate import predict
 from vrnn3d.rollout import rollout
-from vrnn3d.study import catalogue, scales, trials
+from vrnn3d.study import catalogue, scales, tables, trials
 from vrnn3d.study.departures import departures
 from vrnn3d.study.figures.style import figure_html, use_style
 from vrnn3d.study.figures.tables import table_html
@@ -215,7 +215,7 @@ def trials_table(changes, caption, recipe="the recipe"):
             "updates bounded, %": trial.clipped,
             "gradient norm": trial.norm,
             "updates": trial.updates or None,
-            "TFLOP": "" if np.isnan(trial.teraflops) else f"{trial.teraflops:,.0f}",  # the first trials did not count them
+            "TFLOP": tables.teraflops_text(trial.teraflops),
         }
         for trial in trials.trials(records, changes, recipe)
     ]
@@ -268,16 +268,8 @@ trials_table(catalogue.IDEAS, "Half scale, a fifth of the training: what changes
 
 # %% tags=["hide-input"]
 trials_table(catalogue.RIVAL, "Half scale, a fifth of the training: PredRNN++", recipe="PredRNN++")
-rival, rival_muon, muon = (
-    trials.trials(records, [title], reference)[0].difference
-    for title, reference in (("PredRNN++", "the recipe"), ("PredRNN++, Muon", "PredRNN++"), ("Muon", "the recipe"))
-)
-if np.isfinite([rival, rival_muon, muon]).all():
-    text = (
-        f"With the recipe as it is, the error of PredRNN++ differs from that of the 3D VRNN by {rival:+.0f}%; "
-        f"Muon changes the former by {rival_muon:+.0f}% and the latter by {muon:+.0f}%. One seed each."
-    )
-    display(Markdown(text.replace("-", "\N{MINUS SIGN}")))
+if told := trials.rival_in_words(records):
+    display(Markdown(told))
 
 # %% [markdown]
 # ## Cut and continue

@@ -44,6 +44,7 @@ from vrnn3d.study.figures import decay as drawn
 from vrnn3d.study.figures.style import figure_html, use_style
 from vrnn3d.study.figures.tables import comparison_html, table_html
 from vrnn3d.study.one_pixel import one_pixel
+from vrnn3d.study.precision import mixed_precision
 from vrnn3d.study.records import read_records
 
 use_style()
@@ -306,6 +307,8 @@ if run:
         display(figure_html(figure, f"{metric.upper()} of each predicted frame for {len(run)} windows and horizons."))
     for note in headlines.window_notes(run, "10->20"):
         display(Markdown(f"*{note}*"))
+    if note := mixed_precision(records, windows, SCALE):
+        display(Markdown(f"*{note}*"))
     table = tables.windows_table(records, windows, SCALE)
     seeds = scales.seeds_text(r.seed for name in windows for r in scales.runs_at(records, name, SCALE))
     caption = (
@@ -327,7 +330,7 @@ two = "Muon, kernels 1 x 5 x 5, group norm, no latent"
 tried = {1: f"{two}, M = 1, H = 1", 2: two, 5: f"{two}, M = 5, H = 5"}
 short = trials.trials(records, {title: IDEAS[title] for title in tried.values()}, two)
 table = [
-    {"M = H": str(m), "MSE": f"{t.mse:.2f}", "% of black": f"{t.percent:.0f}", "TFLOP": f"{t.teraflops:.0f}"}
+    {"M = H": str(m), "MSE": f"{t.mse:.2f}", "% of black": f"{t.percent:.0f}", "TFLOP": tables.teraflops_text(t.teraflops)}
     for m, t in zip(tried, short)
     if t.updates
 ]

@@ -170,28 +170,14 @@ else:
 # ### Does anything beat copying the last frame?
 
 # %% tags=["hide-input"]
-outcomes, averaged = {}, []
 copied = at.run("copy_last")
-for protocol in paper.KTH_PROTOCOLS if copied else ():
-    for metric in ("psnr", "ssim", "mse"):
-        rows = kth.against(at.runs, copied, protocol, metric)
-        averaged += [] if rows else [f"{metric.upper()} at {paper.arrow(protocol)}"]
-        for row in rows:
-            outcomes.setdefault(row.label, {})[paper.arrow(protocol), metric.upper()] = row.comparison.outcome
+outcomes, averaged = kth.outcomes_against(at.runs, copied) if copied else ({}, [])
 if outcomes:
     caption = f"{SUBSET}, {at.words}: against copying the last frame, paired over the test windows"
     display(tables.table_html(kth.outcomes_table(outcomes), caption=caption))
-    ever = [name for name, words in outcomes.items() if compare.BETTER in words.values()]
-    draws = [name for name, words in outcomes.items() if name not in ever and compare.UNDECIDED in words.values()]
-    never = [name for name in outcomes if name not in ever + draws]
-    text = (
-        "Better or worse where the 95% interval of the paired difference leaves out zero. Better than copying the last frame "
-        f"in some measure: {kth.in_words(ever) or 'none'}. Better in none, but undecided in some: "
-        f"{kth.in_words(draws) or 'none'}. Worse in all that was compared: {kth.in_words(never) or 'none'}."
-    )
-    text += f" Kept as an average alone, so not compared: {kth.in_words(averaged)}." if averaged else ""
-    display(Markdown(text))
+    display(Markdown(kth.outcomes_in_words(outcomes, averaged)))
     show_against_copying(at)
+    ever = kth.better_somewhere(outcomes)
     one = f"{len(ever)} of {len(outcomes)} models {'beat' if ever[1:] else 'beats'}" if ever else "no model beats"
     beat = f"{one} copying the last frame in {'some' if ever else 'any'} measure, on persons not seen in training"
 else:

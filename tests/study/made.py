@@ -46,6 +46,7 @@ def record(
 ) -> Record:
     """A run whose MSE is `mse` above what makes each test sequence hard, the same for all models."""
     experiment = experiment_of(name, profile, changes)
+    precision = "float32" if experiment.train.precision == "auto" else experiment.train.precision
     if evaluation is None:
         own = sum(name.encode()) + seed
         evaluation = {pool: digits(mse, own, variance, black) for pool in ("train", "test")}
@@ -62,7 +63,7 @@ def record(
         config_hash=config_hash(experiment),
         provenance=ORIGIN,
         parameters={"encoder": 1, "total": parameters},
-        training=Training(600_000, 9375, 600.0, 1000.0, "float32", curves=kept),
+        training=Training(600_000, 9375, 600.0, 1000.0, precision, curves=kept),
         data=DataUsed(description, source),
         evaluation=evaluation,
         group=experiment.group,

@@ -52,6 +52,20 @@ def test_models_are_compared_window_by_window():
     assert ssim.comparison.estimate == pytest.approx(0.3 / 50, abs=1e-3)
 
 
+def test_who_is_better_than_copying_and_what_was_not_compared():
+    copied = people("kth_copy_last", 25.0)
+    better, worse = people("kth_vrnn3d_kl", 25.3), people("kth_convlstm2d", 24.7)
+    outcomes, averaged = kth.outcomes_against([worse, copied, better], copied, metrics=("psnr", "ssim"))
+    assert averaged == ["PSNR at 10 → 20"], "the one measure that is not kept by window"
+    assert outcomes["3D VRNN, KL"]["10 → 60", "PSNR"] == "better" and outcomes["2D ConvLSTM"]["10 → 40", "PSNR"] == "worse"
+    assert ("10 → 20", "PSNR") not in outcomes["3D VRNN, KL"] and ("10 → 20", "SSIM") in outcomes["3D VRNN, KL"]
+    assert kth.better_somewhere(outcomes) == ["3D VRNN, KL"]
+    told = kth.outcomes_in_words(outcomes | {"level": {("10 → 20", "SSIM"): "undecided"}}, averaged)
+    assert "in some measure: 3D VRNN, KL. " in told and "undecided in some: level. " in told
+    assert "Worse in all that was compared: 2D ConvLSTM." in told and told.endswith("so not compared: PSNR at 10 → 20.")
+    assert "Kept as an average" not in kth.outcomes_in_words(outcomes, [])
+
+
 def test_slopes_and_pools_can_be_asked_for():
     ours, theirs = people("kth_vrnn3d_kl", 22.0, -0.08, seen=3.0), people("kth_e3d_lstm", 25.0, -0.10)
     (row,) = kth.against([ours], theirs, "10->60", "psnr", values="per_sequence_slope")

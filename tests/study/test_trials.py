@@ -8,7 +8,7 @@ import pytest
 from study.made import record
 
 from vrnn3d.study.catalogue import IDEAS, RECIPE, trial_name
-from vrnn3d.study.trials import PROFILE, trials
+from vrnn3d.study.trials import PROFILE, rival_in_words, trials
 
 #: Twenty points; only the last tenth, two of them, is averaged.
 CURVES = {
@@ -36,3 +36,13 @@ def test_what_was_not_run_is_no_number():
     rows = trials([made("the recipe", 20.0)], IDEAS, "the recipe")
     assert all(math.isnan(row.mse) and math.isnan(row.difference) and row.updates == 0 for row in rows)
     assert all(math.isnan(row.difference) for row in trials([made("with L1", 24.0)], RECIPE, "the recipe"))
+
+
+def test_what_sets_the_rival_apart_and_what_muon_does_to_either():
+    scores = {"the recipe": 20.0, "Muon": 19.0, "PredRNN++": 16.0, "PredRNN++, Muon": 14.4}
+    runs = [made(title, mse) for title, mse in scores.items()]
+    recipe, ours, rival, with_muon = (run.score("test", "10->10") for run in runs)
+    told = rival_in_words(runs)
+    for part in (rival / recipe, with_muon / rival, ours / recipe):
+        assert f" by {100 * (part - 1):+.0f}%".replace("-", "\N{MINUS SIGN}") in told, "each against its own recipe"
+    assert rival_in_words(runs[:-1]) == "" == rival_in_words([])

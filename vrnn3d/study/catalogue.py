@@ -228,6 +228,8 @@ CHANCE = tuple(
     for name, title, loss, options in _CHANCE
 )
 
+#: How many of a ResNet-18's four stages a model has, in words.
+STAGES = {2: "two", 3: "three", 4: "all four"}
 #: How much of a 3D ResNet-18 the encoder and its mirror need (claim C7): the paper's model with the stages that it leaves out.
 ENCODERS = tuple(
     replace(
@@ -238,6 +240,17 @@ ENCODERS = tuple(
         model=replace(_VRNN, options={"stages": stages}),
     )
     for stages, what in ((3, "three stages of ResNet-18"), (4, "the full ResNet-18"))
+)
+
+#: Does half precision change what a training on a processor comes to? On a GPU all rows train in it.
+PRECISION = (
+    replace(
+        TABLE3[1],
+        name="vrnn3d_kl_bfloat16",
+        title=f"{TABLE3[1].title}, bfloat16",
+        group="precision",
+        train=replace(_PAPER, precision="bfloat16"),
+    ),
 )
 
 # What one training for both context lengths costs, and which speeds the digits have
@@ -380,6 +393,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         _sweeps(),
         WITH_L1,
         ENCODERS,
+        PRECISION,
         CHECKS,
         CHANCE,
         _windows(),

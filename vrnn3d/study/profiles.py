@@ -161,6 +161,7 @@ _HALF = Profile(
         "losses",
         "windows",
         "encoders",
+        "precision",
         "chance",
         "kth",
     ),
@@ -210,7 +211,7 @@ PROFILES: dict[str, Profile] = {
 
 
 #: Groups that exist at the profiles which name them alone.
-_OF_ONE_PROFILE = ("tune", "recipe", "ideas", "l1", "trained_on")
+_OF_ONE_PROFILE = ("tune", "recipe", "ideas", "l1", "trained_on", "precision")
 
 
 def get(name: str, profile: str = "paper") -> Experiment:

@@ -90,6 +90,7 @@ QUEUES: dict[str, Queue] = {
             Step("half", tuple(names("by_frame")), (0, 1, 2)),
             Step("half", _HALF_WINDOWS),
             Step("half", tuple(names("encoders"))),
+            Step("half", tuple(names("precision"))),
             Step("half", _HALF_LOSSES, (0, 1, 2)),
             Step("half", _HALF_KTH),
         ),

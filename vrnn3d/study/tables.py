@@ -12,7 +12,7 @@ import numpy as np
 from vrnn3d.evaluation.metrics import bootstrap
 from vrnn3d.evaluation.protocols import frames_of, name_of
 from vrnn3d.study import paper
-from vrnn3d.study.catalogue import EXPERIMENTS
+from vrnn3d.study.catalogue import EXPERIMENTS, STAGES
 from vrnn3d.study.compare import NOT_RUN, Interval, Spread, black_spread, seed_spread
 from vrnn3d.study.profiles import PROFILES
 from vrnn3d.study.records import Record
@@ -20,6 +20,11 @@ from vrnn3d.study.scales import runs_at, title_of
 
 if TYPE_CHECKING:
     import pandas
+
+
+def teraflops_text(teraflops: float | None) -> str:
+    """The operations of a training, 1e12, as tables print them; empty where they were not counted."""
+    return "" if teraflops is None else f"{teraflops:,.0f}"
 
 
 def two_levels(
@@ -184,7 +189,7 @@ def system_table(rows: Sequence[System]) -> pandas.DataFrame:
             "updates": row.updates,
             "sequences": row.sequences,
             "hours": f"{row.processor_hours:.1f}",
-            "TFLOP": "" if row.teraflops is None else f"{row.teraflops:,.0f}",
+            "TFLOP": teraflops_text(row.teraflops),
         }
         for row in rows
     ).set_index("model")
@@ -256,7 +261,7 @@ def windows_table(records: Iterable[Record], experiments: Sequence[str], profile
             row[head, "MSE"] = here.mse.text()
             row[head, "95%"] = "{:.2f} to {:.2f}".format(*here.test_interval) if here.test_interval else ""
             row[head, "% of black"] = here.percent_of_black.text(1) if here.percent_of_black else ""
-            row["training", "TFLOP"] = f"{here.teraflops:,.0f}" if here.teraflops else ""
+            row["training", "TFLOP"] = teraflops_text(here.teraflops)
             row["training", "hours"] = f"{here.processor_hours:.1f}"
     columns = [(paper.arrow(p), what) for p in protocols for what in ("MSE", "95%", "% of black")]
     columns += [("training", "TFLOP"), ("training", "hours")]
@@ -278,7 +283,7 @@ def encoders_table(records: Iterable[Record], experiments: Sequence[str], profil
             stages, cells = _truncation(runs[0])
             row: dict[str, Any] = {"cells a side": cells, "parameters": runs[0].parameters["total"]}
             row |= {f"% of black {paper.arrow(p)}": _percent_of_black(runs, p, pool) for p in paper.PROTOCOLS}
-            rows[stages] = row | {"TFLOP": f"{runs[0].teraflops:,.0f}" if runs[0].teraflops else ""}
+            rows[stages] = row | {"TFLOP": teraflops_text(runs[0].teraflops)}
     return pandas.DataFrame.from_dict(rows, orient="index").rename_axis("stages")
 
 
@@ -292,5 +297,5 @@ def _truncation(run: Record) -> tuple[str, int]:
     with torch.device("meta"):
         model = model_of(run.config)
     assert isinstance(model, VRNN)
-    stages = {2: "two (the paper)", 3: "three", 4: "all four"}[model.stages]
+    stages = STAGES[model.stages] + " (the paper)" * (model.stages == 2)
     return stages, run.config.data.height_width[0] // model.cell

@@ -27,7 +27,7 @@ class Trial:
     norm: float  #: mean norm of the gradient over the last tenth
     updates: int
     seconds: float  #: of training
-    teraflops: float  #: useful operations of the training, 1e12; NaN where they were not counted
+    teraflops: float | None  #: useful operations of the training, 1e12; None where they were not counted
 
 
 def trials(records: Iterable[Record], changes: Iterable[str], reference: str) -> list[Trial]:
@@ -35,6 +35,27 @@ def trials(records: Iterable[Record], changes: Iterable[str], reference: str) ->
     records = list(records)
     base = _score(_run(records, reference))
     return [_trial(title, _run(records, title), base) for title in changes]
+
+
+def rival_in_words(records: Iterable[Record]) -> str:
+    """How far PredRNN++ and the 3D VRNN lie apart by the recipe, and what Muon does to either; "" where one was not run."""
+    records = list(records)
+    apart, rival, ours = (
+        _against(records, title, reference)
+        for title, reference in (("PredRNN++", "the recipe"), ("PredRNN++, Muon", "PredRNN++"), ("Muon", "the recipe"))
+    )
+    if math.isnan(apart + rival + ours):
+        return ""
+    text = (
+        f"With the recipe as it is, the error of PredRNN++ differs from that of the 3D VRNN by {apart:+.0f}%; "
+        f"Muon changes the former by {rival:+.0f}% and the latter by {ours:+.0f}%. One seed each."
+    )
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def _against(records: list[Record], title: str, reference: str) -> float:
+    (row,) = trials(records, [title], reference)
+    return row.difference
 
 
 def _run(records: list[Record], title: str) -> Record | None:
@@ -48,7 +69,7 @@ def _score(run: Record | None) -> float:
 
 def _trial(title: str, run: Record | None, base: float) -> Trial:
     if run is None:
-        return Trial(title, *(math.nan,) * 6, updates=0, seconds=math.nan, teraflops=math.nan)
+        return Trial(title, *(math.nan,) * 6, updates=0, seconds=math.nan, teraflops=None)
     mse = _score(run)
     return Trial(
         title,
@@ -60,7 +81,7 @@ def _trial(title: str, run: Record | None, base: float) -> Trial:
         late_mean(run, "gradient_norm"),
         run.training.updates,
         run.training.seconds,
-        math.nan if run.teraflops is None else run.teraflops,
+        run.teraflops,
     )
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from vrnn3d.evaluation.metrics import METRICS
 from vrnn3d.evaluation.protocols import name_of
 from vrnn3d.study import paper
-from vrnn3d.study.catalogue import EXPERIMENTS, WINDOWS, WIRINGS, names
+from vrnn3d.study.catalogue import EXPERIMENTS, STAGES, WINDOWS, WIRINGS, names
 from vrnn3d.study.compare import (
     BETTER,
     NOT_RUN,
@@ -34,6 +34,7 @@ from vrnn3d.study.compare import (
     rules_out_paper,
 )
 from vrnn3d.study.decay import forms_in_words, forms_of
+from vrnn3d.study.precision import mixed_precision
 from vrnn3d.study.records import Record
 from vrnn3d.study.scales import SCALES, runs_at, title_of, words
 
@@ -386,7 +387,8 @@ def _small_window(records: Sequence[Record]) -> Verdict:
     # Parts of the claim have no comparison, so that it is never reproduced as a whole.
     outcome = UNDECIDED if outcome == REPRODUCED else outcome
     rest = "Windows on KTH are not judged by this rule, nor is the form of the decay, which is fitted and has no interval."
-    return _verdict("C6", outcome, scale, " ".join([windows, rest, *_forms_of_decay(records)]), judged)
+    mixed = [mixed_precision(records, WINDOWS.values(), profile) for profile in SCALES if words(profile) == scale]
+    return _verdict("C6", outcome, scale, " ".join([windows, *filter(None, mixed), rest, *_forms_of_decay(records)]), judged)
 
 
 def _forms_of_decay(records: Sequence[Record]) -> Iterator[str]:
@@ -425,5 +427,5 @@ def _truncation(records: Sequence[Record]) -> Verdict:
 def _against_encoder(name: str, scale: str, judged: Sequence[Judged]) -> str:
     """How the paper's model came out at a scale against one with more stages of ResNet-18."""
     shown = next(e for e in judged if (e.asked.protocol, e.asked.metric) == ("10->10", "mse"))
-    what = f"Two stages against {'three' if name.endswith('3') else 'all four'}, {scale}"
+    what = f"Two stages against {STAGES[EXPERIMENTS[name].model.options['stages']]}, {scale}"
     return f"{what}: {tally(judged)} (MSE and SSIM, four protocols); {shown.numbers()}."

@@ -147,6 +147,47 @@ def against(
     return sorted(found, key=lambda one: -one.comparison.estimate)
 
 
+def outcomes_against(
+    records: Iterable[Record],
+    reference: Record,
+    protocols: Sequence[str] = paper.KTH_PROTOCOLS,
+    metrics: Sequence[str] = ("psnr", "ssim", "mse"),
+) -> tuple[dict[str, dict[tuple[str, str], str]], list[str]]:
+    """How each record comes out against `reference` in every measure, on persons not seen.
+
+    Returns:
+        {model: {(protocol, metric): "better", "undecided" or "worse"}}, and the measures in which nothing can be compared
+        because their averages alone were kept, as "PSNR at 10 → 20".
+    """
+    records, averaged = list(records), []
+    outcomes: dict[str, dict[tuple[str, str], str]] = {}
+    for protocol in protocols:
+        for metric in metrics:
+            rows = against(records, reference, protocol, metric)
+            averaged += [] if rows else [f"{metric.upper()} at {paper.arrow(protocol)}"]
+            for row in rows:
+                outcomes.setdefault(row.label, {})[paper.arrow(protocol), metric.upper()] = row.comparison.outcome
+    return outcomes, averaged
+
+
+def better_somewhere(outcomes: Mapping[str, Mapping[tuple[str, str], str]]) -> list[str]:
+    """The models that are better in some measure."""
+    return [name for name, found in outcomes.items() if BETTER in found.values()]
+
+
+def outcomes_in_words(outcomes: Mapping[str, Mapping[tuple[str, str], str]], averaged: Sequence[str]) -> str:
+    """Who does better than copying the last frame, who does not, and what could not be compared."""
+    ever = better_somewhere(outcomes)
+    draws = [name for name, found in outcomes.items() if name not in ever and UNDECIDED in found.values()]
+    never = [name for name in outcomes if name not in ever + draws]
+    text = (
+        "Better or worse where the 95% interval of the paired difference leaves out zero. Better than copying the last frame "
+        f"in some measure: {in_words(ever) or 'none'}. Better in none, but undecided in some: {in_words(draws) or 'none'}. "
+        f"Worse in all that was compared: {in_words(never) or 'none'}."
+    )
+    return text + (f" Kept as an average alone, so not compared: {in_words(averaged)}." if averaged else "")
+
+
 def by_outcome(rows: Iterable[Against]) -> dict[str, list[str]]:
     """{"better": labels, "undecided": labels, "worse": labels}."""
     found: dict[str, list[str]] = {BETTER: [], UNDECIDED: [], WORSE: []}

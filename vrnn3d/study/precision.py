@@ -1,0 +1,39 @@
+"""In which precision runs were trained, and what bfloat16 does to a row of Table 3 that was trained in both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from vrnn3d.study.catalogue import PRECISION
+from vrnn3d.study.compare import seed_spread
+from vrnn3d.study.paper import arrow
+from vrnn3d.study.records import Record
+from vrnn3d.study.scales import runs_at, title_of, words
+
+POOL, PROTOCOL = "test", "10->10"
+
+
+def mixed_precision(records: Iterable[Record], experiments: Iterable[str], profile: str) -> str:
+    """Which of several experiments were trained in bfloat16 at a profile, and what that does to a row that has both.
+
+    Empty where all were trained in the same precision, as on a GPU.
+    """
+    records = list(records)
+    found = {name: {run.training.precision for run in runs_at(records, name, profile)} for name in experiments}
+    half = [name for name, kinds in found.items() if "bfloat16" in kinds]
+    if not half or not any("float32" in kinds for kinds in found.values()):
+        return ""
+    titles = " and ".join(title_of(name) for name in half)
+    return f"{titles}: trained in bfloat16, the others in float32. {' '.join(_controls(records, profile))}".strip()
+
+
+def _controls(records: Sequence[Record], profile: str) -> Iterator[str]:
+    """A sentence for each row that was trained in either precision."""
+    for row in PRECISION:
+        name = row.name.removesuffix("_bfloat16")
+        half, whole = (seed_spread(runs_at(records, each, profile), PROTOCOL, "mse", POOL) for each in (row.name, name))
+        if half and whole:
+            yield (
+                f"What that does was measured on {title_of(name)}: an MSE of {half.text()} in bfloat16 and of {whole.text()} in"
+                f" float32 ({words(profile)}, {arrow(PROTOCOL)}, held-out digits)."
+            )
