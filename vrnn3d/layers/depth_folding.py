@@ -300,7 +300,9 @@ class GroupNorm3d(nn.GroupNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, D, H, W) -> the same shape."""
-        return _as_clip(super().forward(_as_picture(x)), x)
+        # In float32 also under autocast: as on a GPU, and on a processor four times as fast as in half precision.
+        y = super().forward(_as_picture(x).to(self.weight.dtype))
+        return _as_clip(y.to(x.dtype), x)
 
 
 def _as_picture(x: Tensor) -> Tensor:

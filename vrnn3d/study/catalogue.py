@@ -129,6 +129,14 @@ BEYOND = (
         model=replace(_VRNN, window=1, horizon=1, options={**_BEYOND_OPTIONS, "wiring": "z_q"}),
         loss=Loss("kl_pq", l1=0.0),
     ),
+    # Twice the channels at half scale, where half precision makes them as fast as the narrow network is without it.
+    replace(
+        _BEYOND,
+        name="beyond_by_frame_wide",
+        title="ConvLSTM, beyond the paper, a frame a step, twice as wide",
+        group="wide",
+        model=replace(_BEYOND.model, window=1, horizon=1),
+    ),
 )
 
 

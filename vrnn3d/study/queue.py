@@ -83,7 +83,7 @@ QUEUES: dict[str, Queue] = {
             Step("half", ("vrnn3d_kl", "vrnn3d_kl_ll", "convlstm2d", "vrnn2d", "convlstm3d")),
             Step("half", ("black", "copy_last", "pixel_mean")),
             Step("half_short", (*names("ideas"), *tuple(names("recipe"))[2:])),  # `beyond` is to be made of what helped
-            Step("half", (*names("beyond"), *names("trained_on"))),
+            Step("half", (*names("beyond"), *names("trained_on"), *names("wide"))),
             Step("half", ("vrnn3d_kl_l1",)),
             Step("half", ("predrnnpp", "e3d_lstm", "improved_vrnn")),
             Step("half", ("vrnn3d_kl", "vrnn3d_kl_ll", "convlstm2d", "vrnn2d", "convlstm3d", "beyond_by_frame"), (1, 2)),
