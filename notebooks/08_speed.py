@@ -41,7 +41,7 @@ style.use_style()
 # %%
 everything = record.read_all()  # a GPU's before a processor's
 assert everything, "no benchmark is recorded: vrnn3d bench --out results/bench/cpu.json"
-main = [b for name, b in everything.items() if not name.endswith(("_sweep", "_128"))]
+main = [b for name, b in everything.items() if not name.endswith(("_sweep", "_128", "_bfloat16"))]
 large = [b for name, b in everything.items() if name.endswith("_128")]
 cpu = main[-1]
 printed = {name: row.title for name, row in paper.ROWS.items()}
@@ -186,6 +186,26 @@ if not large:
     display(Markdown("*Not run yet: `vrnn3d bench --size 128 --out results/bench/cpu_128.json`.*"))
 
 # %% [markdown]
+# ## Half precision on a processor
+#
+# Recent server processors multiply matrices of bfloat16 in tiles (AMX), several times as fast as matrices of float32. `vrnn3d
+# bench` then measures the fast form in both. A training takes it with `--set train.precision=bfloat16`; by default a processor
+# trains in float32, since on one without such tiles half precision is the slower of the two.
+
+# %% tags=["hide-input"]
+halves = {name: lines for name, bench in everything.items() if (lines := report.half_precision(bench, titles))}
+for name, lines in halves.items():
+    display(tables.table_html(lines, caption=report.caption(everything[name])))
+    product = everything[name].matrix_product_tflops
+    text = f"*A matrix product in float32 ran at {1000 * product:,.0f} GFLOP/s there, on all threads.*" if product else ""
+    display(Markdown(text))
+if not halves:
+    display(Markdown("*Not measured yet: `vrnn3d bench --out results/bench/cpu_bfloat16.json` on such a processor.*"))
+
+# %% [markdown]
+# The narrow networks of half scale gain less than these, because their convolutions are too small to fill the tiles. What half
+# precision does to the result of a training is said [where it was used](05_results).
+#
 # ## What the whole study costs
 #
 # [](../reproduce) has two tables of it, the hours of each part of the full queue and the minutes of each command, training
@@ -196,7 +216,7 @@ if not large:
 # The column of the target knows our runs only, since there is none for the other models.
 
 # %% tags=["remove-cell"]
-devices = cost.devices(everything.values())
+devices = cost.devices([*main, *large])
 caption = "The full queue: training on one device, from the measured rates"
 glue("study_costs", tables.table_html(costs.study_table(devices), caption=caption, decimals=2), display=False)
 glue("study_commands", tables.table_html(costs.command_table(devices), caption="Training time by command"), display=False)

@@ -57,6 +57,14 @@ def uses_bfloat16(precision: str, device: torch.device) -> bool:
     return precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
 
 
+def has_matrix_tiles() -> bool:
+    """Whether this processor multiplies matrices of bfloat16 in tiles (AMX), several times as fast as those of float32.
+
+    On a processor without them bfloat16 is slower than float32. False where PyTorch is too old to tell.
+    """
+    return hasattr(torch.cpu, "get_capabilities") and bool(torch.cpu.get_capabilities().get("amx_bf16"))
+
+
 def compiled(compute: Callable, setting: str, device: torch.device, alone: bool = True) -> Callable:
     """`compute` as ``Train.compile`` asks for it: "auto", "yes", "no" or "graphs".
 

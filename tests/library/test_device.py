@@ -54,6 +54,14 @@ def test_precision(precision, place, half):
     assert device.uses_bfloat16(precision, torch.device(place)) == half
 
 
+@pytest.mark.parametrize("told, tiles", [({"amx_bf16": True}, True), ({"amx_bf16": False}, False), ({}, False)])
+def test_matrix_tiles(monkeypatch, told, tiles):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: told, raising=False)
+    assert device.has_matrix_tiles() == tiles
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert not device.has_matrix_tiles(), "an older PyTorch does not say"
+
+
 def test_autocast_computes_in_what_was_asked_for():
     conv, x = torch.nn.Conv2d(1, 1, 1), torch.rand(1, 1, 2, 2)
     for precision, dtype in (("auto", torch.float32), ("bfloat16", torch.bfloat16)):

@@ -194,6 +194,17 @@ def test_a_gpu_has_rows_for_compiling_and_for_graphs():
     assert not any(form.startswith("compiled") for form in forms_on("cpu"))
 
 
+def test_half_precision_is_measured_where_the_processor_has_tiles_for_it(monkeypatch):
+    monkeypatch.setattr(jobs, "has_matrix_tiles", lambda: True)
+    found = forms_on("cpu")
+    assert dataclasses.replace(found[jobs.HALF], precision="auto") == found[jobs.FAST]
+    assert found[jobs.HALF].precision == "bfloat16" and jobs.HALF not in report.FAST_FORMS
+    assert jobs.HALF not in forms_on("cpu", precision="bfloat16"), "the fast form is in half precision there"
+    assert jobs.HALF not in forms_on("cuda:0"), "a GPU's rows all are"
+    monkeypatch.setattr(jobs, "has_matrix_tiles", lambda: False)
+    assert jobs.HALF not in forms_on("cpu")
+
+
 def test_the_steps_from_plain_to_fast_end_at_the_fast_form():
     found = forms_on("cpu")
     steps = [found[jobs.PLAIN], *(job for form, job in found.items() if form.startswith(jobs.STEP))]
@@ -301,6 +312,14 @@ def test_the_overview_has_a_line_a_model(bench):
     assert lines["make (outside code)"]["50 samples (s / sequence)"] == "one is enough"
     assert lines["E3D-LSTM"]["fast (s / step)"] == lines["E3D-LSTM"]["plain / fast"] == "not measured"
     assert report.work(bench, titles)[0]["FLOP / byte"] == "50"
+
+
+def test_half_precision_beside_float32(bench):
+    half = (row(form=jobs.HALF, seconds=0.5), row("theirs:make", jobs.HALF, 4.0), row("e3d_lstm", jobs.HALF, 3.0))
+    lines = report.half_precision(dataclasses.replace(bench, rows=(*bench.rows, *half)), {"vrnn3d": "ours"})
+    assert [line["float32 / bfloat16"] for line in lines] == ["4.00", "1.25", "not measured"]
+    assert lines[0]["model"] == "ours" and lines[0]["sequences / s in bfloat16"] == "4.00"
+    assert report.half_precision(bench, {}) == []
 
 
 def test_what_was_gained_is_said_for_one_form_at_a_time(bench):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from vrnn3d.study.bench.jobs import COMPILED, FAST, GRAPHS, PLAIN, SLIDING, STEP
+from vrnn3d.study.bench.jobs import COMPILED, FAST, GRAPHS, HALF, PLAIN, SLIDING, STEP
 from vrnn3d.study.bench.record import Bench, Row
 
 #: What counts as fast: the fast form as it is, compiled, or replayed as CUDA graphs, whichever took least.
@@ -134,6 +134,22 @@ def short_overview(bench: Bench, titles: Mapping[str, str]) -> list[dict[str, st
             "peak memory (MiB)": f"{row.peak_mib:,.0f}",
         }
         for name, row in fastest(bench, (PLAIN, *FAST_FORMS)).items()
+    ]
+
+
+def half_precision(bench: Bench, titles: Mapping[str, str]) -> list[dict[str, str]]:
+    """One line for each model that was also measured in bfloat16: its fast form in either precision."""
+    whole = rows_of(bench, FAST)
+    return [
+        {
+            "model": titles.get(name, name),
+            "float32 (s / step)": _seconds(whole.get(name)),
+            "bfloat16 (s / step)": _seconds(row),
+            "float32 / bfloat16": _number(whole[name].seconds / row.seconds if name in whole else None, "{:.2f}"),
+            "sequences / s in bfloat16": f"{row.sequences_per_second:.2f}",
+            "peak memory (MiB)": f"{row.peak_mib:,.0f}",
+        }
+        for name, row in rows_of(bench, HALF).items()
     ]
 
 
