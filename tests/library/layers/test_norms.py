@@ -126,3 +126,10 @@ def test_group_norm_is_pytorch_s_in_either_memory_order(channels, groups):
         assert y.shape == x.shape
         torch.testing.assert_close(y, expected, rtol=1e-5, atol=1e-5)
     assert df.fold(norm(folded)).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_group_norm_of_half_precision_is_computed_in_float32():
+    norm, x = df.GroupNorm3d(2, 8), torch.randn(2, 8, 2, 4, 4, generator=torch.Generator().manual_seed(0)).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        y = norm(x)
+    torch.testing.assert_close(y, norm(x.float()).bfloat16(), rtol=0, atol=0)
