@@ -20,7 +20,7 @@
 # :::{admonition} In short
 # :class: tip
 # - The network has {glue:text}`model_total_m:.1f` million parameters, as the paper says, in the reading that fits most of
-#   its sentences. One sentence fits no reading that we found.
+#   its sentences. Two statements fit no reading that we found.
 # - With clips of two frames ($M = 2$) the latent clip is one frame deep. Then {glue:text}`model_dead_percent_2:.0f`% of the
 #   weights in kernels of depth 3 can never matter, and the 3D ConvLSTM is a 2D one.
 # - A 3D convolution over few frames can be computed as a 2D one, exactly and faster.
@@ -72,7 +72,8 @@ picture("vrnn3d")
 # ## Shapes
 #
 # The table is read off a forward pass of the full-size network with $M = 4$, so that the depth of the latent clip can be
-# seen. Section 3.3 of the paper gives the same sizes, [M/2, H/4, W/4], for the encoder's output, the states and the latent.
+# seen. Section 3.3 of the paper gives the same sizes, [M/2, H/4, W/4], for the encoder's output, the states and the latent. The
+# C/4 channels that it gives beside them cannot be meant: frames have one or three.
 
 # %%
 shapes = inspection.step_shapes(window=4, size=64)
@@ -116,7 +117,7 @@ for key, count in {
 # the total is {glue:text}`model_with_posterior_m:.2f` million, and the parts that run at test time have
 # {glue:text}`model_test_time_m:.2f` million.
 #
-# One sentence of the paper does not fit. It gives the ConvLSTM "7m parameters per level"; two such levels alone would
+# One more statement does not fit. The paper gives the ConvLSTM "7m parameters per level"; two such levels alone would
 # exceed the total. Our two levels *together* have {glue:text}`model_levels_m:.2f` million, and we take that to be what is
 # meant. The total alone identifies no network, because many other combinations of parts round to 12.9M too.
 #

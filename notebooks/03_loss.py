@@ -50,7 +50,7 @@ from myst_nb import glue
 
 from vrnn3d import losses
 from vrnn3d.layers.gaussian import SIGMA_MIN, Gaussian
-from vrnn3d.study import inspection, loss_math, toy
+from vrnn3d.study import inspection, loss_math, scales, toy
 from vrnn3d.study.catalogue import WIRINGS
 from vrnn3d.study.error_parts import error_parts
 from vrnn3d.study.figures import loss
@@ -106,9 +106,9 @@ loss.drift_animation(
 figure_html(
     loss.drift_strip(),
     "Rows: seven losses; columns: five moments. At the start all rows show a narrow posterior on the left and a "
-    "wide prior on the right. At the end both curves lie on each other in every row; under equation 13, its "
-    "corrected form and its mirror image they are thin spikes of standard deviation 0.03, under the others they "
-    "are as wide as at the start or wider.",
+    "wide prior on the right. At the end both curves have the same mean in every row; under equation 13, its "
+    "corrected form and its mirror image they are thin spikes, under the others they are as wide as at the start or "
+    "wider, the prior wider than the posterior under the balanced loss.",
 )
 
 # %% [markdown]
@@ -303,7 +303,8 @@ markdown_table(rows)
 # of 3. $\square$
 #
 # **Why it matters.** Little. The constant changes nothing that is learned, and equation 11 is the exact likelihood
-# of another Gaussian, $N(\mu_q, \sigma_q^2/2)$. "The weights can be customized", says the paper, and this is a weight.
+# of another Gaussian, $N(\mu_q, \sigma_q^2/2)$. "The weights for each component can also be customized", says the paper, and this
+# is a weight.
 # Everything below holds with 2 as with 3; we train both.
 # :::
 #
@@ -379,14 +380,15 @@ print("and it is a minimum, with value", sp.simplify(L13.subs(stationary[0])))
 
 # %% [markdown]
 # The value at that minimum contains $\log d$: the closer the means, the deeper the minimum, without end. The next
-# figure shows it for all variants. Left: the prior's width is held at ½ and only the posterior adapts. Right: both
-# adapt.
+# figure shows it for all variants. Left and middle: the prior's width is held at ½ and only the posterior adapts; the loss, and the
+# width that the posterior takes. Right: both adapt.
 
 # %% tags=["hide-input"]
 figure_html(
     loss.minima(),
     "Three panels against the distance of the means on a logarithmic axis. Left and middle: with sigma_p held at one "
-    "half, the lowest loss and the posterior's width grow with the distance. Right, with both widths free: the KL "
+    "half, the lowest loss grows with the distance, and so does the posterior's width under all but the two mirrored losses. "
+    "Right, with both widths free: the KL "
     "divergences and the mean-pull variant lie at zero, the balanced loss a little below it, and equation 13 with "
     "its two relatives falls without limit as the distance shrinks.",
 )
@@ -464,7 +466,7 @@ markdown_table(rows)
 # $\delta^2 > \sigma_p^2$, equation 13 does ask for a wider posterior than KL does, and a wider prior follows.
 #
 # **What reading would rescue the sentence.** Doubling $\log \sigma_p$ along with $\log \sigma_q$. With $a = b = 2$
-# the best prior is $\sigma_p^2 = 2 \sigma_q^2$: "the log prior variance must now be higher in order to match". That is our
+# the best prior is $\sigma_p^2 = 2 \sigma_q^2$: "the log prior variance […] must now be higher in order to match". That is our
 # balanced variant, and it is bounded below.
 # :::
 
@@ -824,8 +826,8 @@ figure_html(
 
 # %% tags=["hide-output"]
 rows = []
-for p in error_parts(r for r in read_records() if r.group not in ("sweeps", "tune", "trials")):
-    row = {"model": p.title, "profile": p.profile, "test set": p.pool, "seeds": p.seeds}
+for p in error_parts(r for r in read_records() if r.group not in ("sweeps", "tune", "recipe", "ideas", "chance")):
+    row = {"model": p.title, "scale": scales.words(p.profile), "digits": p.pool, "seeds": p.seeds}
     row |= {"average": f"{p.average:.2f}", "mean frame": f"{p.mean_frame:.2f}"}
     rows.append(row | {"variance": f"{p.variance:.3f}", "best": f"{p.best:.2f}"})
 caption = "MSE of a frame, 10 → 10: average over samples = error of the mean frame + variance"

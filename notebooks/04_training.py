@@ -227,7 +227,7 @@ def trials_table(changes, caption, recipe="the recipe"):
         display(Markdown(f"*Not run:* {missing}."))
 
 
-trials_table(catalogue.RECIPE, "Half scale, a fifth of the training: 10 → 10 on held-out digits, one seed")
+trials_table(catalogue.RECIPE, trials.conditions())
 long = [run for name in ("vrnn3d_kl", "vrnn3d_kl_ll") for run in scales.runs_at(read_records(), name, "half") if run.seed == 0]
 shares = [f"{100 * trials.late_mean(run, 'clipped'):.0f}% of the late updates are bounded with {run.title}" for run in long]
 glue("recipe_bounded", ", ".join(shares) or "not run", display=False)
@@ -261,13 +261,13 @@ display(
 # models that we could train at the same size.
 
 # %% tags=["hide-input"]
-trials_table(catalogue.IDEAS, "Half scale, a fifth of the training: what changes of the recipe do, alone and together")
+trials_table(catalogue.IDEAS, f"What changes of the recipe do, alone and together. {trials.conditions()}")
 
 # %% [markdown]
 # Is it the network or the training? PredRNN++, a system of Table 1, by the recipe and with the optimiser of `beyond`:
 
 # %% tags=["hide-input"]
-trials_table(catalogue.RIVAL, "Half scale, a fifth of the training: PredRNN++", recipe="PredRNN++")
+trials_table(catalogue.RIVAL, f"PredRNN++. {trials.conditions()}", recipe="PredRNN++")
 if told := trials.rival_in_words(records):
     display(Markdown(told))
 

@@ -115,14 +115,12 @@ if clips:
     strip = {}
     for i in range(2):
         strip |= {f"truth {i}": truth[i]} | {f"{label}, {i}": c["sample"][i] for label, c in clips.items()}
-    alt = (
-        "Two test sequences: the truth and one prediction under each loss, every second frame. All predictions blur with time."
-    )
+    alt = "Two test sequences: the truth and one prediction under each loss, every second frame."
     display(figure_html(show.strip(strip, context=context, every=2), alt))
     given = {label: np.concatenate([truth[2][:context], c["sample"][2]]) for label, c in clips.items()}
     alt = (
         "One test sequence of moving digits: the truth and one prediction under each of the losses, side by side; "
-        "after the ten frames given, every prediction moves on and blurs."
+        "after the ten frames given, every prediction moves on by itself."
     )
     display(show.animation({"truth": truth[2]} | given, alt=alt, context=context, scale=4))
     display(Markdown("*Test sequences 0 and 1 (stills, every second frame) and 2 (moving).*"))
@@ -133,7 +131,8 @@ else:
 display(Markdown(ablation.gaussians_in_words(rows)))
 
 # %% [markdown]
-# The verdicts on these claims, C3 and C4, stand on [the page of results](05_results); they weigh all four protocols.
+# The verdict on this claim, C3, stands on [the page of results](05_results) and weighs all four protocols; C4, on diversity, is judged
+# where there is something to be diverse about, [with digits that leave walls at random](10_chance).
 #
 # ## Seven losses in both wirings
 #
@@ -201,8 +200,8 @@ display(
 # %% [markdown]
 # ### The losses at the scale of the paper's step
 #
-# Does the order of the losses hold at the scale of the first section of this page? A run takes an hour there, so that only some
-# cells of the grid have been trained, most of them once. One seed is judged by the spread of all experiments of the scale that have
+# Does the order of the losses hold at the scale of the first section of this page? Only some cells of the grid have been trained
+# there, and not all of them with several seeds; fewer than three are judged by the spread of all experiments of the scale that have
 # several.
 
 # %% tags=["hide-input"]
@@ -237,8 +236,8 @@ for profile, runs in {rows_scale: rows, scale: found}.items():
 
 # %% [markdown]
 # Digits that are mirrored at walls have one future, but a network that is not sure of it blurs. Where the posterior's sample is
-# decoded it can settle what the network is not sure of, and samples differ from each other. A sample that commits itself is sharper,
-# which the SSIM sees, and pays twice in the MSE where it errs. The CRPS charges only what is wrong with the distribution, so that it
+# decoded it can settle what the network is not sure of, and samples differ from each other. A sample that commits itself can be
+# sharper, which the SSIM sees, and pays twice in the MSE where it errs. The CRPS charges only what is wrong with the distribution, so that it
 # can tell whether the spread was worth it. [The chapter on chance](10_chance) asks the same where there is more than one future.
 #
 # In this wiring there is noise for the likelihood term to take away:
@@ -250,8 +249,8 @@ display(Markdown(ablation.term_in_words(ablation.runs(records, wired), "z_q") or
 # ## What the Gaussians do
 #
 # [The loss chapter](03_loss) derives that the printed loss rewards a small standard deviation without end, whatever the
-# data. In training this happens early: the variants whose weights on the two log terms differ fall to the floor and stay
-# there; those that are bounded from below do not.
+# data. In training the variants whose weights on the two log terms differ should then fall to the floor and stay there, and those
+# that are bounded from below should not.
 
 # %% tags=["hide-input"]
 floored = ablation.at_floor(found, cells)
@@ -273,7 +272,7 @@ text = (
     f"At the end of training more than half of the latent dimensions lie at the floor in {len(floored)} of {len(cells)} "
     f"cells: {names}. Where $z_p$ is decoded, the losses that are smallest at equal Gaussians end with posterior and prior "
     f"{ablation.nats_in_words(nats)} a frame apart: nothing asks the posterior to know anything (finding 5 of "
-    "[the loss chapter](03_loss)). The balanced loss keeps the distance that it is built to keep."
+    "[the loss chapter](03_loss))."
 )
 display(Markdown(text))
 
@@ -298,8 +297,7 @@ figure_html(
 # %% tags=["hide-input"]
 figure_html(
     pictures.ranks(cells),
-    "Lines of ranks, one per loss and wiring, over four scores: average of samples, best sample, mean frame and CRPS. Many "
-    "lines cross.",
+    "Lines of ranks, one per loss and wiring, over four scores: average of samples, best sample, mean frame and CRPS.",
 )
 
 # %% [markdown]

@@ -26,7 +26,8 @@
 # :class: tip
 # - For four of the six systems the count of parameters agrees with the paper's number.
 # - E3D-LSTM's public default has {glue:text}`peers_params_e3d_lstm` parameters where the paper prints 38.7M, three times as
-#   many. If that default is what was trained, the claim of "fewer parameters" fails for that system.
+#   many. If that default is what was trained, that system has as many parameters as the paper's model, within what is counted
+#   of the posterior.
 # - Which Improved VRNN the paper used is not known; the one nearest to 62M in the public code is built here.
 # :::
 
@@ -290,7 +291,7 @@ glue("peers_e3d_ssim", f"{printed.ssim:.3f}", display=False)
 # coarsest ConvLSTMs work on 1 × 1 maps, where eight of the nine taps of a 3 × 3 kernel only meet padding.
 #
 # A count alone identifies no network; many would give 12.9M. Ours is the reading that fits most of the paper's sentences;
-# [the model chapter](02_model) names the one that it does not fit.
+# [the model chapter](02_model) names the two that it does not fit.
 #
 # ## What to take away
 #

@@ -203,8 +203,7 @@ if not halves:
     display(Markdown("*Not measured yet: `vrnn3d bench --out results/bench/cpu_bfloat16.json` on such a processor.*"))
 
 # %% [markdown]
-# The narrow networks of half scale gain less than these, because their convolutions are too small to fill the tiles. What half
-# precision does to the result of a training is said [where it was used](05_results).
+# What half precision does to the result of a training is said [where it was used](05_results).
 #
 # ## What the whole study costs
 #

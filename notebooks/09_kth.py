@@ -86,7 +86,7 @@ if sets:
 if sets:
     for some in (actions[:3], actions[3:]):  # all in one row would be too small on a narrow screen
         moving = {name: chosen[name][::2, 0] for name in some}
-        display(show.animation(moving, alt=f"Grey videos of single persons: {kth.in_words(some)}.", scale=2, fps=6))
+        display(show.animation(moving, alt=f"Grey videos of single persons: {compare.listed(some)}.", scale=2, fps=6))
 
 # %% [markdown]
 # ## How long people stay
@@ -109,8 +109,8 @@ if sets:
 # The models of Table 2, narrow, trained on a processor with the 20 clips that this study holds. Every model of a table saw the
 # same number of sequences. Ten frames are given; 20, 40 and 60 are predicted, always in the same windows of 70 frames.
 #
-# There are two scales, which differ in the networks and in how long they train. This page is about the larger one; what needs a
-# model that it lacks is asked at the smaller one, and says so. [The other scale](the-other-scale) has the same tables for it. The
+# There are two scales, which differ in the networks and in how long they train. Every table and picture names its own; what needs a
+# model that the one lacks is asked at the other, and says so. [The other scale](the-other-scale) has the same tables for it. The
 # numbers of the two are not to be mixed.
 #
 # :::{admonition} What so small a subset can tell, and what it cannot
@@ -224,7 +224,7 @@ def show_window(at, window, why=""):
     action = "" if test is None else f", {test.actions[window]}"
     rows = kth.window_rows(at.clips, window, truth(window), frames=40)
     strip = show.strip(rows, start=11, every=4, title=f"{at.words}, test window {window}{action}{why}")
-    alt = f"At {at.words}, test window {window}{action}: frames 11 to 50, every fourth one, of {kth.in_words(list(rows))}."
+    alt = f"At {at.words}, test window {window}{action}: frames 11 to 50, every fourth one, of {compare.listed(list(rows))}."
     display(figure_html(strip, alt))
 
 
@@ -235,7 +235,7 @@ if focus:
     worst = int(at.clips[focus]["indices"][at.clips[focus]["first"]])
     show_window(at, worst, f": the worst of {focus}")
     without = [name for name, kept in at.clips.items() if worst not in kept["indices"]]
-    text = f" Not kept by {kth.in_words(without)}." if without else ""
+    text = f" Not kept by {compare.listed(without)}." if without else ""
     display(Markdown(f"*Each model keeps the first windows and its own worst ones.{text}*"))
 if not at.clips:
     display(Markdown("*No predictions to show.*"))
@@ -248,7 +248,7 @@ for action in sorted(set(test.actions)) if few and test is not None else ():
     if len(rows) > 1:
         alt = (
             f"Frames 11 to 50 of a person not seen in training, {action}: the true frames beside the predictions of "
-            f"{kth.in_words(list(rows)[1:])}."
+            f"{compare.listed(list(rows)[1:])}."
         )
         display(show.animation({name: video[::2] for name, video in rows.items()}, alt=alt, fps=6, scale=2))
         text = f"*The first test window of {action}: every second frame of 11 to 50, at half speed.*"
@@ -277,7 +277,7 @@ else:
 # %% [markdown]
 # ## Does it degrade more slowly?
 #
-# The paper says of KTH that its Table 2 "shows the performance of our model degrading at a slower rate than the
+# The paper says of the bar chart beside its Table 2 that it "shows the performance of our model degrading at a slower rate than the
 # E3D-LSTM" (claim C5). Here the rate is the least-squares slope of the PSNR over the 60 predicted frames of each test
 # window. Slopes are paired: the same windows, ours minus theirs, above zero where ours falls more slowly. A slope says
 # nothing of the level it starts from: a model that is poor at the first frame has little left to lose. Both are given.
@@ -329,7 +329,7 @@ for r in asked.ours():
     others = kth.against(asked.runs, r, LONGEST, "psnr", values="per_sequence_slope")
     rows = [kth.Against(row.record, row.comparison.reversed()) for row in reversed(others)]
     if rows:
-        slower, level, faster = (kth.in_words(names) or "none" for names in kth.by_outcome(rows).values())
+        slower, level, faster = (compare.listed(names) or "none" for names in kth.by_outcome(rows).values())
         text = f"**{kth.title(r)}** falls more slowly than: {slower}. Not told apart from: {level}. Faster than: {faster}."
         display(Markdown(text))
         figure = curves.forest([row.row() for row in rows], "slope minus that of the model named, dB a frame", reference=0)
@@ -357,7 +357,7 @@ if forms:
     display(tables.table_html(forms_table(forms), caption=caption, decimals=3))
     better = [name for name, form in forms.items() if form.exponential.extrapolated < form.linear.extrapolated]
     told = decay.forms_in_words(list(forms.values())).capitalize()
-    display(Markdown(f"{told}{': ' + kth.in_words(better) if better else ''}."))
+    display(Markdown(f"{told}{': ' + compare.listed(better) if better else ''}."))
 else:
     display(not_run)
 
@@ -469,8 +469,8 @@ if other.clips:
 # %% [markdown]
 # ## What others published on the full set
 #
-# For orientation only: all 599 clips, with other splits, resolutions and evaluation protocols. Compared with the list that
-# *Papers with Code* kept, which has all of them but MCVD.
+# For orientation only: all 599 clips, with other splits, resolutions and evaluation protocols. The numbers were checked against the
+# list that *Papers with Code* kept, which has all of them but MCVD's.
 
 # %% tags=["hide-input"]
 anchors = pd.DataFrame(paper.KTH_ANCHORS)

@@ -20,9 +20,9 @@
 #
 # :::{admonition} In short
 # :class: tip
-# - The generator itself, the *oracle*, has twice the squared error of its own mean frame, {glue:text}`chance_oracle_mse:.1f`
-#   against {glue:text}`chance_mean_mse:.1f`, and more than black frames, {glue:text}`chance_black_mse:.1f`. Averaged over samples,
-#   as the paper does it, the squared error does not put the true sampler first.
+# - Half scale, one digit, 10 → 20: the generator itself, the *oracle*, has an MSE of {glue:text}`chance_oracle_mse:.1f` where its own
+#   mean frame has {glue:text}`chance_mean_mse:.1f` and black frames {glue:text}`chance_black_mse:.1f`. Averaged over samples, as the
+#   paper does it, the squared error does not put the true sampler first.
 # - Does the paper's protocol see that the oracle is right? {glue:text}`chance_finding`.
 # - {glue:text}`chance_diversity`
 # - {glue:text}`chance_models`
@@ -73,8 +73,8 @@ rows = {"test sequence 0": world.batch(torch.tensor([0]))[0]}
 rows |= {f"another future, {k}": clip for k, clip in enumerate(futures[:4], 1)} | {"mean of a hundred": many}
 figure_html(
     show.strip(rows, context=CONTEXT, every=2),
-    "A digit flies towards a wall and leaves it in another direction in each of five rows; the sixth, their mean, is sharp "
-    "until then and fades into a grey cloud.",
+    "A digit flies towards a wall and leaves it in another direction in each of five rows; the sixth, the mean of a hundred "
+    "futures, is sharp until then and fades into a grey cloud.",
 )
 
 # %% [markdown]
@@ -113,7 +113,7 @@ glue("chance_finding", words[0].upper() + words[1:], display=False)
 # The arithmetic behind the first line: for a forecaster that draws from the right distribution, the squared error of a sample is
 # the variance of the world twice over, once for the truth and once for the sample; the mean frame pays once. Whoever is ranked by
 # the average MSE is paid for predicting the cloud, or nothing at all: a digit in the wrong place is punished twice, where it is and
-# where it is not, and black frames once. The average SSIM does not like the cloud, and black frames all the better, since most of
+# where it is not, and black frames once. The average SSIM ranks the cloud low, and black frames high, since most of
 # a frame is black. No average over samples sees whether they differ, so that none can tell the oracle from one sample that is
 # repeated. The best of several samples can, but its squared error must fall by half before it is below that of the mean frame, and
 # few samples over many frames do not get there. That the mean of a few samples is a little worse than that of a hundred says nothing
@@ -256,8 +256,10 @@ glue("chance_models", report.latents_told(found), display=False)
 # ## Run it
 #
 # ```bash
-# vrnn3d train --next chance --record            # trainings of 20,000 sequences, analysed at their end
-# python -m vrnn3d.study.chance --oracle half    # the oracle's rows: minutes on one core
+# vrnn3d train --next chance --record                       # trainings of 20,000 sequences, analysed at their end
+# python -m vrnn3d.study.chance --oracle half               # the oracle's rows: minutes on one core
+# python -m vrnn3d.study.chance --oracle half --digits 2    # with two digits
+# python -m vrnn3d.study.chance --oracle paper              # at the paper's size
 # ```
 #
 # :::{admonition} What to take away

@@ -1,6 +1,6 @@
 """Execute the notebooks and build the book: the data, then every notebook through papermill, then Jupyter Book.
 
-The first time takes about five minutes, most of it installing packages and running the notebooks; what has not changed is
+The first time takes about ten minutes, most of it installing packages and running the notebooks; what has not changed is
 not done again. ``python -m vrnn3d.book`` does what ``make book`` does. In a Python without the book's packages it first makes
 ``.venv`` with the pinned ones. This module imports the standard library only, so that it can.
 """

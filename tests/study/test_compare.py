@@ -36,6 +36,11 @@ def test_without_a_seed_in_common_all_are_averaged():
     assert found.estimate == pytest.approx(2, abs=0.02)
     assert found.seeds == () and found.by_seed == () and found.seed_interval is None
     assert "no seed in common" in describe(found)
+    others = seeds("vrnn2d", [1.0, 2.0])
+    known = compare_runs(seeds("vrnn3d_kl_ll", [3.0, 5.0]), [record("vrnn3d_kl", 2.0, seed=5)], others=others)
+    half = compare.training_noise(others).interval(0.0, 2, 1)[1]
+    assert known.borrowed and known.seed_interval == pytest.approx((known.estimate - half, known.estimate + half))
+    assert "no seed in common, by the spread of all" in describe(known)
 
 
 def test_one_seed_is_judged_by_how_far_the_seeds_of_others_are_apart():
@@ -68,6 +73,33 @@ def test_the_noise_of_trainings_is_that_of_the_same_scale_and_test_set():
     ]
     assert compare_runs(ours, theirs, others=elsewhere).seed_interval is None
     assert compare.training_noise([]) is None and compare.training_noise(seeds("vrnn2d", [7.0])) is None
+
+
+def test_models_that_do_not_sample_say_nothing_of_how_far_samples_vary():
+    entries = {
+        pool: {k: dataclasses.replace(e, samples=1) for k, e in found.items()} for pool, found in record().evaluation.items()
+    }
+    certain = [record("convlstm2d", seed=seed, evaluation=entries) for seed in (0, 1)]
+    sampled = [record("vrnn2d", variance=1.0 + seed, seed=seed) for seed in (0, 1)]
+    alone, both = (compare.training_noise(runs, metric="sample_variance") for runs in (sampled, [*sampled, *certain]))
+    assert alone == both and alone.freedom == 1
+    assert compare.training_noise([*sampled, *certain], metric="mse").freedom == 2
+
+
+def test_a_change_is_ruled_out_where_every_interval_ends_short_of_it():
+    found = Comparison("x", False, 8.0, 10.0, (0, 1), (), (-2.5, -1.5), (-3.0, -1.0))
+    assert found.rules_out(-0.31) and not found.rules_out(-0.2), "short of -3.1, not of -2"
+    assert not found.rules_out(-0.05), "what was measured is larger"
+    assert found.reversed().rules_out(0.5) and not found.reversed().rules_out(0.1)
+    assert dataclasses.replace(found, seed_interval=None).rules_out(-0.31) is None
+
+
+def test_trainings_in_unlike_precision_are_marked():
+    ours, theirs = record("vrnn3d_kl_bfloat16", 3.0, "half"), record("vrnn3d_kl", 2.0, "half")
+    found = compare_runs([ours], [theirs])
+    assert found.precision == ("bfloat16", "float32") and found.reversed().precision == ("float32", "bfloat16")
+    assert describe(found).endswith("trained in bfloat16 against float32)")
+    assert compare_runs([theirs], [theirs]).precision is None
 
 
 def test_what_was_not_measured_is_not_compared():
@@ -190,3 +222,7 @@ def test_the_spread_over_seeds_is_apart_from_the_test_sets_interval():
     assert compare.seed_spread(runs, protocol="10->30") is None
     assert compare.black_spread(runs).mean == pytest.approx(compare.seed_spread(runs).mean / 2)  # black scores 200
     assert compare.black_spread([record(black=None)]) is None
+
+
+def test_names_in_a_sentence():
+    assert [compare.listed(list(names)) for names in ("", "a", "ab", "abc")] == ["", "a", "a and b", "a; b and c"]

@@ -14,9 +14,9 @@ COUNTS = {"vrnn3d_kl_ll": 12_942_000, "predrnnpp": 15_375_000, "e3d_lstm": 12_89
 def test_state_counts_outcomes_and_names_scales():
     found = verdicts.verdicts([], COUNTS)
     told = headlines.state(found)
-    assert told == "Of the paper's 7 claims: 1 contradicted, 1 undecided, 5 not run. Judged by counting."
+    assert told == "Of the paper's 7 claims: 2 undecided, 5 not run. Judged by counting."
     found[0] = replace(found[0], outcome="reproduced", scale="half scale")
-    assert headlines.state(found).startswith("Of the paper's 7 claims: 1 reproduced, 1 contradicted, 1 undecided, 4 not run.")
+    assert headlines.state(found).startswith("Of the paper's 7 claims: 1 reproduced, 2 undecided, 4 not run.")
     assert headlines.state(found).endswith("Judged at half scale; by counting.")
 
 
@@ -40,7 +40,7 @@ def test_the_systems_in_a_sentence():
     told = headlines.systems(runs, "half")
     assert "the paper: 23%" in told
     assert "the lowest of the 2 systems of the paper trained so far is Variational 2D ConvLSTM" in told
-    assert headlines.systems(runs[:1], "half").endswith("the lowest of the 1 systems of the paper trained so far.")
+    assert headlines.systems(runs[:1], "half").endswith("No other system of the paper has been trained there yet.")
 
 
 def trained(name, sequences, updates=10):

@@ -20,7 +20,6 @@ def test_names_are_those_of_the_chapter():
     ours = people("kth_vrnn3d_kl_ll")
     assert kth.title(ours) == "3D VRNN, KL-LL (the paper's)"
     assert kth.model_name(ours) == "vrnn3d_kl_ll"
-    assert [kth.in_words(list(names)) for names in ("", "a", "ab", "abc")] == ["", "a", "a and b", "a; b and c"]
 
 
 def test_the_runs_of_one_scale_the_best_first():

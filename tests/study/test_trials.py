@@ -8,7 +8,7 @@ import pytest
 from study.made import record
 
 from vrnn3d.study.catalogue import IDEAS, RECIPE, trial_name
-from vrnn3d.study.trials import PROFILE, rival_in_words, trials
+from vrnn3d.study.trials import PROFILE, conditions, rival_in_words, trials
 
 #: Twenty points; only the last tenth, two of them, is averaged.
 CURVES = {
@@ -46,3 +46,8 @@ def test_what_sets_the_rival_apart_and_what_muon_does_to_either():
     for part in (rival / recipe, with_muon / rival, ours / recipe):
         assert f" by {100 * (part - 1):+.0f}%".replace("-", "\N{MINUS SIGN}") in told, "each against its own recipe"
     assert rival_in_words(runs[:-1]) == "" == rival_in_words([])
+
+
+def test_tables_of_trials_say_on_what_they_were_measured():
+    told = conditions()
+    assert told.startswith("Half scale, a fifth of the training: 10 → 10 on 200 test sequences") and "4 samples" in told

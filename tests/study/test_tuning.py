@@ -113,3 +113,12 @@ def test_what_may_be_the_reason():
     assert "not run" in rows["initialisation"].runs
     flat = {row.reason for row in tuning.possibilities(EXPERIMENTS["convlstm2d"], [])}
     assert "window M and horizon H" not in flat and "initialisation" not in flat
+
+
+def test_the_settings_in_which_experiments_differ():
+    table = tuning.settings_table(("beyond", "beyond_by_frame_400k"), "vrnn3d_kl", "half")
+    ours, beyond, further = (table[column] for column in table.columns)
+    assert (ours["train.optimiser"], beyond["train.optimiser"]) == ("adam", "muon"), "a default is told as it is"
+    assert (ours["model.options.latent"], beyond["model.options.latent"]) == ("4", "0")
+    assert ours["model.options.norm"] == "batch" and beyond["data.online"] == "True"
+    assert further["train.start"] == "beyond_by_frame_200k" and "train.validate_every" not in table.index

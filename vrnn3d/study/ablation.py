@@ -322,10 +322,10 @@ def likelihood_term(found: Runs, wiring: str = "z_p") -> str:
         f"at weight 1 the likelihood term {verb or 'changes'} the squared error of a frame, {paper.arrow('10->10')}, by"
         f" {amount} (from {at_one.theirs:.1f}; {_trainings(at_one)})"
     )
-    if not verb and at_one.seed_interval:
+    if not verb and at_one.seed_interval and at_one.seed_interval[0] <= 0 <= at_one.seed_interval[1]:
         share = paper.change(*TERM)
         assert share is not None, "both are rows of the paper's tables"
-        text += ", no more than seeds differ by"
+        text += ", which cannot be told from the difference that seeds make"
         text += f"; the paper's {percent(share)} is ruled out" if rules_out_paper(at_one, *TERM) else ""
     best = best_weights(found, wiring)
     if best is None:

@@ -49,6 +49,7 @@ class Comparison:
     seed_interval: Interval | None  #: over seeds; None below two shared seeds, unless it is borrowed
     borrowed: bool = False  #: whether, below three seeds, it comes from how far apart the seeds of all experiments are
     trained: tuple[int, int] | None = None  #: training sequences of ours and theirs, where these are not as many
+    precision: tuple[str, str] | None = None  #: in which ours and theirs were trained, where it is not the same
 
     @property
     def estimate(self) -> float:
@@ -66,11 +67,15 @@ class Comparison:
         return BETTER if above == self.larger_is_better else WORSE
 
     def rules_out(self, share: float) -> bool | None:
-        """Whether a difference of that share of theirs, as -0.06, lies outside every interval; None where one is missing."""
+        """Whether a change as large as that share of theirs, as -0.06, is ruled out: every interval ends short of it.
+
+        None where an interval is missing.
+        """
         intervals = (self.test_interval, self.seed_interval)
         if None in intervals:
             return None
-        return all(not low <= share * self.theirs <= high for low, high in filter(None, intervals))
+        size = share * self.theirs
+        return all(high < size if size > 0 else low > size for low, high in filter(None, intervals))
 
     def reversed(self) -> Comparison:
         """Theirs minus ours."""
@@ -82,6 +87,7 @@ class Comparison:
             test_interval=_negated(self.test_interval),
             seed_interval=_negated(self.seed_interval),
             trained=self.trained and self.trained[::-1],
+            precision=self.precision and self.precision[::-1],
         )
 
 
@@ -129,10 +135,16 @@ def compare_runs(
         [[_level(score, slopes) for score in side] for side in scores],
         seeds,
         _test_interval(*([getattr(score, values) for score in side] for side in scores)),
-        training_noise(_like(ours[0], others), protocol, metric, pool, slopes) if 0 < len(seeds) < 3 else None,
+        training_noise(_like(ours[0], others), protocol, metric, pool, slopes) if len(seeds) < 3 else None,
     )
-    mine, other = (max(record.training.sequences for record, _ in side) for side in chosen)
-    return compared if mine == other else dataclasses.replace(compared, trained=(mine, other))
+    lengths = tuple(max(record.training.sequences for record, _ in side) for side in chosen)
+    kinds = tuple(" and ".join(sorted({record.training.precision for record, _ in side})) for side in chosen)
+    return dataclasses.replace(compared, trained=_unequal(lengths), precision=_unequal(kinds))
+
+
+def _unequal(pair: tuple[Any, ...]) -> Any:
+    """A pair, where its parts are not the same."""
+    return pair if pair[0] != pair[1] else None
 
 
 def rules_out_paper(comparison: Comparison | None, before: str, after: str) -> bool | None:
@@ -151,20 +163,26 @@ class TrainingNoise:
     std: float  #: standard deviation of one training
     freedom: int  #: degrees of freedom: seeds beyond the first of each experiment
 
-    def interval(self, difference: float, seeds: int) -> Interval:
+    def interval(self, difference: float, ours: int, theirs: int) -> Interval:
         """Student's 95% interval of the difference between two experiments, of so many trainings each."""
         from scipy.stats import t
 
-        half = t.ppf(0.975, self.freedom) * math.sqrt(2 / seeds) * self.std
+        half = t.ppf(0.975, self.freedom) * math.sqrt(1 / ours + 1 / theirs) * self.std
         return float(difference - half), float(difference + half)
 
 
 def training_noise(
     records: Iterable[Record], protocol: str = "10->10", metric: str = "mse", pool: str = "test", slopes: bool = False
 ) -> TrainingNoise | None:
-    """The noise of runs of one scale; None where no experiment among them has several seeds."""
+    """The noise of runs of one scale; None where no experiment among them has several seeds.
+
+    How far samples vary is told by models that sample: the zeros of the others say nothing of it.
+    """
     levels: dict[str, dict[int, float]] = {}
     for record in records:
+        entry = record.measured(pool, protocol)
+        if metric == "sample_variance" and entry is not None and entry.samples == 1:
+            continue
         for seed, (_, score) in _measured([record], protocol, metric, pool, slopes).items():
             levels.setdefault(record.config_hash, {})[seed] = _level(score, slopes)
     several = [list(by_seed.values()) for by_seed in levels.values() if len(by_seed) > 1]
@@ -238,7 +256,7 @@ def _compared(
 ) -> Comparison:
     by_seed = tuple(a - b for a, b in zip(*levels, strict=True)) if seeds else ()
     ours, theirs = (float(np.mean(side)) for side in levels)
-    over_seeds = noise.interval(ours - theirs, len(seeds)) if noise else seed_interval(by_seed)
+    over_seeds = noise.interval(ours - theirs, *map(len, levels)) if noise else seed_interval(by_seed)
     return Comparison(
         quantity, larger_is_better, ours, theirs, tuple(seeds), by_seed, test_interval, over_seeds, borrowed=noise is not None
     )
@@ -299,19 +317,27 @@ def percent(share: float) -> str:
     return f"{100 * share:+.{0 if abs(share) >= 0.1 else 1}f}%".replace("-", _MINUS)
 
 
+def listed(names: Sequence[str]) -> str:
+    """ "a", "a and b", "a; b and c", for a sentence; the names may hold commas."""
+    return "; ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else "".join(names)
+
+
 def describe(comparison: Comparison) -> str:
     """The difference with both of its intervals, in words."""
     parts = []
     if comparison.test_interval is not None:
         parts.append(f"95% over test sequences: {_span(comparison.test_interval)}")
-    seeds = "one seed" if len(comparison.seeds) == 1 else f"{len(comparison.seeds)} seeds"
+    count = len(comparison.seeds)
+    seeds = "one seed" if count == 1 else f"{count} seeds" if count else "no seed in common"
     if comparison.seed_interval is not None:
         over = f"{seeds}, by the spread of all" if comparison.borrowed else f"over {seeds}"
         parts.append(f"{over}: {_span(comparison.seed_interval)}")
     else:
-        parts.append(seeds if comparison.seeds else "no seed in common")
+        parts.append(seeds)
     if comparison.trained:
         parts.append("trained on {:,} against {:,} sequences".format(*comparison.trained))
+    if comparison.precision:
+        parts.append("trained in {} against {}".format(*comparison.precision))
     return f"{signed(comparison.estimate)} ({'; '.join(parts)})"
 
 

@@ -140,7 +140,7 @@ def forms_in_words(forms: Sequence[DecayForm]) -> str:
     closer = sum(form.exponential.fitted < form.linear.fitted for form in forms)
     ahead = sum(form.exponential.extrapolated < form.linear.extrapolated for form in forms)
     return (
-        f"an exponential lies closer than a line to all {forms[0].frames} frames for {closer} of {len(forms)} runs, and"
+        f"an exponential lies closer than a line to all {forms[0].frames} frames for {closer} of {len(forms)} models, and"
         f" extrapolates the last {forms[0].held_out} better for {ahead} of {len(forms)}"
     )
 

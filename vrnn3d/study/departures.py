@@ -153,15 +153,15 @@ STATEMENTS: tuple[_Statement, ...] = (
         "All other components use PyTorch's default initialiser.",
         lambda e: {"pytorch": "PyTorch's default", "glorot": "Glorot's, forget gates open"}[str(_option(e, "init", "pytorch"))],
         lambda e: _option(e, "init", "pytorch") == "pytorch",
-        "PyTorch's default is three times smaller in variance; from random weights training then sits on an empty prediction"
-        " for long.",
+        "PyTorch's default is three times smaller in variance, which leaves the hidden state faint at first; chapter 4 has a"
+        " trial of it.",
     ),
     _Statement(
         "4.1",
         "Adam with default hyperparameters, no weight decay.",
         lambda e: {"adam": "Adam, defaults"}.get(e.train.optimiser, TITLES[e.train.optimiser]),
         lambda e: e.train.optimiser == "adam",
-        "Muon learns more from a sequence.",
+        "Chapter 4 has trials of Muon.",
     ),
     _Statement(
         "4.1",
@@ -204,8 +204,8 @@ STATEMENTS: tuple[_Statement, ...] = (
         "Gradient clipping is not mentioned.",
         lambda e: f"norm bounded by {e.train.clip:g}" if e.train.clip else "none",
         lambda e: e.train.clip == 0,
-        "Single steps early in the training have gradients a hundred times the usual ones; the share of bounded updates is a"
-        " curve of every record.",
+        "Single steps early in a training can have far larger gradients than the others; every record has the share of bounded"
+        " updates as a curve.",
     ),
     _Statement(
         "4.1",

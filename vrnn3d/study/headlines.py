@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from vrnn3d.evaluation.protocols import frames_of
 from vrnn3d.study import paper, scales
 from vrnn3d.study.catalogue import names
-from vrnn3d.study.compare import black_spread
+from vrnn3d.study.compare import black_spread, listed
 from vrnn3d.study.records import Record
 from vrnn3d.study.tables import System
 from vrnn3d.study.tables import systems as systems_at
@@ -74,6 +74,8 @@ def systems(records: Iterable[Record], profile: str) -> str:
     best = min(measured, key=lambda name: measured[name])
     ours = measured[_OURS]
     text = f"At {where} the paper's model comes to {ours:.0f}% of the error of a black frame (the paper: {printed:.0f}%)"
+    if len(measured) == 1:
+        return f"{text}. No other system of the paper has been trained there yet."
     if best == _OURS:
         return f"{text}, the lowest of the {len(measured)} systems of the paper trained so far."
     lowest = f"{scales.title_of(best)} with {measured[best]:.0f}%"
@@ -135,6 +137,6 @@ def training_lengths(systems: Sequence[System]) -> str:
     ordered = sorted(trained, key=lambda system: system.sequences)
     titles = {system.title: f"{system.sequences:,}" for system in ordered if system.sequences != usual}
     others = [f"{title} ({length})" for title, length in titles.items() if length not in title]
-    exceptions = f", except {' and '.join(others)}" if others else ""
+    exceptions = f", except {listed(others)}" if others else ""
     named = " unless its name says otherwise" if len(others) < len(titles) else ""
     return f"Each was trained on {usual:,} sequences{named}{exceptions}."

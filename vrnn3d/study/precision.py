@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from vrnn3d.study.catalogue import PRECISION
-from vrnn3d.study.compare import seed_spread
+from vrnn3d.study.compare import listed, seed_spread
 from vrnn3d.study.paper import arrow
 from vrnn3d.study.records import Record
 from vrnn3d.study.scales import runs_at, title_of, words
@@ -23,7 +23,7 @@ def mixed_precision(records: Iterable[Record], experiments: Iterable[str], profi
     half = [name for name, kinds in found.items() if "bfloat16" in kinds]
     if not half or not any("float32" in kinds for kinds in found.values()):
         return ""
-    titles = " and ".join(title_of(name) for name in half)
+    titles = listed([title_of(name) for name in half])
     return f"{titles}: trained in bfloat16, the others in float32. {' '.join(_controls(records, profile))}".strip()
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vrnn3d.config import Experiment, config_hash, override
-from vrnn3d.study.catalogue import EXPERIMENTS, TRAINED_ON, TRIALS, trial_name
+from vrnn3d.study.catalogue import EXPERIMENTS, TRAINED_ON, TRIALS, began_as, trial_name
 
 Changes = dict[str, Any]
 
@@ -123,7 +123,7 @@ def _trained_on() -> dict[str, Changes]:
     for name, (before, total) in TRAINED_ON.items():
         _, done = TRAINED_ON.get(before, ("", _SEQUENCES))
         skip = done - _SEQUENCES  # what the chain has seen since
-        found[name] = _SHARED | {
+        found[name] = (_WIDE if began_as(name) == "beyond_by_frame_wide" else _SHARED) | {
             "train.start": before,
             "train.forcing_end": 0.0,
             "train.sequences": total - done,

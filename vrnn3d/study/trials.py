@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from vrnn3d.study import profiles
 from vrnn3d.study.catalogue import trial_name
+from vrnn3d.study.paper import arrow
 from vrnn3d.study.records import Record, runs_of
+from vrnn3d.study.scales import words
 
 PROFILE = "half_short"
 _POOL, _PROTOCOL = "test", "10->10"
@@ -28,6 +30,15 @@ class Trial:
     updates: int
     seconds: float  #: of training
     teraflops: float | None  #: useful operations of the training, 1e12; None where they were not counted
+
+
+def conditions() -> str:
+    """How the numbers of the tables of trials came about, for their captions."""
+    evaluation = profiles.get(trial_name("the recipe"), PROFILE).eval
+    return (
+        f"{words(PROFILE).capitalize()}: {arrow(_PROTOCOL)} on {evaluation.sequences} test sequences of held-out digits,"
+        f" {evaluation.samples} samples where stochastic, one seed"
+    )
 
 
 def trials(records: Iterable[Record], changes: Iterable[str], reference: str) -> list[Trial]:

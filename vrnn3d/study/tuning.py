@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,9 +19,13 @@ from vrnn3d.data.settings import MovingMNISTData
 from vrnn3d.models.vrnn import VRNN
 from vrnn3d.study import paper, queue
 from vrnn3d.study.compare import seed_spread
+from vrnn3d.study.profiles import get
 from vrnn3d.study.queue import Run
 from vrnn3d.study.records import Record
-from vrnn3d.study.scales import runs_at, seeds_text
+from vrnn3d.study.scales import runs_at, seeds_text, title_of
+
+if TYPE_CHECKING:
+    import pandas
 
 #: A training whose validation error falls by more than this share over its last fifth is said to fall still.
 STILL_FALLING = 0.01
@@ -153,6 +157,28 @@ def changed_settings(experiment: Experiment) -> dict[str, Any]:
     changed = different_from_default(experiment)
     options = changed.pop("model.options", {})
     return changed | {f"model.options.{name}": value for name, value in options.items()}
+
+
+def setting_of(experiment: Experiment, key: str) -> Any:
+    """The value of a setting of a 3D VRNN, as :func:`changed_settings` names it, whether it was changed or is the default."""
+    if key.startswith("model.options."):
+        option = key.removeprefix("model.options.")
+        return experiment.model.options.get(option, inspect.signature(VRNN).parameters[option].default)
+    group, _, field = key.partition(".")
+    return getattr(getattr(experiment, group), field)
+
+
+def settings_table(experiments: Sequence[str], reference: str, profile: str) -> pandas.DataFrame:
+    """Every setting of data, model, loss or training in which experiments with the 3D VRNN differ, a line each.
+
+    The first column is that of the experiment `reference`.
+    """
+    import pandas
+
+    first, *others = chosen = [get(name, profile) for name in (reference, *experiments)]
+    keys = sorted({key for other in others for key in differing_settings(first, other) if not key.startswith("eval.")})
+    columns = {title_of(e.name): [str(setting_of(e, key)) for key in keys] for e in chosen}
+    return pandas.DataFrame(columns, index=pandas.Index(keys, name="setting"))
 
 
 def differing_settings(a: Experiment, b: Experiment) -> set[str]:

@@ -39,7 +39,6 @@ def test_backgrounds_are_transparent():
 
 def test_a_notebook_shows_a_figure_once():
     # pyplot's own figures would be shown again at the end of the cell
-    curves.loss_curves(record())
     curves.per_frame(record(), "mse", "10->3")
     curves.forest([{"label": "a", "estimate": 1.0}])
     assert plt.get_fignums() == []
@@ -58,8 +57,6 @@ def test_bad_input_is_told():
         curves.forest([])
     with pytest.raises(ValueError, match="record paper/vrnn3d_kl_ll/seed0 has no mse of test, 10->10; evaluate it so"):
         curves.per_frame(record())
-    with pytest.raises(ValueError, match="no training curve latent"):
-        curves.loss_curves(record(), panels=["latent"])
 
 
 # --- predictions ------------------------------------------------------------------------------------------------------
@@ -138,24 +135,6 @@ def full() -> dict:
     found: dict = {"sequences": (0.0, 10.0), "validation_sequences": (10.0,), "validation_mse": (3.0,), "beta": (0.0, 1.0)}
     names = ("loss", "l1", "l2", "latent", "log_std_prior", "log_std_posterior", "floor_fraction")
     return found | {name: (2.0, 1.0) for name in names}
-
-
-def test_loss_curves_have_a_panel_per_quantity():
-    figure = curves.loss_curves(record(curves=full()))
-    assert len(figure.axes) == 8 and not figure.legends
-    assert [a.get_title() for a in figure.axes][:2] == ["training loss", "L1 per frame"]
-    last = figure.axes[7].lines[0]
-    assert list(last.get_xdata()) == [10] and last.get_marker() == "o", "a single point is a dot"
-    assert len(curves.loss_curves(record(curves=full()), panels=["beta"]).axes) == 1
-
-
-def test_loss_curves_of_several_records_share_their_panels():
-    figure = curves.loss_curves([record(curves=full()), record("convlstm2d")])
-    drawn = [sum(len(line.get_xdata()) > 0 for line in axes.lines) for axes in figure.axes]
-    assert drawn[0] == 2 and drawn[3] == 1, "there is no latent loss in a deterministic model"
-    assert [t.get_text() for t in figure.legends[0].get_texts()] == [OURS, CONVLSTM]
-    colours = [matplotlib.colors.to_hex(line.get_color()) for line in figure.axes[0].lines[:2]]
-    assert colours == [style.colour("vrnn3d_kl_ll"), style.colour("convlstm2d")]
 
 
 def test_a_forest_keeps_the_order_of_its_rows():

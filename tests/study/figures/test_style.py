@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from vrnn3d.show import GREY, strip
-from vrnn3d.study.catalogue import WINDOWS
+from vrnn3d.study.catalogue import BEYOND, TABLE1, TABLE3, WINDOWS
 from vrnn3d.study.figures import canvas, style
 
 matplotlib.use("Agg")
@@ -128,7 +128,13 @@ def test_videos_keep_their_pixels():
 
 
 def test_no_two_windows_of_figure_6_look_alike():
-    assert len({(style.colour(name), style.DASHES.get(name, "-")) for name in WINDOWS.values()}) == len(WINDOWS)
+    assert len({(style.colour(name), style.dash(name)) for name in WINDOWS.values()}) == len(WINDOWS)
+
+
+def test_no_two_systems_of_a_figure_look_alike():
+    rows = [row.name for row in (*TABLE3, *TABLE1, *BEYOND)] + ["vrnn3d_kl_ll_by_frame", "vrnn3d_kl_bfloat16", "simvp"]
+    assert len({(style.colour(name), style.dash(name)) for name in rows}) == len(rows)
+    assert style.dash("beyond_by_frame_400k") == style.dash("beyond_by_frame") != "-", "what was trained on keeps its look"
 
 
 def test_colours_are_fixed():

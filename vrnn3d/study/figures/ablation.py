@@ -37,7 +37,7 @@ from vrnn3d.study.compare import (
     seed_spread,
 )
 from vrnn3d.study.figures.loss import NAMES, WIRING_NAMES
-from vrnn3d.study.figures.style import DASHES, colour
+from vrnn3d.study.figures.style import colour, dash
 
 if TYPE_CHECKING:
     import pandas
@@ -173,8 +173,8 @@ def _trace(axes: Axes, found: Runs, curve: str, wiring: str) -> None:
         for i, record in enumerate(found.get(loss_name(variant, wiring), [])):
             values = record.curve(curve)
             label = None if i else NAMES[variant]
-            shade, dash = colour(variant), DASHES.get(variant, "-")
-            axes.plot(record.curve("sequences")[: len(values)], values, color=shade, ls=dash, lw=1.2, label=label)
+            shade, dashes = colour(variant), dash(variant)
+            axes.plot(record.curve("sequences")[: len(values)], values, color=shade, ls=dashes, lw=1.2, label=label)
 
 
 # --- scores -----------------------------------------------------------------------------------------------------------
@@ -235,8 +235,8 @@ def sweeps(found: Runs, reference: tuple[str, float] | None = None, pool: str = 
         for variant in SWEPT_LOSSES:
             points = sweep(found, variant, wiring, what)
             values = [[record.score(pool, "10->10") for record in runs] for _, runs in points]
-            shade, dash = colour(variant), DASHES.get(variant, "-")
-            axes.plot([x for x, _ in points], [np.mean(v) for v in values], color=shade, ls=dash, label=NAMES[variant])
+            shade, dashes = colour(variant), dash(variant)
+            axes.plot([x for x, _ in points], [np.mean(v) for v in values], color=shade, ls=dashes, label=NAMES[variant])
             for (x, _), seeds in zip(points, values):
                 axes.plot([x] * len(seeds), seeds, "o", color=shade, ms=4.5, alpha=0.8)
         if reference:

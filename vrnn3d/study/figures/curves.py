@@ -1,4 +1,4 @@
-"""What records say, drawn: curves over frames and over the training, intervals, and predictions side by side."""
+"""What records say, drawn: curves over frames, intervals, and predictions side by side."""
 
 from __future__ import annotations
 
@@ -10,27 +10,14 @@ import numpy as np
 from vrnn3d.evaluation.metrics import METRICS
 from vrnn3d.evaluation.protocols import frames_of
 from vrnn3d.show import GREY, closed
-from vrnn3d.study.figures.style import DASHES, colour, seaborn_dashes
+from vrnn3d.study.figures.style import colour, dash
 from vrnn3d.study.records import Record
 
 if TYPE_CHECKING:
-    import pandas
     from matplotlib.figure import Figure
 
 #: Metrics of which neither more nor less is better by itself.
 _NEUTRAL = ("sample_variance",)
-#: What the curves of a training are called on axes.
-CURVE_LABELS = {
-    "loss": "training loss",
-    "l1": "L1 per frame",
-    "l2": "L2 per frame",
-    "latent": "latent loss per step",
-    "beta": "weight of the latent loss",
-    "log_std_prior": "mean log std of the prior",
-    "log_std_posterior": "mean log std of the posterior",
-    "floor_fraction": "latents at the std floor",
-    "validation_mse": "validation MSE per frame",
-}
 
 
 def metric_label(name: str) -> str:
@@ -153,7 +140,7 @@ def per_frame(
             raise ValueError(f"the record {record.name} has no {metric} of {pool}, {protocol}; evaluate it so, or leave it out")
         score, shade = entry.scores[metric], colour(record.experiment)
         frames = range(first, first + len(score.per_frame))
-        axes.plot(frames, score.per_frame, color=shade, ls=DASHES.get(record.experiment, "-"), label=name)
+        axes.plot(frames, score.per_frame, color=shade, ls=dash(record.experiment), label=name)
         low, high = zip(*score.per_frame_interval)
         axes.fill_between(frames, low, high, color=shade, alpha=0.22, lw=0)
     for experiment, value in (paper or {}).items():
@@ -165,53 +152,6 @@ def per_frame(
     # Below the axes, where it cannot cover a curve
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, handlelength=2.6)
     return closed(figure)
-
-
-def loss_curves(records: Record | Iterable[Record], panels: Sequence[str] | None = None) -> Figure:
-    """Training curves against sequences seen, one panel per quantity; a single record or several to compare.
-
-    `panels` are keys of the record's curves; by default all of `CURVE_LABELS` that any of the records holds, "beta" left out.
-    """
-    import seaborn
-    from matplotlib.ticker import EngFormatter
-
-    records = as_list(records)
-    if panels is None:
-        panels = [key for key in CURVE_LABELS if key != "beta" and any(len(r.curve(key)) for r in records)]
-    missing = [key for key in panels if not any(len(r.curve(key)) for r in records)]
-    if missing or not panels:
-        raise ValueError(f"the records hold no training curve {', '.join(missing) or 'at all'}")
-    names = legend_names(records)
-    experiments = {name: record.experiment for record, name in zip(records, names)}
-    grid = seaborn.relplot(
-        _points(records, names, panels), x="sequences", y="value", col="panel", col_wrap=min(len(panels), 3), kind="line",
-        hue="run", style="run", palette={name: colour(row) for name, row in experiments.items()}, errorbar=None, lw=1.6,
-        dashes=seaborn_dashes(experiments), height=2.4, aspect=1.25, facet_kws={"sharey": False},
-        legend="full" if len(records) > 1 else False,
-    )  # fmt: skip
-    grid.set_titles("{col_name}").set_axis_labels("sequences seen", "")
-    for axes in grid.axes.flat:
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-        axes.locator_params(axis="x", nbins=4)
-        axes.set_xlim(left=0)
-        for line in axes.lines:
-            line.set_marker("o" if len(line.get_xdata()) == 1 else "")
-    if grid.legend:
-        seaborn.move_legend(grid, "upper center", bbox_to_anchor=(0.5, 1.08), ncols=min(len(names), 3), title="")
-    return closed(grid.figure)
-
-
-def _points(records: Sequence[Record], names: Sequence[str], panels: Sequence[str]) -> pandas.DataFrame:
-    """All points of the curves, one a line."""
-    import pandas
-
-    parts = []
-    for record, name in zip(records, names):
-        for key in panels:
-            values = record.curve(key)
-            x = record.curve("validation_sequences" if key.startswith("validation_") else "sequences")[: len(values)]
-            parts.append(pandas.DataFrame({"sequences": x, "value": values, "panel": CURVE_LABELS.get(key, key), "run": name}))
-    return pandas.concat(parts)
 
 
 # --- intervals --------------------------------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ from vrnn3d.evaluation.metrics import METRICS
 from vrnn3d.evaluation.protocols import frames_of
 from vrnn3d.show import GREY, closed
 from vrnn3d.study import paper
-from vrnn3d.study.compare import BETTER, UNDECIDED, WORSE, Comparison, compare_runs, seed_spread
-from vrnn3d.study.figures.style import DASHES, colour
+from vrnn3d.study.compare import BETTER, UNDECIDED, WORSE, Comparison, compare_runs, listed, seed_spread
+from vrnn3d.study.figures.style import colour, dash
 from vrnn3d.study.profiles import PROFILES
 from vrnn3d.study.records import Record
 from vrnn3d.study.scales import SCALES, conditions, pictured_at, runs_at, shown_at, words
@@ -36,11 +36,6 @@ def title(record: Record) -> str:
 def model_name(record: Record) -> str:
     """The experiment without its ``kth_``: the name under which the other chapters give this model its colour."""
     return record.experiment.removeprefix("kth_")
-
-
-def in_words(names: Sequence[str]) -> str:
-    """ "a", "a and b", "a; b and c", for a sentence; the names may hold commas."""
-    return "; ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else "".join(names)
 
 
 # --- scales -----------------------------------------------------------------------------------------------------------
@@ -182,10 +177,10 @@ def outcomes_in_words(outcomes: Mapping[str, Mapping[tuple[str, str], str]], ave
     never = [name for name in outcomes if name not in ever + draws]
     text = (
         "Better or worse where the 95% interval of the paired difference leaves out zero. Better than copying the last frame "
-        f"in some measure: {in_words(ever) or 'none'}. Better in none, but undecided in some: {in_words(draws) or 'none'}. "
-        f"Worse in all that was compared: {in_words(never) or 'none'}."
+        f"in some measure: {listed(ever) or 'none'}. Better in none, but undecided in some: {listed(draws) or 'none'}. "
+        f"Worse in all that was compared: {listed(never) or 'none'}."
     )
-    return text + (f" Kept as an average alone, so not compared: {in_words(averaged)}." if averaged else "")
+    return text + (f" Kept as an average alone, so not compared: {listed(averaged)}." if averaged else "")
 
 
 def by_outcome(rows: Iterable[Against]) -> dict[str, list[str]]:
@@ -254,7 +249,7 @@ def curves(records: Iterable[Record], protocol: str = "10->60", metrics: Sequenc
             score = entry.scores[metric]
             frames = range(first, first + len(score.per_frame))
             shade = colour(name)
-            axes.plot(frames, score.per_frame, color=shade, ls=DASHES.get(name, "-"), lw=1.7, label=title(record))
+            axes.plot(frames, score.per_frame, color=shade, ls=dash(name), lw=1.7, label=title(record))
             low, high = zip(*score.per_frame_interval)
             axes.fill_between(frames, low, high, color=shade, alpha=0.13, lw=0)
         better = "higher" if METRICS[metric].larger_is_better else "lower"

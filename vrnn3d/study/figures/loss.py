@@ -10,7 +10,7 @@ import numpy as np
 
 from vrnn3d.losses import VARIANTS
 from vrnn3d.show import GREY, LABEL, ON_LABEL, closed, moving_picture
-from vrnn3d.study.figures.style import BLUE, DASHES, ORANGE, colour
+from vrnn3d.study.figures.style import BLUE, ORANGE, colour, dash
 from vrnn3d.study.loss_math import best_posterior_variance, best_prior_variance, drift, joint_minimum, value_and_slopes
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def minima(variants: Sequence[str] = tuple(VARIANTS), prior_std: float = 0.5) ->
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(9.0, 3.2), layout="constrained")
     for k, variant in enumerate(variants):
         # Some curves coincide: each is thinner than those drawn before it, so that all can be seen.
-        look: dict = dict(color=colour(variant), ls=DASHES.get(variant, "-"), label=NAMES[variant], lw=5 - 0.55 * k)
+        look: dict = dict(color=colour(variant), ls=dash(variant), label=NAMES[variant], lw=5 - 0.55 * k)
         variance = best_posterior_variance(variant, prior_std**2, delta) * np.ones_like(delta)
         value, _ = value_and_slopes(variant, 0.0, 0.5 * np.log(variance), delta, math.log(prior_std))
         left.plot(delta, value, **look)

@@ -36,6 +36,10 @@ COLOURS: dict[str, str] = {
     "beyond": "#d6336c",
     "beyond_by_frame": "#d94f4f",
     "beyond_by_frame_z_q": "#8f7f00",
+    "beyond_by_frame_wide": "#c2387a",
+    "vrnn3d_kl_ll_by_frame": "#c25700",
+    "vrnn3d_kl_bfloat16": "#b88300",
+    "vrnn3d_kl_augmented": "#7a6f1f",
     "simvp": "#4d7c0f",
     "black": "#8c8c8c",
     "copy_last": "#8c8c8c",
@@ -51,6 +55,10 @@ COLOURS: dict[str, str] = {
 DASHES: dict[str, Any] = {
     "beyond_by_frame_z_q": (0, (1, 1)),
     "beyond_by_frame": (0, (5, 1.5)),
+    "beyond_by_frame_wide": (0, (3, 1, 1, 1)),
+    "vrnn3d_kl_ll_by_frame": (0, (7, 1.5, 1.5, 1.5)),
+    "vrnn3d_kl_bfloat16": (0, (1, 1)),
+    "vrnn3d_kl_augmented": (0, (1, 1)),
     "vrnn3d_kl": (0, (5, 1.5)),
     "vrnn2d": (0, (5, 1.5)),
     "convlstm3d": (0, (3, 1, 1, 1)),
@@ -82,9 +90,14 @@ def colour(name: str) -> str:
     return COLOURS.get(name) or _SPARE[sum(name.encode()) % len(_SPARE)]
 
 
+def dash(name: str) -> Any:
+    """The line style of an experiment or loss variant, as matplotlib wants it; with :func:`colour` it tells lines apart."""
+    return DASHES.get(began_as(name), "-")
+
+
 def seaborn_dashes(names: Mapping[str, str]) -> dict[str, Any]:
-    """`DASHES` as seaborn wants them: for {legend entry: experiment or loss variant}, {legend entry: dash}."""
-    return {label: DASHES[name][1] if name in DASHES else "" for label, name in names.items()}
+    """:func:`dash` as seaborn wants them: for {legend entry: experiment or loss variant}, {legend entry: dash}."""
+    return {label: "" if dash(name) == "-" else dash(name)[1] for label, name in names.items()}
 
 
 def use_style() -> None:
