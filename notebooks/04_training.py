@@ -60,8 +60,9 @@ use_style()
 # average over *steps*, KL would weigh ten times as much against a frame at $H = 10$ as at $H = 1$, and Figure 6 of the paper
 # would vary two things at once.
 #
-# Three schedules run over a training, all of them functions of its progress alone. Beta warm-up lets the latent loss in
-# gradually; scheduled sampling replaces more and more true input frames by the model's own predictions, until none is left.
+# Three schedules run over a training, all of them functions of how much of it is done, from 0 to 1. Beta warm-up lets the latent loss
+# in gradually; scheduled sampling replaces more and more true input frames by the model's own predictions, until none is left; and
+# the learning rate rises at first and then falls.
 
 # %% tags=["hide-input"]
 experiment = get("live", profile)
@@ -233,13 +234,16 @@ shares = [f"{100 * trials.late_mean(run, 'clipped'):.0f}% of the late updates ar
 glue("recipe_bounded", ", ".join(shares) or "not run", display=False)
 
 # %% [markdown]
-# *MSE of a frame averaged over samples; validation is the error of one free-running prediction at the end of the training.*
-# The clearest effect is that of L1: its best guess is the median of a pixel, which is black, and it holds the network near the
-# mean picture for half of such a training. Bounding the gradient's norm matters little, because Adam divides by its size anyway; the
-# bound is set near the median of the norm, as the long trainings have it: {glue:text}`recipe_bounded`.
+# *MSE of a frame averaged over samples; validation is the error at the end of the training of one prediction that, after the
+# context, sees its own frames alone (it runs freely).* With L1 the best guess is the median of a pixel, which is black, and that can
+# hold a network near the mean picture for long. Bounding the gradient's norm should matter little, because Adam divides by its size
+# anyway; the bound is set near the median of the norm, as the long trainings have it: {glue:text}`recipe_bounded`.
 
 # %% tags=["hide-input"]
-recipe, rows = get("vrnn3d_kl", "half"), [get(name, "half") for name in catalogue.names("table1", "beyond", "trained_on")]
+recipe, rows = (
+    get("vrnn3d_kl", "half"),
+    [get(name, "half") for name in catalogue.names("table1", "beyond", "trained_on", "wide")],
+)
 settings = pd.DataFrame(
     {
         "training": title,
@@ -258,13 +262,14 @@ display(
 # ## What might go further
 #
 # Further trials of the same length, with changes that leave the paper's recipe. They prepare the rows beyond the paper, the best
-# models that we could train at the same size.
+# models that we could train. *Muon* is an optimiser that makes the update of a weight matrix orthogonal, so that all of its
+# directions move alike {cite:p}`jordan2024muon`; here it has the inner convolutions, and Adam the rest.
 
 # %% tags=["hide-input"]
 trials_table(catalogue.IDEAS, f"What changes of the recipe do, alone and together. {trials.conditions()}")
 
 # %% [markdown]
-# Is it the network or the training? PredRNN++, a system of Table 1, by the recipe and with the optimiser of `beyond`:
+# Is it the network or the training? PredRNN++, a system of Table 1 ([how it is built](07_peers)), by the recipe and with Muon:
 
 # %% tags=["hide-input"]
 trials_table(catalogue.RIVAL, f"PredRNN++. {trials.conditions()}", recipe="PredRNN++")

@@ -167,6 +167,12 @@ for quantity, words in (("position", "position of the digit"), ("pixel", "grey l
         f"Rank histogram and interval coverage of the {words}: the oracle's histogram is flat and its coverage on the diagonal."
     )
     display(figure_html(figure, alt))
+told = f"{scales.words(SCALE).capitalize()}, one digit, held-out digits"
+display(
+    Markdown(
+        f"*{told}: of all seeds together. Left, how often the truth has each rank; right, how often it lies within an interval.*"
+    )
+)
 
 # %% tags=["hide-input"]
 known = oracle.calibration["known position"]
@@ -183,7 +189,7 @@ glue("chance_known_noise", known.noise, display=False)
 
 # %% [markdown]
 # What is left of the oracle's index is the finite test set. By its known positions it is {glue:text}`chance_known_index:.3f`, where
-# a calibrated forecaster stays below {glue:text}`chance_known_noise:.3f`: the centre of brightness is as good.
+# a calibrated forecaster stays below {glue:text}`chance_known_noise:.3f`; by the centre of brightness it is in the first line above.
 #
 # ## Do samples spread only where bounces are ahead?
 #
@@ -198,6 +204,9 @@ figure_html(
     "Sample variance and squared error of the mean frame, by frames from the first that shows a bounce's outcome. The oracle has "
     "none before, and jumps up at it.",
 )
+
+# %% tags=["remove-input"]
+display(Markdown(f"*{told}, seed 0 of each model; the table below averages over seeds.*"))
 
 # %% tags=["hide-input"]
 lines = tables.spread_lines(oracle, found, unanalysed)

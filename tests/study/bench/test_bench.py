@@ -331,6 +331,13 @@ def test_what_was_gained_is_said_for_one_form_at_a_time(bench):
     assert report.comparisons(dataclasses.replace(bench, rows=()), {}) == []
 
 
+def test_what_folding_alone_gives(bench):
+    labels = [step.label for step in jobs.WATERFALL]
+    steps = tuple(row(form=jobs.STEP + label, seconds=s) for label, s in zip(labels[1:], (6.0, 5.0, 2.5, 2.0), strict=True))
+    assert report.folding_gain(dataclasses.replace(bench, rows=steps)) == pytest.approx(2.5), "5 s before it, 2 s after"
+    assert report.folding_gain(bench) is None
+
+
 def test_steps_and_sweeps_are_read_off_the_rows(bench):
     assert report.waterfall(bench) == [("plain, sliding by one frame", 8.0), ("plain, in windows", 6.0), ("folded", 3.0)]
     assert report.growth([bench, bench]) == {"size": [(32, 2.0), (32, 2.0)]}
