@@ -25,9 +25,7 @@
 # - {glue:text}`ablation_headline`.
 # - {glue:text}`ablation_best`.
 # - {glue:text}`ablation_wiring`.
-# - Losses whose two log terms have different weights drive the standard deviations to their floor, as
-#   [the loss chapter](03_loss) derives.
-# - Which loss is best depends on the protocol and on the score.
+# - {glue:text}`ablation_floor`, as [the loss chapter](03_loss) derives for losses whose two log terms have different weights.
 # :::
 
 # %% tags=["hide-input"]
@@ -275,6 +273,8 @@ text = (
     "[the loss chapter](03_loss))."
 )
 display(Markdown(text))
+told = f"At {scales.words(scale)} the standard deviations end at their floor under {names}"
+glue("ablation_floor", told, display=False)
 
 # %% [markdown]
 # ## Diversity against accuracy
