@@ -141,6 +141,11 @@ markdown_table(
 )
 
 # %% [markdown]
+# *KL(p‖q)* is the divergence that the paper writes out (equation 9), *KL(q‖p)* the one that it names (equation 8) and that is usual;
+# *KL-LL* is equation 13 as printed. The other four are ours: *½ restored* gives the likelihood term the factor that equation 11
+# lacks (the corrected form below), *labels swapped* exchanges p and q in equation 13 (its mirror image), *balanced* changes one
+# coefficient so that there is a minimum, and *mean pull only* keeps nothing but the larger weight on the distance of the means.
+#
 # ### Drag them
 #
 # Two Gaussians to drag, the seven losses of that moment, and a button that lets gradient descent run.
