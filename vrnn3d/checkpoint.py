@@ -157,12 +157,12 @@ class Loaded(NamedTuple):
 
 def load_run(path: str | os.PathLike, device: Any = "cpu") -> Loaded:
     """The model of a run with the weights that ``train.weights`` asks for, ready for prediction."""
-    state = load_state(path, device)
+    state = load_state(path)  # only the weights are moved: the optimiser's state is twice as large, and not needed
     with fitting(path):
         experiment = config.from_dict(json.loads(state["config"]))
-        model = model_of(experiment).to(device)
+        model = model_of(experiment)
         model.load_state_dict(state["evaluated"])
-    return Loaded(model.eval(), experiment, state["seed"])
+    return Loaded(model.to(device).eval(), experiment, state["seed"])
 
 
 @contextmanager

@@ -7,6 +7,7 @@ a step is a pure function; zeros give the mean of the latents.
 
 from __future__ import annotations
 
+import copy
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,17 +46,19 @@ class Prepared:
 
 
 def prepare(model: VideoModel, height: int, width: int, batch: int = 1) -> Prepared:
-    """Make a model's step a function of plain tensors, for frames of one size.
+    """Make a model's step a function of plain tensors on the CPU, for frames of one size.
+
+    It is a copy's, ready for prediction: the model itself stays where it is and in its mode, and no random state moves.
 
     Raises:
         ValueError: when the model cannot take the size, or its state grows from step to step (E3D-LSTM remembers every
             step, and Improved VRNN collects its context), so that no single function of fixed shapes describes it.
     """
-    model = model.eval()
-    clip = torch.rand(batch, model.window, model.channels, height, width)
+    model = copy.deepcopy(model).cpu().eval()
+    clip = torch.zeros(batch, model.window, model.channels, height, width)
     state = model.initial_state(batch, height, width, "cpu", torch.float32)
     leaves, structure = pytree.tree_flatten(state)
-    with torch.no_grad(), given_noise() as noise:
+    with torch.no_grad(), torch.random.fork_rng(devices=[]), given_noise() as noise:
         _, after, _ = model.step(clip, state)
     after_leaves, after_structure = pytree.tree_flatten(after)
     if after_structure != structure or any(a.shape != b.shape for a, b in zip(after_leaves, leaves)):

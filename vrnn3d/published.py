@@ -25,6 +25,7 @@ DEFAULT = "beyond_by_frame_400k"  # the published weights that are taken where n
 CONFIG, WEIGHTS, INDEX, CARD = "config.json", "model.safetensors", "model.safetensors.index.json", "README.md"
 PART_BYTES = 15_000_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_SET_ASIDE = re.compile(r"^\.(.+)\.before$")  # the name of a folder while another takes its place
 _PACKAGED = Path(__file__).resolve().parent / "weights"
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -41,11 +42,15 @@ def places() -> list[Path]:
 
 def names() -> list[str]:
     """The published weights there are."""
-    return sorted({path.parent.name for place in places() for path in place.glob(f"*/{CONFIG}")})
+    folders = {path.parent.name for place in places() for path in place.glob(f"*/{CONFIG}")}
+    found = {_SET_ASIDE.sub(r"\1", folder) for folder in folders}
+    return sorted(filter(_NAME.fullmatch, found))  # no folder that is only being written
 
 
 def find(name: str) -> Path:
-    """The folder of published weights, by name or by path.
+    """The folder of published weights, by name or by path; nothing is changed there.
+
+    While others take their place, or after that was interrupted, it is the one in which the weights are set aside.
 
     Raises:
         FileNotFoundError: naming the published weights there are.
@@ -53,9 +58,10 @@ def find(name: str) -> Path:
     for folder in (Path(name), *(place / name for place in places())):
         if _NAME.fullmatch(name) is None and folder != Path(name):
             continue
-        _recover(folder)
         if (folder / CONFIG).is_file():
             return folder
+        if folder.name and not folder.exists() and (_aside(folder) / CONFIG).is_file():
+            return _aside(folder)
     there = names()
     listed = f"published weights are: {', '.join(there)}" if there else "no weights are published yet"
     raise FileNotFoundError(
@@ -142,7 +148,7 @@ def _write_parts(weights: dict[str, Tensor], folder: Path) -> list[Path]:
 
 
 def _swap(new: Path, target: Path) -> None:
-    """Put a finished folder in the place of another; a reader finds the one or the other, see :func:`_recover`."""
+    """Put a finished folder in the place of another; a reader finds the one or the other, see :func:`find`."""
     _recover(target)
     aside = _aside(target)
     if target.exists():
@@ -156,7 +162,7 @@ def _aside(folder: Path) -> Path:
 
 
 def _recover(folder: Path) -> None:
-    """Bring back what an interrupted publication had put aside, and sweep what it left."""
+    """Bring back what an interrupted publication had set aside, and sweep what it left. Only for who publishes."""
     aside = _aside(folder)
     if aside.is_dir() and not folder.exists():
         os.rename(aside, folder)

@@ -126,7 +126,7 @@ def rollout(
     samples: int = 1,
     batched: bool = True,
 ) -> tuple[Tensor, list[Latents]]:
-    """Run the model over a sequence.
+    """Run the model over a sequence. Of several threads one does at a time, for what is shared meanwhile is the process's.
 
     Args:
         model: any :class:`~vrnn3d.models.base.VideoModel`.

@@ -48,6 +48,11 @@ def _frames(label: str, video: Any) -> np.ndarray:
     if video.ndim != 4 or video.shape[1] not in (1, 3) or 0 in video.shape:
         raise ValueError(f"row {label!r} has shape {video.shape}; a video is (T, H, W), or (T, C, H, W) with 1 or 3 channels")
     if video.dtype != np.uint8:
+        if video.dtype.kind not in "fb":
+            raise ValueError(
+                f"row {label!r} holds {video.dtype}; a video holds floats in [0, 1], or uint8: convert values from 0 to 255"
+                " with astype('uint8')"
+            )
         if not np.isfinite(video).all():
             raise ValueError(f"row {label!r} contains NaN or infinite pixels; only finite values can be shown")
         video = (np.clip(video.astype(np.float32), 0, 1) * 255).round().astype(np.uint8)
@@ -185,13 +190,17 @@ def _shorten(draw, text: str, font, room: float) -> str:
     return text + "..."
 
 
+def _check_rate(fps: float) -> None:
+    if not 0 < fps < math.inf:
+        raise ValueError(f"fps is {fps}; it must be above 0 frames a second, and finite")
+
+
 def webp(images: list, fps: float) -> bytes:
     """Pillow images as a lossless WebP file that repeats without end; one image as a still.
 
     Raises ``ValueError`` for a number of frames a second that is not above 0.
     """
-    if not fps > 0:
-        raise ValueError(f"fps is {fps}; it must be above 0 frames a second")
+    _check_rate(fps)
     buffer = io.BytesIO()
     images[0].save(
         buffer, "WEBP", save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0, lossless=True,
@@ -295,13 +304,14 @@ def save_animation(
     `columns` is the number of videos in a line (default: up to six). The file appears whole or not at all.
 
     Raises:
-        ValueError: for another suffix than those of `ANIMATIONS`, or a scale below 1.
+        ValueError: for another suffix than those of `ANIMATIONS`, a scale below 1, or no frames a second.
     """
     path = Path(path)
     if path.suffix.lower() not in ANIMATIONS:
         raise ValueError(f"{path.name} does not end in one of: {' '.join(ANIMATIONS)}")
     if scale < 1:
         raise ValueError(f"scale is {scale}; it must be a whole number of at least 1")
+    _check_rate(fps)
     columns = min(len(rows) or 1, columns or 6)
     data = ANIMATIONS[path.suffix.lower()](_montage(rows, scale, context, columns, lettered=True)[0], fps)
     return atomic_write(path, lambda temporary: temporary.write_bytes(data))

@@ -159,6 +159,14 @@ def test_a_run_comes_back_ready_for_prediction(tmp_path):
     assert all(torch.equal(value, state["evaluated"][name]) for name, value in checkpoint.load(tmp_path).state_dict().items())
 
 
+def test_only_the_weights_of_a_run_are_moved_to_the_device(tmp_path, monkeypatch):
+    train(tiny("convlstm2d"), 0, tmp_path, progress=False)
+    moved, move = set(), checkpoint._moved
+    monkeypatch.setattr(checkpoint, "_moved", lambda value, device: moved.add(device.type) or move(value, device))
+    model = checkpoint.load_run(tmp_path, "meta").model
+    assert moved == {"cpu"} and {value.device.type for value in model.state_dict().values()} == {"meta"}
+
+
 def test_where_nothing_is_named_the_newest_run_is_taken(tmp_path, weights):
     assert checkpoint.default_source() == published.DEFAULT, "and what that lacks is told when it is loaded"
     for name, age in (("old", 100), ("new", 50)):
@@ -224,11 +232,46 @@ def test_an_interrupted_publication_leaves_the_one_before(weights, monkeypatch):
         assert [path.name for path in folder.parent.iterdir()] == ["mine"]
 
 
-def test_weights_put_aside_by_a_killed_publication_come_back(weights):
+@pytest.mark.parametrize("by_path", [False, True])
+def test_weights_set_aside_by_a_killed_publication_are_read_where_they_are(weights, by_path):
     folder = weights()
-    os.rename(folder, published._aside(folder))
+    aside = folder.rename(published._aside(folder))
+    assert published.names() == ["mine"]
+    checkpoint.load_any(folder if by_path else "mine")
+    assert list(folder.parent.iterdir()) == [aside], "reading moves nothing"
+    weights()
+    assert list(folder.parent.iterdir()) == [folder], "the next publication does"
+
+
+def test_looking_for_weights_removes_nothing(weights, tmp_path):
+    folder = weights()
+    for place in (folder, tmp_path / "mine"):
+        (place.parent / f".{place.name}.before").mkdir(parents=True)
+        place.mkdir(exist_ok=True)
     checkpoint.load_any("mine")
-    assert [path.name for path in folder.parent.iterdir()] == ["mine"]
+    with pytest.raises(FileNotFoundError):
+        checkpoint.load_any("yours")
+    assert (tmp_path / ".mine.before").is_dir() and (folder.parent / ".mine.before").is_dir()
+
+
+def test_a_reader_between_the_two_steps_of_a_publication_finds_the_weights(weights, monkeypatch):
+    folder, rename = weights(), os.rename
+
+    def read_before(source, target):
+        assert checkpoint.load_any("mine").seed == 3 and published.names() == ["mine"]
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", read_before)
+    weights()
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize("path", [".", "", "..", "/", "empty"])
+def test_a_folder_without_a_model_is_told(weights, tmp_path, path):
+    weights()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="is neither a run nor published weights .published weights are: mine."):
+        checkpoint.load(path)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -44,11 +46,29 @@ def test_a_torch_program_equals_the_model(model, tmp_path):
 
 def test_the_step_is_that_of_the_model_with_the_same_noise(model):
     prepared = prepare(model, 16, 16)
+    prepared.inputs["clip"] = torch.rand(prepared.inputs["clip"].shape)
     noise = [value for name, value in prepared.inputs.items() if name.startswith("noise")]
     assert len(noise) == 1
     with torch.no_grad(), given_noise(noise):
         prediction, _, _ = model.step(prepared.inputs["clip"], model.initial_state(1, 16, 16))
     torch.testing.assert_close(expected(model, prepared.inputs)[0], prediction)
+
+
+def test_the_model_and_the_random_numbers_stay_as_they_were(model):
+    training = copy.deepcopy(model).train()
+    before, state = torch.get_rng_state(), {name: value.clone() for name, value in training.state_dict().items()}
+    prepared = prepare(training, 16, 16)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert training.training and all(torch.equal(value, state[name]) for name, value in training.state_dict().items())
+    assert not any(part.training for part in prepared.step.modules())
+    assert not {id(p) for p in prepared.step.parameters()} & {id(p) for p in training.parameters()}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_model_on_a_gpu_is_exported_from_the_processor(model):
+    there = copy.deepcopy(model).cuda()
+    assert {value.device.type for value in prepare(there, 16, 16).step.state_dict().values()} == {"cpu"}
+    assert {value.device.type for value in there.state_dict().values()} == {"cuda"}
 
 
 def test_a_state_that_grows_is_refused():

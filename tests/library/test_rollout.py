@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
+from vrnn3d.layers.depth_folding import folding, joint_statistics, shared_kernels
+from vrnn3d.layers.gaussian import given_noise
 from vrnn3d.models import build_model
 from vrnn3d.models.base import VideoModel
 from vrnn3d.rollout import rollout, usable_length
@@ -132,3 +138,101 @@ def test_usable_length():
     assert usable_length(model, 20) == 18
     with pytest.raises(ValueError, match="at least 6 frames"):
         usable_length(model, 5)
+
+
+# --- threads ----------------------------------------------------------------------------------------------------------
+
+
+def deep_model() -> VideoModel:
+    """A small model whose latents have depth 2, so that kernels are folded and shared."""
+    torch.manual_seed(0)
+    return build_model("vrnn3d", **NARROW, window=4, horizon=4)
+
+
+def once(part: torch.nn.Module, call: Callable[[], object]) -> None:
+    """Call something when this part of a model computes for the first time."""
+
+    def hook(*_):
+        handle.remove()
+        call()
+
+    handle = part.register_forward_pre_hook(hook)
+
+
+def side_by_side(first: Callable[[], object], ready: threading.Event, second: Callable[[], object]) -> None:
+    """Two threads, the second started when the first has said that it is ready; what fails in them fails here."""
+    with ThreadPoolExecutor(2) as pool:
+        one = pool.submit(first)
+        assert ready.wait(30)
+        two = pool.submit(second)
+        one.result(30), two.result(30)
+
+
+def test_rollouts_of_two_threads_leave_no_kernels_behind():
+    """Each waits for the other a moment, so that without a lock the first would leave while the second is inside."""
+    frames, models = torch.rand(1, 12, 1, 8, 8), (deep_model(), deep_model())
+    entered, left = (threading.Event(), threading.Event()), threading.Event()
+    once(models[0].encoder, lambda: (entered[0].set(), entered[1].wait(0.5)))
+    once(models[1].encoder, lambda: (entered[1].set(), left.wait(0.5)))
+    side_by_side(lambda: (rollout(models[0], frames, 4, 12), left.set()), entered[0], lambda: rollout(models[1], frames, 4, 12))
+    for model in models:
+        clip, norm = torch.rand(1, 8, 2, 2, 2), model.encoder.stem[1]
+        assert norm.num_batches_tracked == 1
+        norm(torch.rand(1, 4, 4, 2, 2))
+        assert norm.num_batches_tracked == 2, "statistics that are not kept for a rollout which has ended"
+        with torch.no_grad():
+            assert model.prior(clip).any()
+            for parameter in model.prior.parameters():
+                parameter.zero_()
+            assert not model.prior(clip).any(), "kernels of the weights that it has now"
+
+
+def test_a_step_in_another_thread_takes_no_gradient_from_a_training():
+    """Kernels that are folded where no gradient is wanted must not come to stand in the training's graph."""
+    frames, model = torch.rand(1, 12, 1, 8, 8), deep_model()
+    inside, done = threading.Event(), threading.Event()
+    once(model.encoder, lambda: (inside.set(), done.wait(0.5)))
+
+    def train():
+        prediction, _ = rollout(model, frames, 4, 12)
+        prediction.square().sum().backward()
+
+    def predict():
+        with torch.no_grad():
+            model.step(frames[:, :4], model.initial_state(1, 8, 8))
+        done.set()
+
+    side_by_side(train, inside, predict)
+    assert all(level.gates.weight.grad is not None and level.gates.weight.grad.any() for level in (model.level1, model.level2))
+
+
+@pytest.mark.parametrize("context", [lambda: folding("never"), lambda: given_noise(), joint_statistics, shared_kernels])
+def test_what_holds_for_the_whole_process_is_set_by_one_thread_at_a_time(context):
+    inside, leave, entered = (threading.Event() for _ in range(3))
+
+    def first():
+        with context(), context():  # the same thread may enter again
+            inside.set()
+            leave.wait(30)
+
+    def second():
+        with folding("always"), context():
+            entered.set()
+
+    with ThreadPoolExecutor(2) as pool:
+        calls = [pool.submit(first)]
+        assert inside.wait(30)
+        calls.append(pool.submit(second))
+        waited = not entered.wait(0.2)
+        leave.set()
+        [call.result(30) for call in calls]
+    assert waited and entered.is_set()
+
+
+def test_too_little_noise_is_told():
+    model, frames = build_model("vrnn3d", **NARROW), torch.rand(1, 8, 1, 8, 8)
+    with given_noise() as noise:
+        rollout(model, frames, 4, 8)
+    with pytest.raises(ValueError, match="more noise than the 1 tensors that were given; give one for each latent"):
+        with given_noise(noise[:1]):
+            rollout(model, frames, 4, 8)

@@ -131,11 +131,28 @@ def test_an_animation_file_is_written_whole(tmp_path):
         ({"a": np.zeros((3, 2, 8, 8))}, "1 or 3 channels"),
         ({"a": clip(), "b": clip(size=8)}, "'a' 16 x 16, 'b' 8 x 8"),
         ({"a": clip() * np.nan}, "NaN or infinite"),
+        ({"a": (clip() * 255).astype(np.int64)}, "row 'a' holds int64; a video holds floats in .0, 1., or uint8: convert"),
+        ({"a": torch.ones(3, 8, 8, dtype=torch.int16)}, "row 'a' holds int16"),
+        ({"a": clip().astype(complex)}, "row 'a' holds complex128"),
     ],
 )
 def test_bad_videos_are_named(rows, message):
     with pytest.raises(ValueError, match=message):
         show.strip(rows)
+
+
+@pytest.mark.parametrize("suffix", show.ANIMATIONS)
+@pytest.mark.parametrize("fps", [0, -1, np.nan, np.inf])
+def test_an_animation_has_a_number_of_frames_a_second(tmp_path, suffix, fps):
+    with pytest.raises(ValueError, match=f"fps is {fps}; it must be above 0 frames a second, and finite"):
+        show.save_animation({"a": clip(2)}, tmp_path / f"a{suffix}", fps=fps)
+    assert not list(tmp_path.iterdir())
+
+
+def test_true_and_false_are_shown_as_white_and_black():
+    white = np.tri(8, dtype=bool)
+    shown = show.strip({"a": white[None]}).axes[0].images[0].get_array()
+    np.testing.assert_array_equal(shown[..., 0], white * 255)
 
 
 def test_other_bad_input():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from vrnn3d.evaluation.predict import Continued
 from vrnn3d.files import atomic_write, check_file, check_writable, temporary_folder, told
 
 ARRAYS = (".npy", ".npz")
+#: The folders of pictures that are written, as :meth:`Continued.rows` names them.
+_ROW = re.compile(r"truth|mean|prediction|sample_[0-9]+")
 
 
 def check_name(path: str | Path) -> Path:
@@ -45,7 +48,7 @@ def write(continued: Continued, path: str | Path, apart: bool = False) -> list[P
         path: ``.webp``, ``.gif`` and ``.mp4`` show truth, mean and samples side by side, at the source's rate; ``.npy`` holds
             the samples, float32 (samples, time, channel, height, width); ``.npz`` also "given", "truth" and "rate"; without a
             suffix a folder is made, with a folder of PNG pictures for each row; numbered pictures of an earlier prediction
-            in it are replaced.
+            in it are replaced, and those of rows that this one does not have are removed.
         apart: an animation of its own for each row, NAME-sample_1.webp for example.
     """
     path = check_name(path)
@@ -83,6 +86,7 @@ def _folder(rows: dict[str, Tensor], path: Path) -> list[Path]:
             _pictures(video, new / name)
         written = [path / picture.relative_to(new) for picture in sorted(new.rglob("*.png"))]
         if path.exists():
+            _remove_rows(path, keep=set(rows))
             for row in new.iterdir():
                 _replace_pictures(row, path / row.name)
         else:
@@ -95,11 +99,24 @@ def _folder(rows: dict[str, Tensor], path: Path) -> list[Path]:
     return written
 
 
+def _remove_rows(path: Path, keep: set[str]) -> None:
+    """Remove the pictures of rows that only an earlier prediction had; what somebody put beside them stays."""
+    for row in path.iterdir():
+        if row.name not in keep and _ROW.fullmatch(row.name) and row.is_dir() and not row.is_symlink():
+            _remove_pictures(row)
+            if not any(row.iterdir()):
+                row.rmdir()
+
+
+def _remove_pictures(row: Path) -> None:
+    for picture in row.glob("[0-9][0-9][0-9][0-9].png"):
+        picture.unlink()
+
+
 def _replace_pictures(row: Path, target: Path) -> None:
     """Move numbered pictures into a folder that may hold those of another prediction, longer ones perhaps."""
     target.mkdir(exist_ok=True)
-    for old in target.glob("[0-9][0-9][0-9][0-9].png"):
-        old.unlink()
+    _remove_pictures(target)
     for picture in row.iterdir():
         os.replace(picture, target / picture.name)
 

@@ -18,12 +18,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vrnn3d.layers.threads import one_thread
+
 Three = tuple[int, int, int]  # depth, height, width
 
 #: "auto" folds up to this depth. On a CPU folding wins up to depth 2 and loses from 4 on (``vrnn3d bench``); on a GPU
 #: half-precision Conv3d has no good kernels in recent PyTorch, while the folded form runs on the best 2D ones.
 AUTO_MAX_DEPTH = {"cpu": 2, "cuda": 4}
 
+# These three belong to the process: whoever sets one of them keeps other threads out until it is as it was.
 _folding = "auto"
 _shared: dict | None = None
 #: What the batch norms of one forward pass saw: (module, elements per channel, mean, unbiased variance) of each call.
@@ -32,15 +35,19 @@ _seen: list | None = None
 
 @contextmanager
 def folding(mode: str):
-    """Set how every convolution of this module computes inside the ``with``: "auto", "always" or "never"."""
+    """Set how every convolution of this module computes inside the ``with``: "auto", "always" or "never".
+
+    Rollouts of other threads wait until it ends, as they do for each other.
+    """
     global _folding
     if mode not in ("auto", "always", "never"):
         raise ValueError(f"no folding mode {mode!r}; there are: auto, always, never")
-    before, _folding = _folding, mode
-    try:
-        yield
-    finally:
-        _folding = before
+    with one_thread():
+        before, _folding = _folding, mode
+        try:
+            yield
+        finally:
+            _folding = before
 
 
 @contextmanager
@@ -50,11 +57,12 @@ def shared_kernels():
     Enter it around one forward pass: the weights must not change inside.
     """
     global _shared
-    before, _shared = _shared, {}
-    try:
-        yield
-    finally:
-        _shared = before
+    with one_thread():
+        before, _shared = _shared, {}
+        try:
+            yield
+        finally:
+            _shared = before
 
 
 @contextmanager
@@ -66,14 +74,15 @@ def joint_statistics():
     four late time steps where the five before them came in one call. Here every element counts alike.
     """
     global _seen
-    before, _seen = _seen, []
-    try:
-        yield
-        modules = {id(call[0]): call[0] for call in _seen}
-        for key, module in modules.items():
-            module.update_statistics([call[1:] for call in _seen if id(call[0]) == key])
-    finally:
-        _seen = before
+    with one_thread():
+        before, _seen = _seen, []
+        try:
+            yield
+            modules = {id(call[0]): call[0] for call in _seen}
+            for key, module in modules.items():
+                module.update_statistics([call[1:] for call in _seen if id(call[0]) == key])
+        finally:
+            _seen = before
 
 
 def folds(x: Tensor) -> bool:

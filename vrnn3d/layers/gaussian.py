@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vrnn3d.layers.threads import one_thread
+
 SIGMA_MIN = 0.1  # floor on the standard deviation; 0 gives the paper's unbounded form
 
 
@@ -41,12 +43,16 @@ def set_noise_shard(rank: int, world: int) -> None:
 @contextmanager
 def noise_of_one_process() -> Iterator[None]:
     """Inside the ``with``, draw noise as a process does that stands alone, whatever :func:`set_noise_shard` was told."""
-    before = _shard
-    set_noise_shard(0, 1)
-    try:
+    if _shard == (0, 1):  # it does: nothing is changed that other threads would have to wait for
         yield
-    finally:
-        set_noise_shard(*before)
+        return
+    with one_thread():
+        before = _shard
+        set_noise_shard(0, 1)
+        try:
+            yield
+        finally:
+            set_noise_shard(*before)
 
 
 @contextmanager
@@ -54,15 +60,19 @@ def given_noise(noise: Iterable[Tensor] | None = None) -> Iterator[list[Tensor]]
     """Inside the ``with``, take noise from these tensors in their order instead of drawing it; yields what was used.
 
     With None it is drawn as ever, and what was drawn is yielded: to learn which tensors a model asks for.
+
+    Raises:
+        ValueError: when more noise is asked for than was given.
     """
     global _noise
     used: list[Tensor] = []
-    before = _noise
-    _noise = (None if noise is None else iter(noise), used)
-    try:
-        yield used
-    finally:
-        _noise = before
+    with one_thread():
+        before = _noise
+        _noise = (None if noise is None else iter(noise), used)
+        try:
+            yield used
+        finally:
+            _noise = before
 
 
 def noise_like(x: Tensor) -> Tensor:
@@ -70,8 +80,18 @@ def noise_like(x: Tensor) -> Tensor:
     if _noise is None:
         return _drawn(x)
     source, used = _noise
-    used.append(_drawn(x) if source is None else next(source).to(x.dtype))
+    used.append(_drawn(x) if source is None else _next(source, len(used)).to(x.dtype))
     return used[-1]
+
+
+def _next(source: Iterator[Tensor], used: int) -> Tensor:
+    """The next of the tensors given as noise, of which `used` are used up."""
+    try:
+        return next(source)
+    except StopIteration:
+        raise ValueError(
+            f"the model asks for more noise than the {used} tensors that were given; give one for each latent of each step"
+        ) from None
 
 
 def _drawn(x: Tensor) -> Tensor:

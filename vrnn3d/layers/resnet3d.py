@@ -217,8 +217,9 @@ def r3d_18_state(weights: dict[str, Tensor], channels: int = 1, stages: int = 2)
 def mirrored_state(state: dict[str, Tensor], decoder: ResNetDecoder) -> dict[str, Tensor]:
     """An encoder's weights in the places of its mirror, for ``decoder.load_state_dict(..., strict=False)``.
 
-    Convolutions go to their mirror image; where the decoder takes more channels (the latent's), those keep their
-    initial values. Batch norms are left as they are: the mirror normalises other activations.
+    Convolutions go to their mirror image. Where the decoder takes more channels, the hidden state's are the last ones and
+    get the weights; those before them, the latent's, keep their initial values. Batch norms are left as they are: the
+    mirror normalises other activations.
     """
     own = {k: v.clone() for k, v in decoder.state_dict().items()}
     mirror = {}
@@ -230,7 +231,7 @@ def mirrored_state(state: dict[str, Tensor], decoder: ResNetDecoder) -> dict[str
             mirror[f"{stage}.0.downsample"] = f"{stage}.1.upsample"
     for source, place in mirror.items():
         taken, weight = state[f"{source}.0.weight"], own[f"{place}.0.weight"]
-        weight[:, : taken.shape[1]] = taken
+        weight[:, -taken.shape[1] :] = taken
     own["stem.weight"] = state["stem.0.weight"].clone()
     return own
 

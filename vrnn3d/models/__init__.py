@@ -6,6 +6,7 @@ import inspect
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from vrnn3d.device import out_of_memory
 from vrnn3d.models.base import VideoModel
 
 
@@ -74,10 +75,26 @@ def build_model(name: str, **overrides) -> VideoModel:
     """A freshly initialised model of the registry, at full size unless `overrides` (its class's arguments) say otherwise.
 
     Raises:
-        ValueError: for an unknown name or argument; the known ones are listed.
+        ValueError: for an unknown name or argument, where the known ones are listed; and for arguments that the class cannot
+            take.
     """
     cls, known = model_class(name), arguments(name)
     unknown = [key for key in overrides if key not in known]
     if unknown:
         raise ValueError(f"{name} has no argument {', '.join(unknown)}; its arguments are: {', '.join(known)}")
-    return cls(**{**REGISTRY[name].defaults, **overrides})
+    try:
+        return cls(**{**REGISTRY[name].defaults, **overrides})
+    except (TypeError, RuntimeError, ArithmeticError, LookupError) as error:  # what a class does not check by itself
+        if out_of_memory(error):
+            raise
+        raise ValueError(
+            f"{name} cannot be built with {_listed(overrides)} ({_one_line(error)}); change its arguments"
+        ) from error
+
+
+def _listed(arguments: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in arguments.items()) or "its defaults"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:160] or type(error).__name__

@@ -15,6 +15,8 @@ from typing import Any, ClassVar, NamedTuple
 from torch import Tensor, nn
 
 from vrnn3d.layers.gaussian import Gaussian
+from vrnn3d.layers.threads import one_thread
+from vrnn3d.settings import check
 
 #: (posterior, prior) of each latent variable of one step: empty for a deterministic model, several in a hierarchy.
 #: The posterior is None where no target was given (at test time).
@@ -84,9 +86,10 @@ class VideoModel(nn.Module):
 
         `window` and `target` are clips (B, M, C, H, W); `target` is the clip H frames after `window`.
         """
-        encoded = None if target is None else self.encode_target(target)
-        output, state, latents = self.advance(self.encode(window), state, encoded)
-        return self.decode(output), state, latents
+        with one_thread():  # no step of a model falls into another thread's rollout, whose kernels are shared
+            encoded = None if target is None else self.encode_target(target)
+            output, state, latents = self.advance(self.encode(window), state, encoded)
+            return self.decode(output), state, latents
 
     def forward(self, frames: Tensor, context: int, length: int, samples: int = 1) -> Tensor:
         """Continue each sequence after its first `context` frames (``vrnn3d.rollout.rollout`` without forcing).
@@ -133,3 +136,23 @@ def check_window(name: str, window: int, horizon: int, windows: str, allowed: bo
     """Raise ``ValueError`` naming the windows and horizons a model can take, when `allowed` is false."""
     if not allowed:
         raise ValueError(f"{name} cannot take window {window} with horizon {horizon}; it takes {windows}")
+
+
+def check_argument(model: str, name: str, value: Any, kind: Any, **limits: Any) -> None:
+    """Raise ``ValueError`` with what an argument of a model may be, when `value` is not of this kind or outside its limits.
+
+    Kinds and limits are those of :func:`vrnn3d.settings.setting`, ``int`` and ``low=1`` for example.
+    """
+    check(f"{name} of {model}", value, kind, limits)
+
+
+def check_counts(model: str, low: int, **counts: int) -> None:
+    """Raise ``ValueError`` for an argument that is no whole number of at least `low`."""
+    for name, count in counts.items():
+        check_argument(model, name, count, int, low=low)
+
+
+def check_odd(model: str, name: str, *sides: int) -> None:
+    """Raise ``ValueError`` when a side of a kernel is even: only odd ones keep the size of what they are applied to."""
+    if not all(side % 2 for side in sides):
+        raise ValueError(f"{model} needs an odd {name}, so that sizes stay; it was given {' x '.join(map(str, sides))}")

@@ -43,7 +43,7 @@ from torch import Tensor, nn
 from vrnn3d.layers.depth_folding import Conv3d, cat_channels, folded_kernel, unfold
 from vrnn3d.layers.initial import initialise, silence
 from vrnn3d.models.base import Latents, Paper, VideoModel, check_window
-from vrnn3d.models.predrnnpp import SampleNorm, set_plain
+from vrnn3d.models.predrnnpp import SampleNorm, check_layers, set_plain
 
 KERNEL_DEPTH = 2
 
@@ -174,7 +174,8 @@ class E3DLSTM(VideoModel):
             for the benchmark. Same parameters.
 
     Raises:
-        ValueError: for a horizon other than 1, no window, no layer, or an even kernel.
+        ValueError: for a horizon other than 1, no window, no layer, an even kernel, or an argument of another kind or size
+            than it can have.
     """
 
     TITLE = "E3D-LSTM"
@@ -211,10 +212,9 @@ class E3DLSTM(VideoModel):
     ):
         super().__init__()
         check_window("e3d_lstm", window, horizon, "any window M >= 1 with horizon 1", window >= 1 and horizon == 1)
+        check_layers("e3d_lstm", channels, patch, hidden, kernel, layer_norm, forget_bias, plain)
         if not hidden:
             raise ValueError("e3d_lstm needs at least one layer; hidden is empty")
-        if kernel % 2 == 0:
-            raise ValueError(f"e3d_lstm needs an odd kernel, so that sizes stay; it was given {kernel}")
         self.channels, self.window, self.horizon = channels, window, horizon
         self.patch = self.size_multiple = patch
         self.hidden = tuple(hidden)

@@ -42,7 +42,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vrnn3d.layers.gaussian import SIGMA_MIN, gaussian_from_raw
-from vrnn3d.models.base import Latents, Paper, VideoModel, check_window
+from vrnn3d.models.base import Latents, Paper, VideoModel, check_argument, check_counts, check_window
 
 _COARSEST_POOL = 4  # side of the pooling before the coarsest level; all others halve
 
@@ -194,7 +194,8 @@ class ImprovedVRNN(VideoModel):
         sigma_min: floor on the latents' standard deviation.
 
     Raises:
-        ValueError: for a window or horizon other than 1, fewer than two levels or no context.
+        ValueError: for a window or horizon other than 1, fewer than two levels, no context, or an argument of another kind
+            or size than it can have.
     """
 
     TITLE = "Improved VRNN"
@@ -235,11 +236,9 @@ class ImprovedVRNN(VideoModel):
     ):
         super().__init__()
         check_window("improved_vrnn", window, horizon, "window 1 with horizon 1", window == horizon == 1)
-        if levels < 2 or context < 1 or hidden < 1 or latent < 1:
-            raise ValueError(
-                f"improved_vrnn needs at least 2 levels and 1 context frame, hidden and latent channel; it was given "
-                f"levels {levels}, context {context}, hidden {hidden}, latent {latent}"
-            )
+        check_counts("improved_vrnn", 1, channels=channels, hidden=hidden, latent=latent, context=context)
+        check_counts("improved_vrnn", 2, levels=levels)
+        check_argument("improved_vrnn", "sigma_min", sigma_min, float, low=0)
         self.channels, self.window, self.horizon = channels, window, horizon
         self.context_frames, self.sigma_min = context, sigma_min
         self.size_multiple = 2**levels

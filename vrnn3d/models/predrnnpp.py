@@ -33,7 +33,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vrnn3d.layers.initial import initialise, silence
-from vrnn3d.models.base import Latents, Paper, VideoModel, check_window
+from vrnn3d.models.base import Latents, Paper, VideoModel, check_argument, check_counts, check_odd, check_window
 
 
 def set_plain(model: nn.Module, plain: bool) -> None:
@@ -41,6 +41,25 @@ def set_plain(model: nn.Module, plain: bool) -> None:
     for part in model.modules():
         if part is not model and hasattr(part, "plain"):
             part.plain = plain  # type: ignore[assignment]  # a flag, no module
+
+
+def check_layers(
+    model: str,
+    channels: int,
+    patch: int,
+    hidden: tuple[int, ...],
+    kernel: int,
+    layer_norm: bool,
+    forget_bias: float,
+    plain: bool,
+) -> None:
+    """Refuse arguments of another kind or size than PredRNN++ and E3D-LSTM can have."""
+    check_counts(model, 1, channels=channels, patch=patch, kernel=kernel)
+    check_argument(model, "hidden", hidden, tuple[int, ...], low=1)
+    check_argument(model, "forget_bias", forget_bias, float)
+    for name, flag in (("layer_norm", layer_norm), ("plain", plain)):
+        check_argument(model, name, flag, bool)
+    check_odd(model, "kernel", kernel)
 
 
 class SampleNorm(nn.Module):
@@ -160,7 +179,8 @@ class PredRNNPP(VideoModel):
             the benchmark. Same parameters.
 
     Raises:
-        ValueError: for a window or horizon other than 1, fewer than two layers, or an even kernel.
+        ValueError: for a window or horizon other than 1, fewer than two layers, an even kernel, or an argument of another
+            kind or size than it can have.
     """
 
     TITLE = "PredRNN++"
@@ -195,10 +215,9 @@ class PredRNNPP(VideoModel):
     ):
         super().__init__()
         check_window("predrnnpp", window, horizon, "window 1 with horizon 1", window == horizon == 1)
+        check_layers("predrnnpp", channels, patch, hidden, kernel, layer_norm, forget_bias, plain)
         if len(hidden) < 2:
             raise ValueError(f"predrnnpp needs two layers, the highway being between them; hidden is {tuple(hidden)}")
-        if kernel % 2 == 0:
-            raise ValueError(f"predrnnpp needs an odd kernel, so that sizes stay; it was given {kernel}")
         self.channels, self.window, self.horizon = channels, window, horizon
         self.patch = self.size_multiple = patch
         self.hidden = tuple(hidden)

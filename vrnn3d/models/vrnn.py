@@ -24,7 +24,7 @@ from vrnn3d.layers.resnet3d import (
     mirrored_state,
     r3d_18_state,
 )
-from vrnn3d.models.base import Latents, Paper, VideoModel, check_window
+from vrnn3d.models.base import Latents, Paper, VideoModel, check_argument, check_counts, check_odd, check_window
 
 WIRINGS = ("z_p", "z_q")
 
@@ -74,7 +74,8 @@ class VRNN(VideoModel):
             that starts black. With PyTorch's default the hidden state is a hundred times fainter than the noise beside it
             at first, and training from scratch sits on an empty prediction for long.
         norm: of encoders and decoder: "batch" (paper) or "group".
-        recurrent_kernel: (depth, height, width) of the ConvLSTM levels' kernels; by default 3 x 3 x 3, in 2D 1 x 3 x 3.
+        recurrent_kernel: (depth, height, width) of the ConvLSTM levels' kernels, all odd; by default 3 x 3 x 3, in 2D
+            1 x 3 x 3.
         cell: side of a cell of hidden state and latent in pixels: 4 (paper), or 2 for twice as many cells along each side.
         stages: of the ResNet-18 of encoders and decoder, 3D only: 2 (paper), 3, or 4, which is all of it. Each after the second
             has twice the channels and cells of twice the side.
@@ -82,8 +83,8 @@ class VRNN(VideoModel):
         plain: compute as the equations are written, nothing ahead of time: for the benchmark. Same parameters.
 
     Raises:
-        ValueError: for a window and horizon it cannot take, another cell or number of stages, or an unknown wiring, init or
-            norm.
+        ValueError: for a window and horizon it cannot take, another cell or number of stages, an unknown wiring, init or
+            norm, or an argument of another kind or size than it can have.
     """
 
     TITLE = "Convolutional VRNN"
@@ -129,7 +130,16 @@ class VRNN(VideoModel):
         plain: bool = False,
     ):
         super().__init__()
-        check_window(type(self).__name__, window, horizon, "any window M >= 1 with 1 <= H <= M", 1 <= horizon <= window)
+        name = type(self).__name__
+        check_counts(name, 1, channels=channels, window=window, horizon=horizon, hidden=hidden)
+        check_counts(name, 1, cell=cell, stages=stages, dimensions=dimensions)
+        check_counts(name, 0, latent=latent, head=head)
+        check_argument(name, "widths", widths, tuple[int, int], low=1)
+        check_argument(name, "sigma_min", sigma_min, float, low=0)
+        check_argument(name, "recurrent_kernel", recurrent_kernel, tuple[int, int, int] | None, low=1)
+        check_odd(name, "recurrent_kernel", *(recurrent_kernel or ()))
+        check_argument(name, "plain", plain, bool)
+        check_window(name, window, horizon, "any window M >= 1 with 1 <= H <= M", 1 <= horizon <= window)
         if wiring not in WIRINGS:
             raise ValueError(f"no wiring {wiring!r}; there are: {', '.join(WIRINGS)}")
         if init not in ("pytorch", "glorot"):

@@ -80,6 +80,19 @@ def test_nothing_of_a_longer_prediction_stays_and_other_files_do(tmp_path):
     assert os.listdir(tmp_path) == ["frames"]
 
 
+def test_nothing_of_a_prediction_with_more_samples_stays_and_other_files_do(tmp_path):
+    found, path = continued(), tmp_path / "frames"
+    write(replace(found, samples=torch.rand(4, 3, 1, 8, 12)), path)
+    for own in ("sample_3/note.txt", "mine/0001.png", "sample_3b/0001.png"):
+        (path / own).parent.mkdir(exist_ok=True)
+        (path / own).write_text("mine")
+    write(found, path)
+    assert sorted(os.listdir(path)) == ["mean", "mine", "sample_1", "sample_2", "sample_3", "sample_3b", "truth"]
+    assert os.listdir(path / "sample_3") == ["note.txt"] and os.listdir(path / "mine") == ["0001.png"]
+    write(replace(found, stochastic=False), path)
+    assert sorted(os.listdir(path)) == ["mine", "prediction", "sample_3", "sample_3b", "truth"]
+
+
 @pytest.mark.parametrize("name", ["frames", "a.npz", "a.npy", "a.webp"])
 def test_an_interrupt_leaves_nothing(tmp_path, monkeypatch, name):
     def stop(*_, **__):

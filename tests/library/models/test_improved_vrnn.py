@@ -198,8 +198,15 @@ def test_the_shortcut_at_1_x_1_is_exact():
 def test_refuses_what_it_cannot_take():
     with pytest.raises(ValueError, match="window 2 with horizon 2; it takes window 1 with horizon 1"):
         ImprovedVRNN(window=2, horizon=2)
-    with pytest.raises(ValueError, match="at least 2 levels"):
-        ImprovedVRNN(levels=1)
+    for wrong, told in [
+        ({"levels": 1}, "levels of improved_vrnn is 1, but must be a whole number of at least 2"),
+        ({"levels": 2.5}, "levels of improved_vrnn is 2.5, but must be a whole number"),
+        ({"hidden": "wide"}, "hidden of improved_vrnn is 'wide', but must be a whole number of at least 1"),
+        ({"channels": 0}, "channels of improved_vrnn is 0, but must be a whole number of at least 1"),
+        ({"sigma_min": -1}, "sigma_min of improved_vrnn is -1, but must be a number of at least 0"),
+    ]:
+        with pytest.raises(ValueError, match=told):
+            ImprovedVRNN(**wrong)
     with pytest.raises(ValueError, match="multiples of 32, not 48 x 64"):
         small().initial_state(1, 48, 64)
     with pytest.raises(ValueError, match="multiples of 64"):

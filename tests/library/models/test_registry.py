@@ -10,7 +10,7 @@ import torch
 from trials import SMALL, WINDOWS, tiny
 from vrnn3d import checkpoint, published
 from vrnn3d.losses import sequence_loss
-from vrnn3d.models import REGISTRY, build_model, model_class, register
+from vrnn3d.models import REGISTRY, Entry, build_model, model_class, register
 from vrnn3d.models.base import VideoModel
 from vrnn3d.rollout import rollout, usable_length
 
@@ -145,6 +145,40 @@ def test_bad_sizes_and_arguments_are_refused(name):
             rollout(model, torch.rand(1, 4, 1, SIZE + 1, SIZE), 4, 6)
     with pytest.raises(ValueError, match="no argument no_such; its arguments are"):
         build_model(name, no_such=1)
+
+
+class Careless(VideoModel):
+    """A model that checks nothing."""
+
+    def __init__(self, *, window=1, horizon=1, width=1, groups=1):
+        super().__init__()
+        self.layer = torch.nn.Conv2d(1, width, 3)
+        self.share = 1 // groups
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"width": "wide"}, "careless cannot be built with width='wide' .*; change its arguments"),
+        ({"width": -1}, "careless cannot be built with width=-1 .*; change its arguments"),
+        ({"groups": 0}, "careless cannot be built with groups=0 .*; change its arguments"),
+    ],
+)
+def test_what_a_class_does_not_check_ends_in_a_sentence_too(monkeypatch, wrong, told):
+    monkeypatch.setitem(REGISTRY, "careless", Entry(Careless, {}))
+    with pytest.raises(ValueError, match=told) as error:
+        build_model("careless", **wrong)
+    assert "\n" not in str(error.value)
+
+
+def test_too_little_memory_is_no_wrong_argument(monkeypatch):
+    def refuse(*_, **__):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes")
+
+    monkeypatch.setitem(REGISTRY, "careless", Entry(Careless, {}))
+    monkeypatch.setattr(torch.nn, "Conv2d", refuse)
+    with pytest.raises(RuntimeError, match="allocate memory"):
+        build_model("careless")
 
 
 def test_an_unknown_name_lists_the_known_ones():

@@ -90,7 +90,20 @@ def test_kinetics_weights_load_and_grey_equals_repeated_rgb():
         expected = rgb.eval()(grey.expand(-1, 3, -1, -1, -1))
         torch.testing.assert_close(model.eval().encoder(grey), expected, rtol=1e-4, atol=1e-4)
     assert torch.equal(model.decoder.layer1[0].conv1[0].weight, weights["layer1.1.conv2.0.weight"])
-    assert torch.equal(model.decoder.layer2[0].conv1[0].weight[:, :128], weights["layer2.1.conv2.0.weight"])
+
+
+def test_kinetics_weights_of_the_decoder_meet_the_hidden_state_and_not_the_latent():
+    """Its input is the latent's channels and then the hidden state's; only the latter are an encoder's features."""
+    weights, model = r3d_18_weights(), build_model("vrnn3d")
+    conv = model.decoder.layer2[0].conv1[0]
+    before = conv.weight.detach().clone()
+    model.load_kinetics(weights)
+    hidden = torch.rand(1, 128, 1, 4, 4)
+    with torch.no_grad():
+        found = conv(torch.cat([torch.zeros(1, 16, 1, 4, 4), hidden], dim=1))
+        expected = torch.nn.functional.conv3d(hidden, weights["layer2.1.conv2.0.weight"], padding=1)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    assert torch.equal(conv.weight[:, :16], before[:, :16])
 
 
 def test_other_weights_are_refused():
@@ -113,6 +126,29 @@ def test_unknown_choices_are_refused():
         build_model("vrnn3d", norm="layer")
     with pytest.raises(ValueError, match="no initialisation 'zeros'; there are: pytorch, glorot"):
         build_model("vrnn3d", init="zeros")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"hidden": "abc"}, "hidden of VRNN is 'abc', but must be a whole number of at least 1"),
+        ({"hidden": -1}, "hidden of VRNN is -1, but must be a whole number of at least 1"),
+        ({"channels": 0}, "channels of VRNN is 0, but must be a whole number of at least 1"),
+        ({"latent": -1}, "latent of VRNN is -1, but must be a whole number of at least 0"),
+        ({"head": 2.5}, "head of VRNN is 2.5, but must be a whole number of at least 0"),
+        ({"sigma_min": -1}, "sigma_min of VRNN is -1, but must be a number of at least 0"),
+        ({"widths": 8}, "widths of VRNN is 8, but must be a list of 2, each item a whole number of at least 1"),
+        ({"widths": (4, 8, 16)}, "widths of VRNN is .4, 8, 16., but must be a list of 2"),
+        ({"recurrent_kernel": 3}, "recurrent_kernel of VRNN is 3, but must be a list of 3"),
+        ({"recurrent_kernel": [2, 5, 5]}, "needs an odd recurrent_kernel, so that sizes stay; it was given 2 x 5 x 5"),
+        ({"recurrent_kernel": [3, 4, 4]}, "needs an odd recurrent_kernel, so that sizes stay; it was given 3 x 4 x 4"),
+        ({"cell": 2.0}, "cell of VRNN is 2.0, but must be a whole number"),
+        ({"plain": "no"}, "plain of VRNN is 'no', but must be true or false"),
+    ],
+)
+def test_an_argument_that_it_cannot_take_is_named(wrong, told):
+    with pytest.raises(ValueError, match=told):
+        build_model("vrnn3d", **{**NARROW, **wrong})
 
 
 def test_glorot_starts_black_with_open_forget_gates():
