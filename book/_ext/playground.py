@@ -42,6 +42,7 @@ STATIC = "_static/web"
 MODELS = 4  # offered at most: one for each latent loss, and one without a latent
 NO_LATENT = "no latent"
 MOST_BYTES = 4_000_000  # of a page with all its models
+MOST_PARAMETERS = 1_000_000  # of a model: with more, a browser takes seconds for a prediction
 SPRITES_OF_A_CLASS = 4
 
 # ---- the fragments ---------------------------------------------------------------------------------------------------
@@ -113,7 +114,7 @@ def loss_fragment() -> str:
 
 def offered(sources: Iterable[str | Path] | None = None) -> list[tuple[str, Experiment, VRNN]]:
     """(name, experiment, model) of the published models that the page can run, digits at half scale: one for each latent loss,
-    and the last published one of those without a latent.
+    and the last published one of those without a latent. Those that are too large for a browser are left out.
 
     `sources` are names or folders of published weights, by default all there are.
     """
@@ -124,7 +125,7 @@ def offered(sources: Iterable[str | Path] | None = None) -> list[tuple[str, Expe
         if not _fits(experiment):
             continue
         model = checkpoint.load_any(folder).model
-        if isinstance(model, VRNN):
+        if isinstance(model, VRNN) and model.parameter_breakdown()["total"] <= MOST_PARAMETERS:
             kind = experiment.loss.variant if model.stochastic else NO_LATENT
             if kind == NO_LATENT or kind not in found:
                 found[kind] = (folder.name, experiment, model)

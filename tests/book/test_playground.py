@@ -435,6 +435,12 @@ def test_only_models_that_the_page_can_run_are_offered(playground, weights):
     assert playground.offered([]) == []
 
 
+def test_a_model_too_large_for_a_browser_is_not_offered(playground, weights, monkeypatch):
+    large = max(model.parameter_breakdown()["total"] for _, _, model in playground.offered(weights))
+    monkeypatch.setattr(playground, "MOST_PARAMETERS", large - 1)
+    assert 0 < len(playground.offered(weights)) < 3
+
+
 def test_without_published_weights_the_page_says_so(playground, tmp_path):
     text = playground.try_fragment(tmp_path / "static", "static", [])
     assert "published in this repository yet" in text and 'id="vrnn3d-loss"' in text and 'id="vrnn3d-try"' not in text
