@@ -280,8 +280,8 @@ if told := trials.rival_in_words(records):
 # ## Cut and continue
 #
 # A training writes a checkpoint every few minutes and whenever it is told to stop. Data order, masks and noise of every step are
-# drawn from the seed and the step's number alone, so on one processor an interrupted training ends with the same
-# weights, bit for bit. Here is the proof on a few steps:
+# drawn from the seed and the step's number alone, so on a processor, with as many threads, an interrupted training ends with
+# the same weights, bit for bit. Here is the proof on a few steps:
 
 # %%
 few = config.override(experiment, {"train.sequences": 6 * t.batch, "train.validate_every": 0.0})

@@ -12,16 +12,28 @@ from torch import Tensor
 
 
 def pick_device(name: str | torch.device | None = None) -> torch.device:
-    """The device asked for, else this process's GPU, else the CPU.
+    """The device asked for, else this process's GPU, else the CPU. "cuda" is this process's GPU too.
 
     Raises:
-        ValueError: for a device that this machine does not have; the message lists what there is.
+        ValueError: for a device that this machine does not have; the message lists what there is. Also where torchrun
+            started more processes than there are GPUs.
     """
-    if name is not None:
-        return _existing(str(name))
-    if torch.cuda.is_available():
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
-    return torch.device("cpu")
+    if name is None:
+        return _own_gpu() if torch.cuda.is_available() else torch.device("cpu")
+    device = _existing(str(name))
+    return _own_gpu() if device == torch.device("cuda") else device
+
+
+def _own_gpu() -> torch.device:
+    """The GPU of this process: each process that torchrun starts on a machine has one of its own."""
+    rank, there = int(os.environ.get("LOCAL_RANK", 0)), torch.cuda.device_count()
+    processes = max(rank + 1, int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+    if processes > there:
+        raise ValueError(
+            f"torchrun started {processes} processes here, more than there are GPUs ({there}): start it with"
+            f" --nproc-per-node {there}, or say --device cpu"
+        )
+    return torch.device("cuda", rank)
 
 
 def devices() -> list[str]:

@@ -7,13 +7,18 @@ import glob
 import hashlib
 import os
 import platform
+import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
 _SUFFIX = ".part"
+#: Age in seconds from which a temporary file is taken for one whose writer was killed, where processes cannot be asked.
+_STALE_SECONDS = 3600.0
 
 
 class Damaged(ValueError):
@@ -28,7 +33,8 @@ def atomic_write(path: str | os.PathLike, write: Callable[[Path], object], neede
     """Call `write` with a temporary path in the file's own folder, then move the file to `path` in one step.
 
     The folder is made where it is missing. When anything fails, `path` stays as it was and nothing is left behind; what a
-    killed process left behind is swept by the next one that writes the same file.
+    killed process left behind is swept by the next one that writes the same file. A file that is replaced hands on its
+    permissions. What was written is on the disk when this returns, so that a power failure does not lose it.
 
     Args:
         path: the file.
@@ -44,18 +50,40 @@ def atomic_write(path: str | os.PathLike, write: Callable[[Path], object], neede
         _refuse_irregular(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path), suffix=_SUFFIX)
-        os.close(handle)
-        temporary = Path(name)
+        # Not by mkstemp, whose files only their owner may read: a new file gets the permissions that the user's umask says.
+        fresh = path.with_name(f"{_prefix(path)}{secrets.token_hex(4)}{_SUFFIX}")
+        fresh.touch(exist_ok=False)
+        temporary = fresh
         write(temporary)
-        temporary.chmod(0o644)  # mkstemp makes files that only their owner reads
+        _send_to_disk(temporary)
+        if path.exists():
+            shutil.copymode(path, temporary)
         os.replace(temporary, path)
+        _send_folder_to_disk(path.parent)
     except OSError as error:
         raise told(path, error, needed or (temporary.stat().st_size if temporary and temporary.exists() else 0)) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
     return path
+
+
+def _send_to_disk(path: Path) -> None:
+    """Wait until the disk has what was written into a file: else a power failure after the move could leave it empty."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _send_folder_to_disk(folder: Path) -> None:
+    """Wait until the disk knows of a move. Windows opens no folders, and some network drives refuse: then it may come later."""
+    if os.name == "nt":
+        return
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _refuse_irregular(path: Path) -> None:
@@ -93,7 +121,9 @@ def check_writable(folder: str | os.PathLike, needed: int = 0) -> None:
 def _check(folder: Path, target: Path, needed: int) -> None:
     """`check_writable` of a folder, for the sake of a target in it, which messages name."""
     try:
-        there = next(path for path in (folder, *folder.parents) if path.exists())
+        there = next((path for path in (folder, *folder.parents) if path.exists()), None)
+        if there is None:  # on Windows, where a drive may be missing
+            raise CannotWrite(f"{target} cannot be written: there is no {folder.anchor}; choose another folder")
         with tempfile.TemporaryFile(dir=there) as probe:
             probe.write(b"\0" * 4096)
         free = shutil.disk_usage(there).free
@@ -107,12 +137,13 @@ def sweep(path: Path) -> None:
     """Remove the temporary files and folders that killed processes of this machine left of attempts to write `path`."""
     for left in path.parent.glob(f"{glob.escape(f'.{path.name}.{_HOST}-')}*{_SUFFIX}"):
         pid = left.name.removeprefix(f".{path.name}.{_HOST}-").partition("-")[0]
-        if not pid.isdigit() or _alive(int(pid)):
-            continue
-        if left.is_dir():
-            shutil.rmtree(left, ignore_errors=True)
-        else:
-            left.unlink(missing_ok=True)
+        with suppress(OSError):  # another writer was faster, or Windows keeps a file that is still open
+            if not pid.isdigit() or _in_use(left, int(pid)):
+                continue
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink()
 
 
 def temporary_folder(path: Path) -> Path:
@@ -124,6 +155,13 @@ def temporary_folder(path: Path) -> Path:
 
 def _prefix(path: Path) -> str:
     return f".{path.name}.{_HOST}-{os.getpid()}-"
+
+
+def _in_use(left: Path, pid: int) -> bool:
+    """Whether the process that made a temporary file or folder may still be writing it."""
+    if os.name == "nt":  # there os.kill would send the process Ctrl-C instead of asking after it
+        return time.time() - left.stat().st_mtime < _STALE_SECONDS
+    return _alive(pid)
 
 
 def _alive(pid: int) -> bool:

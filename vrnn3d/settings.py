@@ -237,6 +237,10 @@ def _parsed(kind: Any, value: Any, who: str, where: str, limits: typing.Mapping[
         if not isinstance(value, dict):
             raise ValueError(f"{who}: {where} must be a table of names and values, not {value!r:.60}")
         return {key: _parsed(arguments[1], item, who, _dotted(where, key), limits) for key, item in value.items()}
+    if origin is tuple and dataclasses.is_dataclass(arguments[0]):
+        if not isinstance(value, (list, tuple)):
+            raise ValueError(f"{who}: {where} must be a list, not {value!r:.60}")
+        return tuple(_parsed(arguments[0], item, who, f"{where}[{i}]", limits) for i, item in enumerate(value))
     try:
         return check(where, value, kind, limits)
     except ValueError as error:

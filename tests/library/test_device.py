@@ -31,15 +31,28 @@ def test_what_is_not_there_is_told_with_what_is(name, no_gpu):
 def test_gpus_are_listed_and_numbered(two_gpus, monkeypatch):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert device.devices() == ["cpu", "cuda:0", "cuda:1"]
-    assert device.pick_device("cuda") == torch.device("cuda") and device.pick_device("cuda:1") == torch.device("cuda:1")
+    assert device.pick_device("cuda") == torch.device("cuda:0") and device.pick_device("cuda:1") == torch.device("cuda:1")
     with pytest.raises(ValueError, match="no device 'cuda:2' here; there are: cpu, cuda:0, cuda:1"):
         device.pick_device("cuda:2")
 
 
-def test_without_a_name_each_process_takes_its_own_gpu(two_gpus, monkeypatch):
-    assert device.pick_device() == torch.device("cuda:0")
-    monkeypatch.setenv("LOCAL_RANK", "1")
-    assert device.pick_device() == torch.device("cuda:1")
+@pytest.mark.parametrize("name", [None, "cuda", torch.device("cuda")])
+def test_without_a_number_each_process_takes_its_own_gpu(two_gpus, monkeypatch, name):
+    assert device.pick_device(name) == torch.device("cuda:0")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    for rank in (0, 1):
+        monkeypatch.setenv("LOCAL_RANK", str(rank))
+        assert device.pick_device(name) == torch.device("cuda", rank)
+        assert device.pick_device("cpu") == torch.device("cpu") and device.pick_device("cuda:0") == torch.device("cuda:0")
+
+
+@pytest.mark.parametrize("name", [None, "cuda"])
+@pytest.mark.parametrize("rank", ["0", "2"])
+def test_more_processes_than_gpus_are_told_by_each_of_them(two_gpus, monkeypatch, name, rank):
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    monkeypatch.setenv("LOCAL_RANK", rank)
+    with pytest.raises(ValueError, match=r"3 processes here, more than there are GPUs \(2\): start it with --nproc-per-node 2"):
+        device.pick_device(name)
 
 
 def test_without_a_gpu_it_is_the_cpu(no_gpu):

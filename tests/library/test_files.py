@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +21,47 @@ def test_a_file_appears_whole_and_replaces_the_one_before(tmp_path):
     for text in ("first", "second"):
         assert atomic_write(path, lambda temporary, text=text: temporary.write_text(text)) == path
         assert path.read_text() == text and [p.name for p in path.parent.iterdir()] == ["file.txt"]
-    assert path.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+def test_a_new_file_follows_the_umask_and_a_replaced_one_keeps_its_permissions(tmp_path):
+    before = os.umask(0o027)
+    try:
+        path = atomic_write(tmp_path / "new.txt", lambda temporary: temporary.write_text("x"))
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o640
+    for mode in (0o600, 0o664, 0o444):
+        path.chmod(mode)
+        atomic_write(path, lambda temporary, mode=mode: temporary.write_text(str(mode)))
+        assert path.stat().st_mode & 0o777 == mode and path.read_text() == str(mode)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows opens no folders")
+def test_the_disk_has_a_file_before_it_is_moved_and_the_move_before_the_call_returns(tmp_path, monkeypatch):
+    steps, fsync, replace = [], os.fsync, os.replace
+
+    def sent(handle):
+        steps.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else f"file of {os.fstat(handle).st_size} bytes")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", sent)
+    monkeypatch.setattr(os, "replace", lambda *paths: (steps.append("move"), replace(*paths)))
+    atomic_write(tmp_path / "file.txt", lambda temporary: temporary.write_text("12345"))
+    assert steps == ["file of 5 bytes", "move", "folder"]
+
+
+def test_a_folder_that_cannot_be_sent_to_the_disk_does_no_harm(tmp_path, monkeypatch):
+    fsync = os.fsync
+
+    def refuse_folders(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", refuse_folders)
+    path = atomic_write(tmp_path / "file.txt", lambda temporary: temporary.write_text("x"))
+    assert path.read_text() == "x"
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no"), KeyboardInterrupt(), OSError("odd")])
@@ -104,6 +147,35 @@ def test_what_a_killed_writer_left_is_swept_although_nobody_has_collected_the_pr
     writer.wait()
 
 
+@pytest.mark.parametrize("age, stays", [(60, True), (2 * 3600, False)])
+def test_windows_is_not_asked_for_a_process_which_would_send_it_ctrl_c(tmp_path, monkeypatch, age, stays):
+    """There the age of what was left decides."""
+    left = tmp_path / f".file.txt.{files._HOST}-{os.getpid()}-x.part"
+    left.write_text("half")
+    os.utime(left, (time.time() - age,) * 2)
+    monkeypatch.setattr(files.os, "kill", lambda *_: pytest.fail("a signal is sent"))
+    with monkeypatch.context() as patch:
+        patch.setattr(files.os, "name", "nt")
+        files.sweep(tmp_path / "file.txt")
+    assert left.exists() is stays
+
+
+def test_what_cannot_be_swept_stands_in_nobody_s_way(tmp_path, monkeypatch):
+    """On Windows a file that is still open cannot be removed."""
+    left = tmp_path / f".file.txt.{files._HOST}-999999999-x.part"
+    left.write_text("half")
+    unlink = Path.unlink
+
+    def refuse(path, missing_ok=False):
+        if path == left:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    atomic_write(tmp_path / "file.txt", lambda temporary: temporary.write_text("whole"))
+    assert (tmp_path / "file.txt").read_text() == "whole"
+
+
 def test_what_a_living_writer_holds_is_left_alone(tmp_path):
     path = tmp_path / "file.txt"
     held = tmp_path / f".file.txt.{files._HOST}-{os.getpid()}-x.part"
@@ -131,6 +203,14 @@ def test_a_folder_is_tried_before_a_long_run_and_left_as_it_was(tmp_path):
         check_file(tmp_path)
     check_file(tmp_path / "file")
     assert (tmp_path / "file").read_text() == "x"
+
+
+def test_a_drive_that_is_missing_is_told(monkeypatch):
+    """As on Windows, where not even the root of a path need be there."""
+    monkeypatch.setattr(Path, "exists", lambda path, **_: False)
+    for check in (check_writable, check_file):
+        with pytest.raises(CannotWrite, match="/runs/below cannot be written: there is no /; choose another folder"):
+            check("/runs/below")
 
 
 def test_room_is_looked_for_before_a_long_run(tmp_path):

@@ -15,7 +15,9 @@ from vrnn3d.study import records
 from vrnn3d.study import run as module
 from vrnn3d.study.folders import CLIPS, RECORD, local_record, run_folder
 from vrnn3d.study.profiles import get
+from vrnn3d.study.provenance import Code
 from vrnn3d.study.run import run
+from vrnn3d.study.scales import commits
 from vrnn3d.training.stop import Interrupted
 
 pytestmark = pytest.mark.slow  # every test trains and evaluates
@@ -37,6 +39,31 @@ def test_a_finished_run_leaves_record_pictures_and_checkpoint(tmp_path, mini):
     assert read.score("test", "5->5") == pytest.approx(done.score("test", "5->5"), rel=1e-5)
     with np.load(folder / CLIPS) as clips:
         assert set(clips) == {"indices", "first", "context", "sample", "mean", "truth"}
+
+
+def test_on_what_each_call_trained_it_stands_in_the_record(tmp_path, mini, monkeypatch):
+    experiment, places = get("vrnn3d_kl", MINI), iter(["one commit", "one commit", "another", "another"])
+    true = module.provenance
+
+    def elsewhere(device):
+        return replace(true(device), code=Code(next(places), False))
+
+    monkeypatch.setattr(module, "provenance", elsewhere)
+    real, folder = module.train, run_folder(tmp_path, experiment, 0)
+
+    def cut_off(*arguments, **options):  # after one update, before a record is written
+        real(*arguments, max_steps=1, **options)
+        raise RuntimeError("the machine went away")
+
+    monkeypatch.setattr(module, "train", cut_off)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="went away"):
+            run(experiment, 0, tmp_path, progress=False)
+    monkeypatch.setattr(module, "train", real)
+    done = run(experiment, 0, tmp_path, progress=False)
+    assert done.provenance.code.commit == "another" and [made.code.commit for made in done.earlier] == ["one commit"]
+    assert records.read(folder / RECORD).earlier == done.earlier
+    assert commits([done]) == "one commit, another"
 
 
 def test_a_finished_run_is_not_done_again(tmp_path, mini, monkeypatch):

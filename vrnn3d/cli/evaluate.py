@@ -45,7 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " folder, for published weights in this one; with --clips evaluation-CLIPS.json)",
     )
     parser.add_argument(
-        "--at-once", type=whole_number(1), default=1000, help="predictions side by side; lower it to save memory"
+        "--at-once",
+        type=whole_number(1),
+        default=1000,
+        help="predictions side by side; lower it to save memory, which may draw other noise",
     )
     add_device(parser)
     add_quiet(parser)
@@ -73,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
     from vrnn3d.evaluation.protocols import with_fitting_protocols
     from vrnn3d.evaluation.table import write_per_frame
     from vrnn3d.study import records
+    from vrnn3d.training.check import check_frames
 
     name = f"evaluation-{Path(args.clips).resolve().stem}.json" if args.clips else "evaluation.json"
     out = Path(args.out) if args.out else checkpoint.folder_of(args.run) / name
@@ -81,7 +85,9 @@ def run(args: argparse.Namespace) -> int:
     check_file(out)
     check_file(out.with_suffix(".csv"))
     model, trained, _ = checkpoint.load_any(args.run, pick_device(args.device))
-    experiment = with_fitting_protocols(_changed(trained, args))
+    changed = _changed(trained, args)
+    check_frames(model, changed.data)
+    experiment = with_fitting_protocols(changed)
     (usual, size) = (e.data.height_width for e in (trained, experiment))
     if size != usual:
         told = f"{usual[0]} x {usual[1]} and is measured on {size[0]} x {size[1]}"

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ONLINE_COUNT", "REGISTRY", "Dataset", "build", "register", "settings_of"]
 
-ONLINE_COUNT = 2**40  # sequences of an online stream: more than any training can use
+#: Sequences of an online stream: room for the streams of 2**30 seeds, each of 2**32 sequences (``vrnn3d.training.order``).
+ONLINE_COUNT = 2**62
 
 
 @runtime_checkable
@@ -32,7 +33,7 @@ class Dataset(Protocol):
     """
 
     length: int  #: frames of a sequence
-    device: torch.device  #: where batches are put
+    device: torch.device  #: where batches are put; not every data set can make them where they were asked for
     online: bool  #: every index is a fresh sequence, and the length is only a bound (``ONLINE_COUNT``)
     description: str  #: one line for a reader; what stands before its first colon names the data
     source: str  #: where the frames came from, "mirror" or "excerpt" for example

@@ -92,7 +92,7 @@ def load_mnist(split: str = "train") -> Digits:
     """The digits of "train" (60,000) or "test" (10,000), kept in memory after the first call.
 
     Where MNIST cannot be had, "train" is 800 and "test" 200 digits of the packaged excerpt (from the training
-    and the test set, so that they stay apart), with an :class:`ExcerptWarning`.
+    and the test set, so that they stay apart), with an :class:`ExcerptWarning`; they give way to MNIST once it is fetched.
 
     Raises:
         BrokenFileError: when a file in ``$VRNN3D_DATA/mnist`` is damaged.
@@ -101,11 +101,25 @@ def load_mnist(split: str = "train") -> Digits:
     """
     if split not in _SPLIT_FILES:
         raise ValueError(f"no MNIST split {split!r}; known are: {', '.join(_SPLIT_FILES)}")
-    return _load(split, str(given_folder()), str(cache_folder()), offline())
+    environment = (str(given_folder()), str(cache_folder()), offline())
+    digits, seen = _load(split, *environment)
+    if digits.source == "excerpt" and seen != _files(split):  # MNIST was fetched since then, by this process or by another
+        _load.cache_clear()
+        digits, _ = _load(split, *environment)
+    return digits
+
+
+def _files(split: str) -> list[tuple[Path, int]]:
+    """The files of a split that lie in the folder that is given or in the cache, and when each was written."""
+    folders = [folder / "mnist" for folder in (given_folder(), cache_folder()) if folder]
+    paths = [folder / f"{name}{suffix}" for folder in folders for name in _SPLIT_FILES[split] for suffix in (".gz", "")]
+    return [(path, path.stat().st_mtime_ns) for path in paths if path.is_file()]
 
 
 @lru_cache(maxsize=4)
-def _load(split: str, *_environment: object) -> Digits:
+def _load(split: str, *_environment: object) -> tuple[Digits, list[tuple[Path, int]]]:
+    """The digits of a split, and the files that were there when they were looked for."""
+    there = _files(split)
     source, contents = _obtain(_SPLIT_FILES[split], progress=True)
     if source == "excerpt":
         with np.load(EXCERPT, allow_pickle=False) as excerpt:
@@ -113,7 +127,7 @@ def _load(split: str, *_environment: object) -> Digits:
     else:
         images, labels = (np.frombuffer(bytearray(contents[name]), np.uint8) for name in _SPLIT_FILES[split])
         images, labels = images[16:].reshape(-1, 28, 28), labels[8:]  # idx headers: 16 and 8 bytes
-    return Digits(torch.from_numpy(images), torch.from_numpy(labels), split, source)
+    return Digits(torch.from_numpy(images), torch.from_numpy(labels), split, source), there
 
 
 def fetch(progress: bool = True, download: bool = True) -> Fetched:

@@ -68,7 +68,7 @@ class MovingMNIST(SequenceDataset):
         seed: of the whole data set.
         stream: "train", "validation", "test" or "online", independent random streams under the same seed.
         count: number of sequences.
-        device: where batches are made.
+        device: where batches are made; on an Apple GPU ("mps") it is the CPU that makes them.
 
     Raises:
         ValueError: naming the argument, its value and what it may be.
@@ -111,7 +111,9 @@ class MovingMNIST(SequenceDataset):
             raise ValueError(f"speed_range {tuple(speed_range)} must be (low, high) with 0 <= low <= high")
         self.length, self.num_digits, self.count = length, num_digits, count
         self.speed, self.speed_range, self.bounce = speed, tuple(speed_range), bounce
-        self.seed, self.stream, self.device = seed, stream, torch.device(device)
+        self.seed, self.stream = seed, stream
+        # Positions are float64 numbers, which Apple's GPUs do not have.
+        self.device = torch.device("cpu" if torch.device(device).type == "mps" else device)
         self.online = stream == "online"
         self.source = self._digits.source if self._digits else "given"
 

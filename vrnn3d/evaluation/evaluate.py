@@ -18,6 +18,7 @@ from vrnn3d.evaluation.scores import Evaluation
 from vrnn3d.layers.gaussian import noise_of_one_process
 from vrnn3d.models.base import VideoModel
 from vrnn3d.rollout import rollout
+from vrnn3d.training.check import check_frames
 from vrnn3d.training.distributed import Team
 from vrnn3d.training.order import evenly_spaced
 
@@ -34,18 +35,33 @@ def predict(model: VideoModel, frames: Tensor, context: int, predict: int, sampl
     """Continue each sequence: (B, T >= context, C, H, W) -> (B, samples, `predict`, C, H, W), values in [0, 1].
 
     Only the first `context` frames are looked at. A deterministic model gives one sample whatever is asked for. At most
-    `at_once` predictions run side by side; lower it when memory runs out.
+    `at_once` predictions run side by side; lower it when memory runs out. Where not all of them run at once, other noise is
+    drawn than where they do.
+
+    Raises:
+        ValueError: for fewer than one sample, or fewer than one prediction at once.
     """
+    for name, value in (("samples", samples), ("at_once", at_once)):
+        if value < 1:
+            raise ValueError(f"{name} is {value}; ask for at least 1")
     samples = samples if model.stochastic else 1
     was_training = model.training
     model.eval()
-    parts = []
-    for done in range(0, samples, max(1, at_once // len(frames))):
-        count = min(max(1, at_once // len(frames)), samples - done)
-        out, _ = rollout(model, frames[:, :context], context, context + predict, samples=count)
+    try:
+        parts = [_drawn(model, part, context, predict, samples, at_once) for part in frames[:, :context].split(at_once)]
+    finally:
+        model.train(was_training)
+    return torch.cat(parts).float().clamp(0, 1)
+
+
+def _drawn(model: VideoModel, frames: Tensor, context: int, predict: int, samples: int, at_once: int) -> Tensor:
+    """The samples (B, `samples`, `predict`, C, H, W) of at most `at_once` sequences, as many side by side as may be."""
+    step, parts = at_once // len(frames), []
+    for done in range(0, samples, step):
+        count = min(step, samples - done)
+        out, _ = rollout(model, frames, context, context + predict, samples=count)
         parts.append(out[:, context - model.window :].unflatten(0, (len(frames), count)))
-    model.train(was_training)
-    return torch.cat(parts, dim=1).float().clamp(0, 1)
+    return torch.cat(parts, dim=1)
 
 
 def evaluate(
@@ -59,13 +75,20 @@ def evaluate(
     """{pool: {"C->T": scores}} on the test sets of an experiment, ``experiment.data.pools()``, for its protocols.
 
     Protocols of one context share their predictions: 10 -> 10 is the first half of 10 -> 20. The noise is drawn from
-    ``experiment.eval.seed`` for each batch of sequences. Beside the model's scores stand those of forecasts that know
-    nothing: a black frame, the last frame given, and the mean picture of the training data. The processes of a training
-    share the batches, and all of them return the same scores, which are those of one process alone.
+    ``experiment.eval.seed`` for each batch of ``experiment.eval.batch`` sequences, so that batches of another size draw other
+    noise, and so may an `at_once` that a batch's predictions exceed; scores of a stochastic model then differ as they do
+    between seeds. Beside the model's scores stand those of forecasts that know nothing: a black frame, the last frame given,
+    and the mean picture of the training data. The processes of a training share the batches, and all of them return the same
+    scores, which are those of one process alone.
+
+    Raises:
+        ValueError: before any data are read, when no protocol fits the model's window, or the model or a metric cannot
+            take frames of this size.
     """
     team = Team.current()
     place, settings = pick_device(device), experiment.eval
     model = model.to(place)
+    check_frames(model, experiment.data)
     furthest = furthest_frames(model, settings)
     length = max(context + ahead for context, ahead in furthest.items())
     pools = experiment.data.pools()
@@ -82,7 +105,7 @@ def evaluate(
             for context, ahead in furthest.items():
                 for start in starts[team.rank :: team.world]:
                     frames = source.batch(torch.arange(start, min(start + settings.batch, starts.stop))).to(place).float() / 255
-                    torch.manual_seed(settings.seed * 1_000_003 + start * 101 + context)
+                    _seed_noise(settings.seed * 1_000_003 + start * 101 + context)
                     with autocast(experiment.train.precision, place):
                         samples = predict(model, frames, context, ahead, settings.samples, at_once)
                     truth, errors = frames[:, context : context + ahead], _baseline_errors(frames, context, ahead, mean)
@@ -98,6 +121,11 @@ def evaluate(
     return result
 
 
+def _seed_noise(seed: int) -> None:
+    """Seed the noise of a batch; of a number that PyTorch cannot take, its low 64 bits."""
+    torch.manual_seed(seed % 2**64)
+
+
 def _in_order(shares: list[Parts]) -> dict[tuple[int, int], tuple[list, list]]:
     """{protocol: (scores, baselines' errors) of its batches}, in the order of the sequences, of what each process measured."""
     found = {}
@@ -108,11 +136,21 @@ def _in_order(shares: list[Parts]) -> dict[tuple[int, int], tuple[list, list]]:
 
 
 def furthest_frames(model: VideoModel, settings: Eval) -> dict[int, int]:
-    """{context: most frames to predict after it} of the protocols that the model's window allows."""
+    """{context: most frames to predict after it} of the protocols that the model's window allows.
+
+    Raises:
+        ValueError: when it allows none.
+    """
     furthest: dict[int, int] = {}
     for context, ahead in settings.protocols:
         if context >= model.window:
             furthest[context] = max(ahead, furthest.get(context, 0))
+    if not furthest:
+        most = max(context for context, _ in settings.protocols)
+        raise ValueError(
+            f"eval.protocols gives at most {most} frames, and the model's window has {model.window}: name a protocol with a"
+            " longer context"
+        )
     return furthest
 
 
@@ -124,7 +162,8 @@ def _mean_picture(experiment: Experiment, place: torch.device, length: int) -> T
         data = build(experiment.data, "train", device=place)
     count = min(_MEAN_OF, len(data))
     parts = evenly_spaced(count, count if data.online else len(data)).split(50)
-    return sum(data.batch(p).float().mean((0, 1)) * (len(p) / count) for p in parts) / 255  # type: ignore[return-value]
+    means = (data.batch(part).to(place).float().mean((0, 1)) * (len(part) / count) for part in parts)
+    return sum(means) / 255  # type: ignore[return-value]
 
 
 def _baseline_errors(frames: Tensor, context: int, ahead: int, mean: Tensor) -> dict[str, Tensor]:
@@ -167,9 +206,9 @@ def examples(
     first = min(first, count - worst, len(scores))
     indices = torch.tensor([*range(first), *np.argsort(scores)[::-1][:worst].tolist()])
     source = build(experiment.data, "test", pool=pool, length=context + ahead, device=place)
-    frames = source.batch(indices)
-    torch.manual_seed(settings.seed)
-    with autocast(experiment.train.precision, place):
+    frames = source.batch(indices).to(place)
+    _seed_noise(settings.seed)
+    with noise_of_one_process(), autocast(experiment.train.precision, place):
         samples = predict(model.to(place), frames.float() / 255, context, ahead, settings.samples)
 
     def as_bytes(video: Tensor) -> np.ndarray:

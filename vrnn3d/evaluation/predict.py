@@ -106,7 +106,7 @@ def continue_video(
         video = read_last(clip, context, size, model.channels, fit)
     else:
         video = read_video(clip, size, start, context + frames, model.channels, fit, min_frames=context)
-    torch.manual_seed(seed)
+    torch.manual_seed(seed % 2**64)
     place = next(model.parameters(), torch.zeros(0)).device
     drawn = predict(model, video[None].to(place), context, frames, samples)[0].cpu()
     rate = probe(clip).rate

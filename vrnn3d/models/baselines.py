@@ -79,24 +79,26 @@ class PixelMean(_Baseline):
     Args:
         channels: of a frame.
         window, horizon: any M >= 1 with 1 <= H <= M.
-        size: height and width in pixels of the frames; a learned picture fits no other.
+        size: height and width in pixels of the frames, one number for both or (height, width); a learned picture fits no
+            other.
     """
 
     TITLE = "Mean of every pixel"
 
-    def __init__(self, *, channels: int = 1, window: int = 1, horizon: int = 1, size: int = 64):
+    def __init__(self, *, channels: int = 1, window: int = 1, horizon: int = 1, size: int | tuple[int, int] = 64):
         super().__init__(channels, window, horizon)
-        if size < 1:
+        height, width = (size, size) if isinstance(size, int) else size
+        if min(height, width) < 1:
             raise ValueError(f"PixelMean needs the size of the frames, at least 1 pixel, not {size}")
-        self.picture = nn.Parameter(torch.zeros(channels, size, size))
+        self.picture = nn.Parameter(torch.zeros(channels, height, width))
 
     def check_size(self, height: int, width: int) -> None:
         """Raise ``ValueError`` naming the one size that fits, for any other."""
-        size = self.picture.shape[-1]
-        if (height, width) != (size, size):
+        mine = tuple(self.picture.shape[-2:])
+        if (height, width) != mine:
             raise ValueError(
-                f"PixelMean was made for frames of {size} x {size}, not {height} x {width}; build it with size= the "
-                "side of your (square) frames"
+                f"PixelMean was made for frames of {mine[0]} x {mine[1]}, not {height} x {width}; build it with"
+                f" size=({height}, {width})"
             )
 
     def decode(self, output: Tensor) -> Tensor:

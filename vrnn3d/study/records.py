@@ -80,6 +80,7 @@ class Record:
     weights: str = "last"  #: which weights were evaluated: "last", "ema" or "best" on the validation set
     parent: str = ""  #: the run or weights that training started from
     gigaflops: float | None = None  #: of one training sequence, forward and backward, as counted
+    earlier: tuple[Provenance, ...] = ()  #: of the calls that trained it before the last one, where they differ from the next
 
     def __post_init__(self) -> None:
         who = f"the record {self.profile}/{self.experiment}/seed{self.seed}"
@@ -172,8 +173,9 @@ def _check_evaluation(entry: Evaluation, protocol: str, who: str) -> None:
 
 
 def to_dict(record: Record) -> dict[str, Any]:
-    """The record as JSON types; what is None is left out."""
-    return {"schema": SCHEMA, **plain(record)}
+    """The record as JSON types; what is None is left out, and `earlier` where there was one call."""
+    values = plain(record)
+    return {"schema": SCHEMA} | {key: value for key, value in values.items() if key != "earlier" or value}
 
 
 def plain(value: Any) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +15,20 @@ from vrnn3d.data.settings import VideoData
 from vrnn3d.device import pick_device
 from vrnn3d.evaluation.evaluate import evaluate, examples
 from vrnn3d.evaluation.protocols import with_fitting_protocols
-from vrnn3d.losses import find_latent_loss
+from vrnn3d.settings import parse
 from vrnn3d.study import records
 from vrnn3d.study.bench.counting import training_gigaflops
 from vrnn3d.study.chance.command import GROUP as CHANCE_GROUP
 from vrnn3d.study.chance.command import analyse_run
 from vrnn3d.study.folders import CLIPS, OWN_PICTURES, RECORD, local_record, run_folder
 from vrnn3d.study.provenance import Provenance, provenance
+from vrnn3d.training.check import check
 from vrnn3d.training.distributed import Team
 from vrnn3d.training.loop import Trained, train
 from vrnn3d.training.stop import Interrupted
 
+#: In a run's folder: on what each call trained it.
+CALLS = "calls.json"
 #: Groups without pictures: a sweep is ranked, not looked at.
 _NO_PICTURES = ("tune",)
 
@@ -61,14 +66,13 @@ def run(
     folder = run_folder(out, experiment, seed)
     if (done := local_record(out, experiment, seed)) is not None and done.evaluation:
         return done
-    find_latent_loss(experiment.loss.variant)  # unknown names end here, not after the data were loaded
-    checkpoint.model_of(experiment)
+    check(experiment, seed, folder, fitted=False)  # mistakes are told before the test data are read
     asked, experiment = experiment, with_fitting_protocols(experiment)
     if experiment is not asked and (done := local_record(out, experiment, seed)) is not None and done.evaluation:
         return done
-    origin = provenance(device=pick_device(device))  # before hours of training may change the checkout
+    calls = _calls(folder, provenance(device=pick_device(device)))  # before hours of training may change the checkout
     trained = train(experiment, seed, folder, device=device, max_minutes=max_minutes, progress=progress)
-    record, team = _record(experiment, seed, trained, origin), Team.current()
+    record, team = _record(experiment, seed, trained, calls), Team.current()
     # That all processes ask each other here also keeps them from evaluating before the leader has written the last checkpoint.
     stopped = team.any(trained.signal is not None, pick_device(device))
     if stopped and trained.finished and not evaluate_cut:  # at its last update: evaluating may take long, the next call does it
@@ -87,7 +91,28 @@ def run(
     return record
 
 
-def _record(experiment: Experiment, seed: int, trained: Trained, origin: Provenance) -> records.Record:
+def _calls(folder: Path, origin: Provenance) -> tuple[Provenance, ...]:
+    """On what each call trained a run so far, this one last; calls in a row that are alike count once.
+
+    They are kept beside the checkpoint, for a call that is cut off writes no record.
+    """
+    path, known = folder / CALLS, _Calls()
+    if path.exists() and (folder / checkpoint.CHECKPOINT).exists():
+        known = parse(_Calls, records.read_json(path), str(path))
+    calls = known.calls if known.calls[-1:] == (origin,) else (*known.calls, origin)
+    if int(os.environ.get("RANK", 0)) == 0:
+        records.write_json(records.plain(_Calls(calls)), path)
+    return calls
+
+
+@dataclass(frozen=True)
+class _Calls:
+    """What :func:`_calls` keeps."""
+
+    calls: tuple[Provenance, ...] = ()
+
+
+def _record(experiment: Experiment, seed: int, trained: Trained, calls: tuple[Provenance, ...]) -> records.Record:
     """The record of a training, not evaluated yet."""
     return records.Record(
         experiment=experiment.name,
@@ -98,7 +123,8 @@ def _record(experiment: Experiment, seed: int, trained: Trained, origin: Provena
         status="finished" if trained.finished else "cut",
         config=experiment,
         config_hash=config_hash(experiment),
-        provenance=origin,
+        provenance=calls[-1],
+        earlier=calls[:-1],
         parameters=trained.parameters,
         training=_training(trained),
         data=records.DataUsed(trained.data.description, trained.data.source, trained.data.identity),

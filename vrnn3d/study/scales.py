@@ -190,7 +190,7 @@ def inventory(records: Iterable[Record]) -> list[Entry]:
 
 def commits(records: Iterable[Record]) -> str:
     """The commits that some runs were made at, ten digits each, marked where the package had been changed."""
-    codes = [r.provenance.code for r in records]
+    codes = [made.code for r in records for made in (*r.earlier, r.provenance)]
     return _joined(f"{(code.commit or 'unknown')[:10]}{' (modified)' if code.dirty else ''}" for code in codes)
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import importlib.util
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vrnn3d.files import atomic_write
 
 CURVES = "curves.csv"
+_EVENTS = "tensorboard"
 _VALIDATION = ("validation_mse", "seen_mse")
 
 Curves = Mapping[str, Sequence[float]]
@@ -29,33 +31,66 @@ def rows(curves: Curves) -> list[dict[str, float]]:
 
 
 class LiveCurves:
-    """Keeps ``curves.csv``, and where TensorBoard is installed its event files, in a run's folder up to date."""
+    """Keeps ``curves.csv``, and where TensorBoard is installed its event files, in a run's folder up to date.
 
-    def __init__(self, folder: Path):
+    Nothing depends on them. Where one of them cannot be written, a warning says so once, and the training goes on.
+
+    Args:
+        folder: the run's.
+        known: the curves as an earlier call left them; TensorBoard has these points already where it has event files.
+    """
+
+    def __init__(self, folder: Path, known: Curves):
         self._folder = folder
         self._writer: Any = None
-        self._written = 0.0
-        if importlib.util.find_spec("tensorboard"):
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._writer = SummaryWriter(str(folder / "tensorboard"))
+        self._written = _last(rows(known)) if (folder / _EVENTS).exists() else 0.0
+        self._failed: set[str] = set()
 
     def update(self, curves: Curves) -> None:
         """Write what the curves hold now."""
         table = rows(curves)
-        names = ["sequences", *sorted({name for row in table for name in row} - {"sequences"})]
+        self._try(CURVES, lambda: _write_table(table, self._folder / CURVES))
+        if _EVENTS not in self._failed:  # a writer that failed once may be half made
+            self._try(_EVENTS, lambda: self._add_points(table))
 
-        def write(path: Path) -> None:
-            with path.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, names)
-                writer.writeheader()
-                writer.writerows(table)
+    def _try(self, name: str, write: Callable[[], object]) -> None:
+        try:
+            write()
+        except Exception as error:  # a full disk, or whatever a TensorBoard that does not fit its libraries raises
+            if name not in self._failed:
+                self._failed.add(name)
+                what = f"{type(error).__name__}: {error}"
+                warnings.warn(f"{self._folder / name} is not kept up to date ({what}); the training goes on", stacklevel=4)
 
-        atomic_write(self._folder / CURVES, write)
-        if self._writer is not None:
-            for row in table:
-                if row["sequences"] > self._written:
-                    for name in set(row) - {"sequences"}:
-                        self._writer.add_scalar(name, row[name], int(row["sequences"]))
-            self._written = table[-1]["sequences"] if table else 0.0
-            self._writer.flush()
+    def _add_points(self, table: list[dict[str, float]]) -> None:
+        """Give TensorBoard, where it is installed, the points that it does not have yet."""
+        if not importlib.util.find_spec("tensorboard"):
+            return
+        if self._writer is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            # What was written after the checkpoint that the training went on from is computed anew: it is not shown twice.
+            self._writer = SummaryWriter(str(self._folder / _EVENTS), purge_step=int(self._written) + 1)
+        for row in table:
+            if row["sequences"] > self._written:
+                for name in set(row) - {"sequences"}:
+                    self._writer.add_scalar(name, row[name], int(row["sequences"]))
+        self._written = _last(table)
+        self._writer.flush()
+
+
+def _last(table: list[dict[str, float]]) -> float:
+    """How many sequences had been seen at the last of the rows."""
+    return table[-1]["sequences"] if table else 0.0
+
+
+def _write_table(table: list[dict[str, float]], path: Path) -> None:
+    names = ["sequences", *sorted({name for row in table for name in row} - {"sequences"})]
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, names)
+            writer.writeheader()
+            writer.writerows(table)
+
+    atomic_write(path, write)

@@ -17,10 +17,9 @@ from vrnn3d import checkpoint, config
 from vrnn3d.config import Experiment
 from vrnn3d.data import Dataset, build
 from vrnn3d.device import autocast, compiled, fast_matrix_products, pick_device, to_device, uses_bfloat16
-from vrnn3d.files import check_writable
-from vrnn3d.losses import find_latent_loss
 from vrnn3d.rollout import usable_length
 from vrnn3d.training import order, schedules
+from vrnn3d.training.check import check
 from vrnn3d.training.distributed import Team
 from vrnn3d.training.live import LiveCurves
 from vrnn3d.training.objective import objective, validation_mse
@@ -78,8 +77,9 @@ def train(
 ) -> Trained:
     """Train an experiment in the folder `out`; called again on the same folder it goes on where it stopped.
 
-    On one device the result is the same bit for bit however often it was cut, because every step draws its data, masks
-    and noise from (seed, step) alone.
+    However often it was cut, the result is the same, because every step draws its data, masks and noise from (seed, step)
+    alone: bit for bit on a processor with the same number of threads, and nearly on a GPU, where cuDNN chooses its
+    convolutions by measurement and sums come in another order each time.
 
     Args:
         experiment: what to train.
@@ -91,21 +91,20 @@ def train(
         progress: show a bar.
 
     Raises:
-        CannotWrite: when `out` cannot be written, or has no room for a checkpoint; found before the data are loaded.
+        CannotWrite, FileNotFoundError, ValueError: before the data are loaded, for what :func:`~vrnn3d.training.check.check`
+            finds.
         TrainingDiverged: when a loss, gradient or weight is not finite; the last good checkpoint stays as it is.
-        ValueError: when `out` holds another experiment, seed or data, or sizes do not fit.
+        ValueError: when `out` holds a run that was trained on other data.
     """
     folder, place, settings = Path(out), pick_device(device), experiment.train
     team = Team.join(place)
     mine = team.share(settings.batch)
     fast_matrix_products(place)
 
+    check(experiment, seed, folder)
     order.seed_weights(seed)
-    find_latent_loss(experiment.loss.variant)  # an unknown name ends here, not after the data were loaded
     model = checkpoint.model_of(experiment).to(place)
     length = usable_length(model, experiment.data.length)
-    if team.leads:
-        check_writable(folder, State.bytes_of(model, settings))
     data = build(experiment.data, "train", device=place)
     validation = build(experiment.data, "validation", device=place)
     there = (folder / checkpoint.CHECKPOINT).exists()
@@ -116,14 +115,14 @@ def train(
 
     model.train()
     compute = compiled(objective(model, experiment, length), settings.compile, place, alone=team.world == 1)
-    look_every = 1 if place.type == "cpu" else _GPU_LOOKS
-    point_every = math.ceil(max(1, updates // CURVE_POINTS) / look_every) * look_every
-    validate_every = max(1, round(updates * settings.validate_every)) if settings.validate_every else 0
+    look_every = _look_every(place)
+    point_every = _rounded_up(max(1, updates // CURVE_POINTS), look_every)
+    validate_every = _rounded_up(max(1, round(updates * settings.validate_every)), look_every) if settings.validate_every else 0
     clock, first = Clock(state), state.step
     saved_at = clock.started
     title = f"{experiment.name} {experiment.profile} seed {seed}"
     bar = _bar(title, state.step * settings.batch, updates * settings.batch, shown=progress and team.leads)
-    live = LiveCurves(folder) if team.leads and updates else None
+    live = LiveCurves(folder, state.curves) if team.leads and updates else None
     with bar, StopRule(max_minutes, max_steps) as rule, _told(experiment, state, folder):
         if not updates and team.leads:
             state.save(folder, experiment, seed, data)
@@ -144,7 +143,7 @@ def train(
             state.add(terms | _update(state, loss, settings, rate, team))
 
             last = state.step == updates
-            if state.step % look_every and not last:
+            if state.step % look_every and not last and not rule.enough(state.step - first):
                 continue
             now = clock.tick()
             means = _finite_means(state, team)
@@ -154,18 +153,28 @@ def train(
                 state.clear_sums()
             if validate_every and (state.step % validate_every == 0 or last):
                 _validate(state, experiment, data, validation, place)
-            if live and (state.step % point_every == 0 or last):
-                live.update(state.curves)
             stop = team.any(rule.asks(state.step - first), place)
             if stop or last or now - saved_at > 60 * settings.checkpoint_minutes:
                 saved_at = clock.tick()
                 if team.leads:
                     state.save(folder, experiment, seed, data)
+            if live and (state.step % point_every == 0 or last):
+                live.update(state.curves)
             if stop:
                 break
     if rule.received and progress:
         tqdm.write(f"stopped at step {state.step} of {updates}; the same command goes on from there")
     return _trained(experiment, state, data, rule.received, place, team)
+
+
+def _look_every(place: torch.device) -> int:
+    """Updates between two looks at the loss; a training that has done enough stops in between too."""
+    return 1 if place.type == "cpu" else _GPU_LOOKS
+
+
+def _rounded_up(updates: int, multiple: int) -> int:
+    """The next multiple: what is noted every so many updates is noted where the loss is looked at."""
+    return math.ceil(updates / multiple) * multiple
 
 
 def _update(state: State, loss: Tensor, settings: config.Train, rate: float, team: Team) -> dict[str, Tensor]:

@@ -76,16 +76,18 @@ def latent_statistics(latents: list[Latents], sigma_min: float, frames: int, kl:
 def validation_mse(model: VideoModel, experiment: Experiment, data: Dataset, device: torch.device) -> float:
     """Frame MSE of one free-running prediction after the longest context, on up to 200 sequences spread over `data`."""
     training = model.training
-    model.eval()
     context, length = max(experiment.train.context), experiment.data.length
     count, size = min(VALIDATION_SEQUENCES, len(data)), min(50, experiment.train.batch * 2)
     total = torch.zeros((), device=device)
     torch.manual_seed(0)
-    for indices in evenly_spaced(count, len(data)).split(size):
-        frames = data.batch(indices).to(device).float() / 255
-        with noise_of_one_process(), autocast(experiment.train.precision, device):
-            prediction, _ = rollout(model, frames, context, length)
-        error = prediction[:, context - model.window :].clamp(0, 1) - frames[:, context:length]
-        total += error.square().sum((2, 3, 4)).mean(1).sum()
-    model.train(training)
+    model.eval()
+    try:
+        for indices in evenly_spaced(count, len(data)).split(size):
+            frames = data.batch(indices).to(device).float() / 255
+            with noise_of_one_process(), autocast(experiment.train.precision, device):
+                prediction, _ = rollout(model, frames, context, length)
+            error = prediction[:, context - model.window :].clamp(0, 1) - frames[:, context:length]
+            total += error.square().sum((2, 3, 4)).mean(1).sum()
+    finally:
+        model.train(training)
     return (total / count).item()

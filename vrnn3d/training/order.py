@@ -12,6 +12,8 @@ from vrnn3d.data import Dataset
 
 #: What a seed is drawn for; mixed with the seed of the run and the step.
 INITIAL_WEIGHTS, EPOCH_ORDER, MASKS, NOISE = range(4)
+#: Of an online stream each seed of a training takes this many sequences, more than any training sees, and 2**30 seeds do.
+_ONLINE_SHARE, _ONLINE_SEEDS = 2**32, 2**30
 
 
 def mixed_seed(*numbers: int) -> int:
@@ -45,13 +47,14 @@ def total_updates(experiment: Experiment) -> int:
 def batch_indices(experiment: Experiment, seed: int, step: int, data: Dataset) -> Tensor:
     """Which training sequences the global batch of a step holds.
 
-    Online data counts upwards and never repeats; a fixed split is passed through in a fresh order each epoch, batches
-    running on over the ends of epochs. `train.skip` says how far along that order the training begins.
+    Online data counts upwards and never repeats; seeds that differ by a multiple of 2**30 see the same. A fixed split is
+    passed through in a fresh order each epoch, batches running on over the ends of epochs. `train.skip` says how far along
+    that order the training begins.
     """
     batch = experiment.train.batch
     positions = experiment.train.skip + torch.arange(step * batch, (step + 1) * batch)
     if data.online:
-        return positions + seed * 2**32
+        return positions + seed % _ONLINE_SEEDS * _ONLINE_SHARE
     available = len(data)
     indices = torch.empty_like(positions)
     epochs = positions.div(available, rounding_mode="floor")

@@ -165,9 +165,8 @@ class State:
             ValueError: when the folder holds a run with other settings, another seed or other data.
         """
         saved = checkpoint.load_state(folder, device)
-        with checkpoint.fitting(folder / checkpoint.CHECKPOINT):
-            theirs = config.from_dict(json.loads(saved["config"]))
-        _check_same(folder, experiment, theirs, seed, data, saved)
+        check_same(folder, experiment, saved_experiment(folder, saved), seed, saved["seed"])
+        _check_data(folder, data, saved["data"])
         with checkpoint.fitting(folder / checkpoint.CHECKPOINT):
             _check_copy("ema", saved["ema"], self.model, needed=self.average is not None)
             _check_copy("best", saved["best"], self.model, needed=False)
@@ -195,19 +194,28 @@ def _check_copy(name: str, copy: Weights | None, model: VideoModel, needed: bool
         raise ValueError(f"its part {name!r} has other weights or shapes than the model")
 
 
-def _check_same(
-    folder: Path, experiment: config.Experiment, theirs: config.Experiment, seed: int, data: Dataset, saved: dict[str, Any]
-) -> None:
+def saved_experiment(folder: Path, saved: dict[str, Any]) -> config.Experiment:
+    """The experiment that a folder's checkpoint is of; ``ValueError`` where this program does not know its settings."""
+    with checkpoint.fitting(folder / checkpoint.CHECKPOINT):
+        return config.from_dict(json.loads(saved["config"]))
+
+
+def check_same(folder: Path, experiment: config.Experiment, theirs: config.Experiment, seed: int, their_seed: int) -> None:
+    """``ValueError`` where a folder's run was asked to do something else, or with another seed."""
     if config.config_hash(theirs) != config.config_hash(experiment):
         before, now = (config.different_from_default(e) for e in (theirs, experiment))
         differing = [name for name in {**before, **now} if before.get(name) != now.get(name)]
         told = "; ".join(f"{n} is {before.get(n, 'the default')} there and {now.get(n, 'the default')} here" for n in differing)
         raise ValueError(f"{folder} holds a run of {theirs.name} with other settings ({told}); choose another --out")
-    if saved["seed"] != seed:
-        raise ValueError(f"{folder} holds a run of seed {saved['seed']}, not {seed}; choose another --out")
-    if saved["data"]["identity"] != data.identity:
+    if their_seed != seed:
+        raise ValueError(f"{folder} holds a run of seed {their_seed}, not {seed}; choose another --out")
+
+
+def _check_data(folder: Path, data: Dataset, theirs: Mapping[str, str]) -> None:
+    """``ValueError`` where a folder's run was trained on other data; both are named."""
+    if theirs["identity"] != data.identity:
         raise ValueError(
-            f"{folder} holds a run that was trained on other data: {saved['data']['description']}"
-            f" [{saved['data']['identity']}]; here there are: {data.description} [{data.identity}];"
+            f"{folder} holds a run that was trained on other data: {theirs['description']} [{theirs['identity']}];"
+            f" here there are: {data.description} [{data.identity}];"
             " bring those data back, or choose another --out"
         )

@@ -16,7 +16,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class StopRule:
-    """Within its ``with``, SIGINT and SIGTERM ask for a clean stop instead of ending the process.
+    """Within its ``with``, SIGINT and SIGTERM ask for a clean stop instead of ending the process; one that is ignored stays so.
 
     Args:
         max_minutes: ask for a stop after this long.
@@ -32,7 +32,8 @@ class StopRule:
     def __enter__(self) -> StopRule:
         try:  # outside the main thread Python forbids handlers; then only Ctrl-C's exception stops a run
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._handlers[number] = signal.signal(number, self._note)
+                if signal.getsignal(number) is not signal.SIG_IGN:  # a shell's background job ignores SIGINT, and shall
+                    self._handlers[number] = signal.signal(number, self._note)
         except ValueError:
             pass
         return self
@@ -44,8 +45,11 @@ class StopRule:
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.received = signal.Signals(number)
 
+    def enough(self, steps_done: int) -> bool:
+        """Whether `steps_done` updates are as many as this call shall do."""
+        return self.max_steps is not None and steps_done >= self.max_steps
+
     def asks(self, steps_done: int) -> bool:
         """Whether to stop after `steps_done` updates of this call."""
         late = self.max_minutes is not None and time.monotonic() - self._started > 60 * self.max_minutes
-        enough = self.max_steps is not None and steps_done >= self.max_steps
-        return late or enough or self.received is not None
+        return late or self.enough(steps_done) or self.received is not None

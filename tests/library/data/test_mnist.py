@@ -218,6 +218,30 @@ def test_offline_asks_nobody(files, mirrors, monkeypatch):
     assert not mirrors[0].log
 
 
+@pytest.mark.parametrize("place", ["cache/vrnn3d", "data"])
+def test_the_excerpt_gives_way_to_files_that_come_later(files, monkeypatch, tmp_path, place):
+    """Whoever fetches them: this process, or the command that the warning names, in another one."""
+    (tmp_path / "data").mkdir()
+    monkeypatch.setenv("VRNN3D_DATA", str(tmp_path / "data"))
+    with pytest.warns(mnist.ExcerptWarning):
+        assert mnist.load_mnist("test").source == "excerpt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert mnist.load_mnist("test").source == "excerpt", "as long as nothing has come, nobody is asked again"
+        put(tmp_path / place / "mnist", files)
+        digits = mnist.load_mnist("test")
+        assert np.array_equal(digits.images, digits_of(files, "test"))
+        assert mnist.load_mnist("test") is digits
+
+
+def test_the_excerpt_gives_way_after_a_fetch(files, mirrors, monkeypatch):
+    with monkeypatch.context() as patch, pytest.warns(mnist.ExcerptWarning):
+        patch.setattr(mnist_files, "MIRRORS", ())
+        assert mnist.load_mnist("train").source == mnist.load_mnist("test").source == "excerpt"
+    assert mnist.fetch(progress=False).source == "mirror"
+    assert mnist.load_mnist("train").source == mnist.load_mnist("test").source == "cache"
+
+
 # ---- npm ------------------------------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from vrnn3d import data
-from vrnn3d.data import counter_random, mnist, moving_mnist
+from vrnn3d.data import ONLINE_COUNT, counter_random, mnist, moving_mnist
 from vrnn3d.data.mnist import Digits
 from vrnn3d.data.moving_mnist import MovingMNIST
 from vrnn3d.data.moving_mnist_file import MovingMNISTFile
@@ -91,7 +91,7 @@ def velocity(bits, step):
         (14, dict(size=32, num_digits=3)),
         (9, dict(size=41, seed=2**63 + 5, stream="validation")),
         (28, dict(size=30, speed_range=(3.0, 5.0))),  # steps longer than the free range
-        (1, dict(size=8, num_digits=2, stream="online", count=2**40)),
+        (1, dict(size=8, num_digits=2, stream="online", count=ONLINE_COUNT)),
         (28, dict(size=(40, 90))),
         ((9, 21), dict(size=(70, 33), speed="fixed", num_digits=3)),
     ],
@@ -324,10 +324,19 @@ def test_build_gives_the_three_splits_and_both_pools():
 def test_build_online():
     settings = MovingMNISTData(online=True, speed="fixed")
     train, validation = data.build(settings, "train"), data.build(settings, "validation")
-    assert train.online and train.stream == "online" and len(train) == 2**40
+    assert train.online and train.stream == "online" and len(train) == ONLINE_COUNT
     assert not validation.online and len(validation) == 1000
     assert "endless" in train.description and "speed 3.6 px" in train.description
-    assert train.batch(torch.tensor([2**40 - 1, 0])).float().mean() > 1
+    assert train.batch(torch.tensor([ONLINE_COUNT - 1, 0])).float().mean() > 1
+
+
+@pytest.mark.parametrize("bounce", ["mirror", "random"])
+def test_for_an_apple_gpu_which_has_no_float64_the_cpu_makes_the_frames(bounce):
+    settings = MovingMNISTData(bounce=bounce, sequences=(40, 8, 6))
+    made, expected = (data.build(settings, "train", device=device) for device in ("mps", "cpu"))
+    indices = torch.arange(3)
+    assert made.device == made.batch(indices).device == torch.device("cpu")
+    assert made.batch(indices).equal(expected.batch(indices))
 
 
 def test_build_names_what_is_known():

@@ -15,7 +15,9 @@ from vrnn3d.evaluation import evaluate as module
 from vrnn3d.evaluation import metrics
 from vrnn3d.evaluation.evaluate import evaluate, examples, predict
 from vrnn3d.layers.gaussian import set_noise_shard
+from vrnn3d.training import loop
 from vrnn3d.training.distributed import Team
+from vrnn3d.training.objective import validation_mse
 
 pytestmark = pytest.mark.slow  # every test evaluates
 
@@ -141,6 +143,94 @@ def test_prediction_ignores_everything_after_the_context():
     assert few.shape == (2, 5, 5, 1, 16, 16)
 
 
+@pytest.mark.parametrize("model, batch", [("vrnn3d", 5), ("convlstm2d", 5), ("vrnn3d", 4)])
+@pytest.mark.parametrize("at_once", [1, 2, 3, 1000])
+def test_no_more_predictions_run_side_by_side_than_asked_for(monkeypatch, model, batch, at_once):
+    network, frames, sizes = model_of(tiny(model)), torch.rand(batch, 6, 1, 16, 16), []
+    rollout = module.rollout
+
+    def watched(model, frames, *lengths, samples):
+        sizes.append(len(frames) * samples)
+        return rollout(model, frames, *lengths, samples=samples)
+
+    monkeypatch.setattr(module, "rollout", watched)
+    found = predict(network, frames, 6, 2, samples=3, at_once=at_once)
+    samples = 3 if network.stochastic else 1
+    assert found.shape == (batch, samples, 2, 1, 16, 16)
+    assert max(sizes) <= at_once and sum(sizes) == batch * samples
+    monkeypatch.undo()
+    if not network.stochastic:
+        torch.testing.assert_close(found, predict(network, frames, 6, 2))
+
+
+def test_predictions_that_all_run_at_once_are_those_of_one_rollout():
+    """Bit for bit: the records of the study were made so."""
+    model, frames = model_of(tiny()), torch.rand(3, 12, 1, 16, 16)
+    torch.manual_seed(1)
+    expected, _ = module.rollout(model.eval(), frames[:, :6], 6, 10, samples=4)
+    torch.manual_seed(1)
+    found = predict(model.train(), frames, 6, 4, samples=4, at_once=12)
+    assert found.equal(expected[:, 4:].unflatten(0, (3, 4)).detach().clamp(0, 1))
+
+
+@pytest.mark.parametrize("wrong", ["samples", "at_once"])
+def test_no_prediction_at_all_is_told(wrong):
+    with pytest.raises(ValueError, match=f"{wrong} is 0; ask for at least 1"):
+        predict(model_of(tiny()), torch.rand(1, 6, 1, 16, 16), 6, 2, **{wrong: 0})
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_prediction_or_a_validation_that_fails_leaves_the_model_as_it_was(training):
+    experiment = tiny()
+    model = model_of(experiment).train(training)
+    with pytest.raises(ValueError, match="multiples of 4"):
+        predict(model, torch.rand(1, 6, 1, 18, 18), 6, 2)
+    assert model.training is training
+    data = build(tiny(**{"data.size": 18}).data, "validation")
+    with pytest.raises(ValueError, match="multiples of 4"):
+        validation_mse(model, experiment, data, torch.device("cpu"))
+    assert model.training is training
+
+
+@pytest.mark.parametrize("seed", [2**70, -(2**70)])
+def test_every_seed_of_the_noise_can_be_used(seed):
+    experiment = tiny(**{"eval.seed": seed, "eval.sequences": 2})
+    model = model_of(experiment)
+    found = evaluate(model, experiment, progress=False)
+    assert examples(model, experiment, found)["sample"].shape[1:] == (5, 1, 16, 16)
+
+
+class NotSent(torch.Tensor):
+    """Frames that lie elsewhere: until they are sent to the device, nothing can be computed with them."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, arguments=(), options=None):
+        with torch._C.DisableTorchFunctionSubclass():
+            found = function(*arguments, **(options or {}))
+        if function is torch.Tensor.to:
+            assert arguments[1] == torch.device("cpu")
+            return found.as_subclass(torch.Tensor)
+        pytest.fail(f"{function} is computed with frames that were not sent to the device")
+
+
+def test_frames_that_were_made_elsewhere_are_sent_to_the_device(tmp_path, monkeypatch):
+    """As Moving MNIST is made on the CPU for an Apple GPU: in training, validation, evaluation and examples."""
+
+    def elsewhere(*arguments, **options):
+        made = build(*arguments, **options)
+        batch = made.batch
+        made.batch = lambda *numbers: batch(*numbers).as_subclass(NotSent)
+        return made
+
+    monkeypatch.setattr(module, "build", elsewhere)
+    monkeypatch.setattr(loop, "build", elsewhere)
+    experiment = tiny()
+    assert loop.train(experiment, 0, tmp_path, progress=False).finished
+    model = model_of(experiment)
+    found = evaluate(model, experiment, progress=False)
+    assert set(examples(model, experiment, found)) >= {"sample", "truth"}
+
+
 # --- predictions to look at -------------------------------------------------------------------------------------------
 
 
@@ -153,6 +243,18 @@ def test_examples_are_the_first_and_the_worst():
     frames = build(experiment.data, "test", pool="test", length=12).batch(torch.from_numpy(shown["indices"]))
     np.testing.assert_array_equal(shown["truth"], frames)
     np.testing.assert_array_equal(shown["sample"], frames[:, 5:6].expand(3, 6, 1, 16, 16))
+
+
+def test_examples_of_several_processes_are_those_of_one():
+    experiment, model, found = measured("vrnn3d")
+    alone = examples(model, experiment, found)
+    set_noise_shard(1, 2)
+    try:
+        together = examples(model, experiment, found)
+    finally:
+        set_noise_shard(0, 1)
+    for name, value in alone.items():
+        np.testing.assert_array_equal(together[name], value)
 
 
 @pytest.mark.parametrize("sequences, count", [(2, 2), (1, 1), (0.5, 1)])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from trials import tiny
+from vrnn3d.checkpoint import model_of
 from vrnn3d.losses import sequence_loss
 from vrnn3d.models.baselines import CopyLast, PixelMean
 from vrnn3d.rollout import rollout
@@ -76,11 +78,22 @@ def test_pixel_mean_ignores_what_it_sees_and_stays_in_range():
     assert model.parameter_breakdown() == {"other": 64, "total": 64}
 
 
+def test_the_mean_picture_of_frames_that_are_no_squares():
+    experiment = tiny("pixel_mean", **{"data.size": [12, 16]})
+    model = model_of(experiment)
+    prediction, _ = rollout(model, torch.rand(2, 3, 1, 12, 16), 3, 6)
+    assert model.picture.shape == (1, 12, 16) and prediction.shape[-2:] == (12, 16)
+
+
 def test_refusals_say_what_fits():
     with pytest.raises(ValueError, match="made for frames of 64 x 64, not 32 x 32; build it with size="):
         PixelMean().initial_state(1, 32, 32)
     with pytest.raises(ValueError, match="at least 1 pixel"):
         PixelMean(size=0)
+    with pytest.raises(ValueError, match="at least 1 pixel"):
+        PixelMean(size=(8, 0))
+    with pytest.raises(ValueError, match=r"made for frames of 8 x 12, not 12 x 8; build it with size=\(12, 8\)"):
+        PixelMean(size=(8, 12)).check_size(12, 8)
     for cls in (CopyLast, PixelMean):
         with pytest.raises(ValueError, match="any window M >= 1 with 1 <= H <= M"):
             cls(window=1, horizon=2)

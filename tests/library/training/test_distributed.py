@@ -15,6 +15,7 @@ import torch
 
 from trials import tiny
 from vrnn3d import checkpoint
+from vrnn3d.device import pick_device
 from vrnn3d.layers.depth_folding import BatchNorm3d
 from vrnn3d.training import loop
 from vrnn3d.training.distributed import Team
@@ -114,6 +115,25 @@ def test_a_killed_process_ends_the_run_and_the_command_resumes_it(tmp_path):
     subprocess.run(line, check=True, capture_output=True)
     record = record_in(tmp_path)
     assert record["status"] == "finished" and record["training"]["updates"] == 30
+
+
+def test_each_process_of_torchrun_sets_the_gpu_that_it_has(monkeypatch):
+    """``--device cuda`` names no GPU, and PyTorch sets none without a number."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for name, value in (("WORLD_SIZE", "2"), ("LOCAL_WORLD_SIZE", "2"), ("LOCAL_RANK", "1")):
+        monkeypatch.setenv(name, value)
+    chosen = []
+
+    def meet(backend):  # what comes after it needs the other process
+        chosen.append(backend)
+        raise InterruptedError
+
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: chosen.append(device.index))
+    monkeypatch.setattr(torch.distributed, "init_process_group", meet)
+    with pytest.raises(InterruptedError):
+        Team.join(pick_device("cuda"))
+    assert chosen == [1, "nccl"]
 
 
 def test_a_batch_must_be_shareable(monkeypatch, tmp_path):

@@ -52,6 +52,22 @@ def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, model, changes):
     assert second.curves == whole.curves
 
 
+def test_where_the_loss_is_looked_at_seldom_a_cut_comes_after_just_as_many_updates(tmp_path, monkeypatch):
+    """As on a GPU, but with looks so close that a short training has some: validations too come at a look."""
+    monkeypatch.setattr(loop, "_look_every", lambda place: 4)
+    experiment = tiny("convlstm2d", **{"train.sequences": 36, "train.validate_every": 0.33})
+    whole = train(experiment, 0, tmp_path / "whole", progress=False)
+    assert whole.curves["sequences"] == whole.curves["validation_sequences"] == [16, 32, 36]
+    steps = [train(experiment, 0, tmp_path / "cut", max_steps=count, progress=False).updates for count in (1, 2, 1)]
+    assert steps == [1, 3, 4]
+    assert train(experiment, 0, tmp_path / "cut", progress=False).curves == whole.curves
+    assert_equal_bit_for_bit(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
+
+
+def test_a_gpu_is_looked_at_seldom():
+    assert loop._look_every(torch.device("cpu")) == 1 < loop._look_every(torch.device("cuda:0"))
+
+
 def test_which_weights_are_evaluated(tmp_path):
     state = {}
     for which, changes in (("last", {}), ("ema", {"train.ema": 0.9}), ("best", {"train.validate_every": 0.2})):

@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from trials import tiny
+from vrnn3d import data as sets
+from vrnn3d.data import ONLINE_COUNT
 from vrnn3d.training import order, schedules
 
 
@@ -28,13 +30,24 @@ def test_every_epoch_holds_every_sequence_once():
 
 
 def test_online_data_never_repeat():
-    experiment, data = tiny(), Sequences(2**40, online=True)
+    experiment, data = tiny(), Sequences(ONLINE_COUNT, online=True)
     a, b = (order.batch_indices(experiment, 0, step, data) for step in (0, 1))
     assert a.tolist() == [0, 1, 2, 3] and b.tolist() == [4, 5, 6, 7]
     assert not set(order.batch_indices(experiment, 1, 0, data).tolist()) & set(range(10_000_000))
+    assert order.batch_indices(experiment, 255, 1, data).tolist() == [255 * 2**32 + k for k in (4, 5, 6, 7)]
 
 
-@pytest.mark.parametrize("data", [Sequences(10), Sequences(2**40, online=True)], ids=["fixed", "online"])
+@pytest.mark.parametrize("seed", [256, 12345, 2**30 - 1, 2**31 + 1, 2**64 + 3, -1])
+def test_every_seed_has_online_data(seed):
+    """Numbers within the stream, and others than those of seed 0."""
+    experiment = tiny(**{"data.online": True})
+    data = sets.build(experiment.data, "train")
+    frames, mask = order.batch(experiment, seed, 0, data, 1.0, 12, slice(0, 4))
+    assert frames.shape == (4, 12, 1, 16, 16) and mask.shape == (4, 12)
+    assert not frames.equal(order.batch(experiment, 0, 0, data, 1.0, 12, slice(0, 4))[0])
+
+
+@pytest.mark.parametrize("data", [Sequences(10), Sequences(ONLINE_COUNT, online=True)], ids=["fixed", "online"])
 def test_what_was_seen_before_is_passed_over(data):
     whole, rest = tiny(), tiny(**{"train.skip": 12})
     for step in range(5):  # 12 sequences are three batches, and more than an epoch of the fixed data

@@ -17,12 +17,28 @@ pytestmark = pytest.mark.slow  # starts processes
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_asks_for_a_stop_and_the_handlers_come_back(number):
-    before = signal.getsignal(number)
-    with StopRule() as rule:
-        assert not rule.asks(10**6)
-        os.kill(os.getpid(), number)
-        assert rule.asks(0) and rule.received == number
-    assert signal.getsignal(number) is before
+    outside = signal.signal(number, handler := lambda *_: pytest.fail("it reaches the handler outside"))
+    try:
+        with StopRule() as rule:
+            assert not rule.asks(10**6)
+            os.kill(os.getpid(), number)
+            assert rule.asks(0) and rule.received == number
+        assert signal.getsignal(number) is handler
+    finally:
+        signal.signal(number, outside)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_is_ignored_stays_so(number):
+    """As SIGINT is by a shell's background job, which Ctrl-C in that shell shall not stop."""
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with StopRule() as rule:
+            os.kill(os.getpid(), number)
+            assert not rule.asks(0) and rule.received is None
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
 
 
 def test_limits():
@@ -54,7 +70,9 @@ def test_a_signal_during_a_training_leaves_a_checkpoint_to_go_on_from(tmp_path, 
         seed_noise(seed, step)
 
     monkeypatch.setattr(order, "seed_noise", interrupted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
     cut = train(tiny("convlstm2d"), 0, tmp_path, progress=False)
+    signal.signal(signal.SIGINT, before)
     assert not cut.finished and cut.updates == 3
     monkeypatch.undo()
     done = train(tiny("convlstm2d"), 0, tmp_path, progress=False)
