@@ -62,6 +62,12 @@ def test_a_process_that_dies_has_failed(tmp_path, monkeypatch):
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(autouse=True)
+def plain_processor(monkeypatch):
+    """The same rows on every machine: those of a processor without matrix tiles."""
+    monkeypatch.setattr(jobs, "has_matrix_tiles", lambda: False)
+
+
 @pytest.fixture
 def quick(tmp_path, monkeypatch):
     """The command line of a benchmark of a second in `tmp_path`: measured in this process, with made-up ceilings."""
