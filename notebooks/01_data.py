@@ -274,7 +274,8 @@ print(f"{rate:,.0f} sequences a second on one core of the machine that built thi
 #
 # Two predictions that need no learning set the scale: draw the last frame seen again and again, or draw the average
 # picture. The squared error is summed over the 64 × 64 pixels of a frame with values in [0, 1], the convention that the paper's
-# numbers fit (it says "frame-wise" and no more); ten frames are given and ten predicted, on 500 test sequences of held-out digits at uniform speed.
+# numbers fit (it says "frame-wise" and no more); ten frames are given and ten predicted, on 500 test sequences of held-out digits
+# at uniform speed.
 
 # %%
 frames = sets["test"].batch(torch.arange(500)).float() / 255

@@ -240,10 +240,8 @@ glue("recipe_bounded", ", ".join(shares) or "not run", display=False)
 # anyway; the bound is set near the median of the norm, as the long trainings have it: {glue:text}`recipe_bounded`.
 
 # %% tags=["hide-input"]
-recipe, rows = (
-    get("vrnn3d_kl", "half"),
-    [get(name, "half") for name in catalogue.names("table1", "beyond", "trained_on", "wide")],
-)
+recipe = get("vrnn3d_kl", "half")
+rows = [get(name, "half") for name in catalogue.names("table1", "beyond", "trained_on", "wide")]
 settings = pd.DataFrame(
     {
         "training": title,

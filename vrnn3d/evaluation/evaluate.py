@@ -105,7 +105,7 @@ def evaluate(
             for context, ahead in furthest.items():
                 for start in starts[team.rank :: team.world]:
                     frames = source.batch(torch.arange(start, min(start + settings.batch, starts.stop))).to(place).float() / 255
-                    _seed_noise(settings.seed * 1_000_003 + start * 101 + context)
+                    seed_noise(settings.seed * 1_000_003 + start * 101 + context)
                     with autocast(experiment.train.precision, place):
                         samples = predict(model, frames, context, ahead, settings.samples, at_once)
                     truth, errors = frames[:, context : context + ahead], _baseline_errors(frames, context, ahead, mean)
@@ -121,8 +121,8 @@ def evaluate(
     return result
 
 
-def _seed_noise(seed: int) -> None:
-    """Seed the noise of a batch; of a number that PyTorch cannot take, its low 64 bits."""
+def seed_noise(seed: int) -> None:
+    """Seed the noise of predictions; of a number that PyTorch cannot take, its low 64 bits."""
     torch.manual_seed(seed % 2**64)
 
 
@@ -207,7 +207,7 @@ def examples(
     indices = torch.tensor([*range(first), *np.argsort(scores)[::-1][:worst].tolist()])
     source = build(experiment.data, "test", pool=pool, length=context + ahead, device=place)
     frames = source.batch(indices).to(place)
-    _seed_noise(settings.seed)
+    seed_noise(settings.seed)
     with noise_of_one_process(), autocast(experiment.train.precision, place):
         samples = predict(model.to(place), frames.float() / 255, context, ahead, settings.samples)
 

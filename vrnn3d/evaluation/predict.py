@@ -12,7 +12,7 @@ from torch import Tensor
 from vrnn3d.config import Experiment
 from vrnn3d.data.video import probe, read_last, read_video
 from vrnn3d.evaluation import metrics
-from vrnn3d.evaluation.evaluate import predict
+from vrnn3d.evaluation.evaluate import predict, seed_noise
 from vrnn3d.models.base import VideoModel
 
 _USUAL_RATE = 8.0  # frames a second of what is written where the source does not say
@@ -106,7 +106,7 @@ def continue_video(
         video = read_last(clip, context, size, model.channels, fit)
     else:
         video = read_video(clip, size, start, context + frames, model.channels, fit, min_frames=context)
-    torch.manual_seed(seed % 2**64)
+    seed_noise(seed)
     place = next(model.parameters(), torch.zeros(0)).device
     drawn = predict(model, video[None].to(place), context, frames, samples)[0].cpu()
     rate = probe(clip).rate

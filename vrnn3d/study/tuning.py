@@ -122,10 +122,9 @@ def _batch(experiment: Experiment) -> str:
 
 
 def _wiring(experiment: Experiment) -> str:
-    default = inspect.signature(VRNN).parameters["wiring"].default
     return (
         "The paper's equations print the prior's sample, z_p, where other VRNNs decode the posterior's, z_q;"
-        f" ours decodes {experiment.model.options.get('wiring', default)}."
+        f" ours decodes {setting_of(experiment, 'model.options.wiring')}."
     )
 
 

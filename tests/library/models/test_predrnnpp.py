@@ -225,17 +225,6 @@ def test_refuses_what_it_cannot_take():
         PredRNNPP(hidden=(8,))
     with pytest.raises(ValueError, match="odd kernel"):
         PredRNNPP(kernel=4)
-    for wrong, told in [
-        ({"patch": 0}, "patch of predrnnpp is 0, but must be a whole number of at least 1"),
-        ({"patch": -2}, "patch of predrnnpp is -2, but must be a whole number of at least 1"),
-        ({"kernel": -1}, "kernel of predrnnpp is -1, but must be a whole number of at least 1"),
-        ({"hidden": 8}, "hidden of predrnnpp is 8, but must be a list, each item a whole number of at least 1"),
-        ({"hidden": (8, 0)}, "hidden of predrnnpp is .8, 0., but must be a list"),
-        ({"layer_norm": "no"}, "layer_norm of predrnnpp is 'no', but must be true or false"),
-        ({"forget_bias": "open"}, "forget_bias of predrnnpp is 'open', but must be a number"),
-    ]:
-        with pytest.raises(ValueError, match=told):
-            PredRNNPP(**wrong)
     with pytest.raises(ValueError, match="multiples of 4, not 18 x 16"):
         small().encode(torch.zeros(1, 1, 1, 18, 16))
     with pytest.raises(ValueError, match="multiples of 4"):

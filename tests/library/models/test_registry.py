@@ -250,3 +250,21 @@ def test_no_default_of_a_model_changes(name):
 
 def test_small_forms_fit_the_registry():
     assert set(SMALL) | set(WINDOWS) <= set(REGISTRY)
+
+
+@pytest.mark.parametrize("name", ["predrnnpp", "e3d_lstm"])
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"patch": 0}, "patch of {} is 0, but must be a whole number of at least 1"),
+        ({"patch": -2}, "patch of {} is -2, but must be a whole number of at least 1"),
+        ({"kernel": -1}, "kernel of {} is -1, but must be a whole number of at least 1"),
+        ({"hidden": 8}, "hidden of {} is 8, but must be a list, each item a whole number of at least 1"),
+        ({"hidden": (8, 0)}, "hidden of {} is .8, 0., but must be a list"),
+        ({"layer_norm": "no"}, "layer_norm of {} is 'no', but must be true or false"),
+        ({"forget_bias": "open"}, "forget_bias of {} is 'open', but must be a number"),
+    ],
+)
+def test_layers_of_another_kind_or_size_are_refused(name, wrong, told):
+    with pytest.raises(ValueError, match=told.format(name)):
+        model_class(name)(**wrong)
