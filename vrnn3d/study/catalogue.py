@@ -146,6 +146,7 @@ TRAINED_ON = {
     "beyond_200k": ("beyond", 200_000),
     "beyond_by_frame_200k": ("beyond_by_frame", 200_000),
     "beyond_by_frame_400k": ("beyond_by_frame_200k", 400_000),
+    "beyond_by_frame_550k": ("beyond_by_frame_400k", 550_000),
 }
 
 
