@@ -84,9 +84,10 @@ glue("results_headline", headlines.systems(records, SCALE), display=False)
 # One rule for all of them (`vrnn3d.study.verdicts`): a claim rests on comparisons, each under the protocols that it is about. One
 # side is better where the 95% interval of the paired difference over test sequences leaves out zero, and that over seeds does too.
 # Below three seeds the latter takes its spread from all experiments of that scale that were trained with several; where there are
-# none, nothing is decided. *Reproduced*: better in every comparison. *Contradicted*: worse in at least one. *Undecided*: the runs
-# cannot tell, or part of the claim has none. The scale is the largest whose runs answer all of the claim, or contradict it; where
-# none does, the one that answers most. C2 is counted instead. Test digits are ones that no training saw.
+# none, nothing is decided. *Reproduced*: better in every comparison. *Contradicted*: worse in at least one, with a p-value that
+# stays below 5% when it is multiplied by the number of comparisons (Bonferroni): among many, one would come out worse by accident.
+# *Undecided*: the runs cannot tell, or part of the claim has none. The scale is the largest whose runs answer all of the claim, or
+# contradict it; where none does, the one that answers most. C2 is counted instead. Test digits are ones that no training saw.
 #
 # ## Table 1 at half scale
 #

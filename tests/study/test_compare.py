@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import norm, ttest_1samp
 from study.made import digits, people, record, seeds
 
 from vrnn3d.evaluation import metrics
@@ -192,6 +193,26 @@ def test_students_interval_of_three_seeds():
     low, high = compare.seed_interval([1.0, 2.0, 3.0])
     assert (low + high) / 2 == pytest.approx(2) and high - 2 == pytest.approx(4.302653 / math.sqrt(3), rel=1e-5)
     assert compare.seed_interval([1.0]) is None
+
+
+def test_the_p_value_is_students_of_whichever_interval_is_less_sure():
+    by_seed = [0.3, 0.5, 0.9]
+    over_seeds = compare.seed_interval(by_seed)
+    mean = sum(by_seed) / 3
+    surer = (mean - 0.01, mean + 0.01)
+    found = Comparison("x", False, mean, 0.0, (0, 1, 2), tuple(by_seed), surer, over_seeds, freedom=2)
+    assert found.p_value == pytest.approx(ttest_1samp(by_seed, 0).pvalue, rel=1e-9)
+    assert dataclasses.replace(found, test_interval=(mean - 1.96, mean + 1.96)).p_value == pytest.approx(2 * norm.sf(mean), rel=1e-3)
+    assert dataclasses.replace(found, test_interval=None).p_value == found.p_value == found.reversed().p_value
+    assert dataclasses.replace(found, seed_interval=None).p_value == 1
+    same = dataclasses.replace(found, test_interval=None, seed_interval=(mean, mean))
+    assert (same.p_value, dataclasses.replace(same, ours=0.0).p_value) == (0, 1)
+
+
+def test_a_comparison_knows_the_freedom_of_its_spread():
+    ours, theirs = seeds("vrnn3d_kl_ll", [40.0, 44.0, 48.0]), seeds("vrnn3d_kl", [50.0, 51.0, 52.0])
+    assert compare_runs(ours, theirs).freedom == 2
+    assert compare_runs(ours[:1], theirs[:1], others=[*ours, *theirs]).freedom == 4, "that of the noise it borrows"
 
 
 def test_words_hold_both_intervals():

@@ -39,7 +39,7 @@ def twice(records):
 
 def judged(*outcomes):
     intervals = {"better": (-2, -1), "worse": (1, 2), "undecided": (-1, 1)}
-    made = {o: Comparison("x", False, 0.0, 0.0, (), (), i, i) for o, i in intervals.items()}
+    made = {o: Comparison("x", False, sum(i) / 2, 0.0, (), (), i, i) for o, i in intervals.items()}
     return [Judged(Asked("vrnn3d_kl", "vrnn2d"), made.get(o)) for o in outcomes]
 
 
@@ -56,6 +56,17 @@ def judged(*outcomes):
 )
 def test_what_comparisons_say_of_a_claim(outcomes, expected):
     assert outcome_of(judged(*outcomes)) == expected
+
+
+def test_among_many_comparisons_one_that_is_hardly_worse_contradicts_nothing():
+    """At 95%, one of forty is worse by accident more often than not."""
+    (hardly,) = judged("worse")
+    hardly = dataclasses.replace(hardly, comparison=dataclasses.replace(hardly.comparison, seed_interval=(0.1, 2.9), freedom=30))
+    assert hardly.outcome == "worse" and 0.01 < hardly.comparison.p_value < 0.05
+    assert outcome_of([hardly]) == "contradicted"
+    assert outcome_of([hardly, *judged("better")]) == outcome_of([hardly, *judged(*39 * ["better"])]) == "undecided"
+    assert outcome_of([hardly, *judged(*38 * ["better"], "worse")]) == "contradicted"
+    assert outcome_of([hardly, *judged(*39 * ["not run"])]) == "contradicted", "what was not run could not come out worse"
 
 
 def test_without_runs_only_what_can_be_counted_is_decided():
@@ -125,6 +136,8 @@ def test_the_3d_vrnn_against_every_rival():
     assert some.outcome == "undecided" and "Not run against: E3D-LSTM." in some.why
     beaten = verdict([r if r.experiment != "predrnnpp" else record("predrnnpp", 30) for r in runs], "C1")
     assert beaten.outcome == "contradicted" and "Against PredRNN++ worse in all 8" in beaten.why
+    assert "The surest of what is worse, against PredRNN++, has p = " in beaten.why
+    assert "below the 0.05 / 40 that" in beaten.why and "surest" not in found.why
 
 
 def test_the_papers_own_contradictions_are_told():

@@ -50,6 +50,7 @@ class Comparison:
     borrowed: bool = False  #: whether, below three seeds, it comes from how far apart the seeds of all experiments are
     trained: tuple[int, int] | None = None  #: training sequences of ours and theirs, where these are not as many
     precision: tuple[str, str] | None = None  #: in which ours and theirs were trained, where it is not the same
+    freedom: float = math.inf  #: degrees of freedom of the interval over seeds
 
     @property
     def estimate(self) -> float:
@@ -65,6 +66,18 @@ class Comparison:
         if not (above or below):
             return UNDECIDED
         return BETTER if above == self.larger_is_better else WORSE
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided p-value of no difference: the larger of that over test sequences and that over seeds, which both must be
+        small. 1 where there is no interval over seeds.
+
+        That over test sequences takes the bootstrap for a normal distribution.
+        """
+        if self.seed_interval is None:
+            return 1.0
+        over_seeds = _p_value(self.estimate, self.seed_interval, self.freedom)
+        return over_seeds if self.test_interval is None else max(over_seeds, _p_value(self.estimate, self.test_interval))
 
     def rules_out(self, share: float) -> bool | None:
         """Whether a change as large as that share of theirs, as -0.06, is ruled out: every interval ends short of it.
@@ -89,6 +102,16 @@ class Comparison:
             trained=self.trained and self.trained[::-1],
             precision=self.precision and self.precision[::-1],
         )
+
+
+def _p_value(difference: float, interval: Interval, freedom: float = math.inf) -> float:
+    """Student's two-sided p-value of a difference with that 95% interval."""
+    from scipy.stats import t
+
+    error = (interval[1] - interval[0]) / 2 / t.ppf(0.975, freedom)
+    if error == 0:
+        return float(difference == 0)
+    return float(2 * t.sf(abs(difference) / error, freedom))
 
 
 def _negated(interval: Interval | None) -> Interval | None:
@@ -258,7 +281,16 @@ def _compared(
     ours, theirs = (float(np.mean(side)) for side in levels)
     over_seeds = noise.interval(ours - theirs, *map(len, levels)) if noise else seed_interval(by_seed)
     return Comparison(
-        quantity, larger_is_better, ours, theirs, tuple(seeds), by_seed, test_interval, over_seeds, borrowed=noise is not None
+        quantity,
+        larger_is_better,
+        ours,
+        theirs,
+        tuple(seeds),
+        by_seed,
+        test_interval,
+        over_seeds,
+        borrowed=noise is not None,
+        freedom=noise.freedom if noise else len(by_seed) - 1,
     )
 
 

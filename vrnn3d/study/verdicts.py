@@ -4,7 +4,7 @@ A claim rests on comparisons, each of which names the side that the claim says i
 scale whose runs answer all of them; where no scale does, at the one that answers most. A claim is
 
 - "reproduced" where every comparison is better than its other side beyond every interval (``compare.Comparison``),
-- "contradicted" where at least one is worse,
+- "contradicted" where at least one is worse, so surely that it is no accident of making as many comparisons,
 - "undecided" where runs cannot tell, or part of the claim has no run,
 - "not run" where nothing was measured.
 
@@ -139,7 +139,8 @@ def verdicts(records: Iterable[Record], counts: Mapping[str, int] | None = None)
 
 
 def _verdict(claim: str, outcome: str, scale: str, why: str, judged: Sequence[Judged] = ()) -> Verdict:
-    return Verdict(claim, paper.CLAIMS[claim].text, paper.CLAIMS[claim].where, outcome, scale, why, tuple(judged))
+    of = paper.CLAIMS[claim]
+    return Verdict(claim, of.text, of.where, outcome, scale, why + _sureness(judged), tuple(judged))
 
 
 # --- the rule ---------------------------------------------------------------------------------------------------------
@@ -150,9 +151,36 @@ def outcome_of(judged: Sequence[Judged]) -> str:
     outcomes = [each.outcome for each in judged]
     if all(outcome == NOT_RUN for outcome in outcomes):
         return NOT_RUN
-    if WORSE in outcomes:
+    if (surest := _surest_worse(judged)) and surest.comparison.p_value < _LEVEL / _answered(judged):
         return CONTRADICTED
     return REPRODUCED if all(outcome == BETTER for outcome in outcomes) else UNDECIDED
+
+
+#: Chance that a claim which holds is called contradicted: shared out among its comparisons, of which one is enough (Bonferroni).
+#: A claim is reproduced by all of its comparisons together, which needs no such correction.
+_LEVEL = 0.05
+
+
+def _answered(judged: Sequence[Judged]) -> int:
+    return sum(each.comparison is not None for each in judged)
+
+
+def _surest_worse(judged: Sequence[Judged]) -> Judged | None:
+    """Of the comparisons that are worse, the one with the smallest p-value."""
+    return min((e for e in judged if e.outcome == WORSE), key=lambda e: e.comparison.p_value, default=None)
+
+
+def _sureness(judged: Sequence[Judged]) -> str:
+    """How sure it is that a claim is contradicted, in a sentence; "" where nothing is worse."""
+    surest, count = _surest_worse(judged), _answered(judged)
+    if surest is None or count < 2:
+        return ""
+    p, share = surest.comparison.p_value, _LEVEL / count
+    verdict = "below" if p < share else "not below"
+    return (
+        f" The surest of what is worse, against {title_of(surest.asked.theirs)}, has p = {p:.1g}, {verdict} the"
+        f" {_LEVEL:g} / {count} that the number of comparisons leaves to each."
+    )
 
 
 def judge_claim(asked: Sequence[Asked], records: Sequence[Record]) -> tuple[str, list[Judged]]:
@@ -163,10 +191,9 @@ def judge_claim(asked: Sequence[Asked], records: Sequence[Record]) -> tuple[str,
     most = 0
     for profile in SCALES:
         judged = [Judged(each, each.compare(records, profile)) for each in asked]
-        answered = sum(each.comparison is not None for each in judged)
-        if answered > most:
+        if (answered := _answered(judged)) > most:
             scale, best, most = words(profile), judged, answered
-        if most == len(asked) or WORSE in (each.outcome for each in best):
+        if most == len(asked) or outcome_of(best) == CONTRADICTED:
             break
     return scale, best
 
@@ -384,7 +411,7 @@ def _further_future(records: Sequence[Record]) -> Verdict:
     best: tuple[str, list[Judged]] = ("", [Judged(each, None) for each in asked])
     for part in parts:
         scale, judged = judge_claim(asked, [r for r in records if r.data_name == part])
-        if sum(e.comparison is not None for e in judged) > sum(e.comparison is not None for e in best[1]):
+        if _answered(judged) > _answered(best[1]):
             best = (f"{scale}, {part}", judged)
     why = _sentences(best[1])
     if why:
