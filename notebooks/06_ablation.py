@@ -20,12 +20,12 @@
 #
 # :::{admonition} In short
 # :class: tip
-# - {glue:text}`ablation_rows`.
-# - {glue:text}`ablation_posterior`.
-# - {glue:text}`ablation_headline`.
-# - {glue:text}`ablation_best`.
-# - {glue:text}`ablation_wiring`.
-# - {glue:text}`ablation_floor`, as [the loss chapter](03_loss) derives for losses whose two log terms have different weights.
+# - **The paper's step.** {glue:text}`ablation_rows`.
+# - **With the other wiring.** {glue:text}`ablation_posterior`.
+# - **In the grid of losses.** {glue:text}`ablation_headline`.
+# - **Better than KL beyond both intervals.** {glue:text}`ablation_best`.
+# - **Which sample is decoded.** {glue:text}`ablation_wiring`.
+# - **The noise.** {glue:text}`ablation_floor`, as [the loss chapter](03_loss) derives for losses whose two log terms have different weights.
 # :::
 
 # %% tags=["hide-input"]
@@ -54,10 +54,11 @@ glue("paper_kl_ll", paper.ROWS["vrnn3d_kl_ll"].scores["10->10"].mse, display=Fal
 glue("ablation_rows", f"At {scales.words(rows_scale)}, {ablation.likelihood_term(rows)}", display=False)
 posterior = f"Where the posterior's sample is decoded in training, at {scales.words(rows_scale)}, {ablation.likelihood_term(rows, 'z_q')}"
 glue("ablation_posterior", posterior, display=False)
-glue("ablation_headline", f"In the grid of losses, at {scales.words(scale)}, {ablation.likelihood_term(found)}", display=False)
-best = f"At {scales.words(scale)}, {pictures.better_in_words(found)}"
+glue("ablation_headline", f"At {scales.words(scale)}, {ablation.likelihood_term(found)}", display=False)
+best = f"At {scales.words(scale)}: {pictures.better_in_words(found)}"
 if scale != rows_scale:
-    best += f". At {scales.words(rows_scale)}, with {len(rows_cells)} of the grid's cells run, {pictures.better_in_words(rows)}"
+    share = f"with {len(rows_cells)} of the grid's {len(ablation.GRID)} cells run"
+    best += f". At {scales.words(rows_scale)}, {share}: {pictures.better_in_words(rows)}"
 glue("ablation_best", best, display=False)
 wired = rows_scale if ablation.wirings(rows) else scale
 glue("ablation_wiring", f"At {scales.words(wired)}, {ablation.wiring_in_words(ablation.runs(records, wired))}", display=False)

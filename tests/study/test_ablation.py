@@ -267,10 +267,10 @@ def test_tables_and_words_of_all_protocols():
     assert table.loc["balanced", "5 → 15"].endswith(", better") and table.iloc[0, 1].endswith(", the reference")
     told = pictures.better_in_words(found)
     assert told == (
-        "better than KL beyond both intervals: none where the network decodes z_p (paper); balanced at 5 → 10, 5 → 15, 10 → 10,"
-        " 10 → 20 where the network decodes z_q (Chung et al.)"
+        "none where the network decodes z_p (paper), balanced in 4 of 4 protocols where the network decodes z_q (Chung et al.)"
     )
-    assert pictures.better_in_words({}) == "no loss is better than KL beyond both intervals"
+    two = pictures.better_in_words(ablation.runs([*runs, *three("loss_kl_qp_z_q", [4.5] * 3)], "ablation"))
+    assert "KL(q‖p), eq. 8 in 4 of 4 protocols and balanced in 4 of 4 protocols where" in two
     (panel,) = pictures.forest(ablation.grid(found)).axes
     assert panel.get_title() == "decodes z_q (Chung et al.)", "nothing was run in the other wiring"
     assert pictures.ends(ablation.grid(found)) == ("balanced (z_q)", "balanced (z_q)")

@@ -32,6 +32,7 @@ from vrnn3d.study.compare import (
     Interval,
     Spread,
     black_spread,
+    listed,
     percent,
     rules_out_paper,
     seed_spread,
@@ -303,15 +304,14 @@ def wiring_table(found: Runs, pool: str = "test") -> pandas.DataFrame:
 
 
 def better_in_words(found: Runs) -> str:
-    """Which losses are told apart from KL as better in either wiring, and in which protocols, in words."""
-    better = {wiring: told_apart(against_reference(found, wiring)).get(BETTER, {}) for wiring in WIRINGS}
-    if not any(better.values()):
-        return "no loss is better than KL beyond both intervals"
+    """Which losses are told apart from KL as better in either wiring, and in how many protocols, in words."""
     told = []
-    for wiring, losses in better.items():
-        which = " and ".join(f"{NAMES[v]} at {', '.join(map(paper.arrow, protocols))}" for v, protocols in losses.items())
-        told.append(f"{which or 'none'} where the network {WIRING_NAMES[wiring]}")
-    return f"better than KL beyond both intervals: {'; '.join(told)}"
+    for wiring in WIRINGS:
+        compared = against_reference(found, wiring)
+        better = told_apart(compared).get(BETTER, {})
+        which = [f"{NAMES[v]} in {len(protocols)} of {len(compared[v])} protocols" for v, protocols in better.items()]
+        told.append(f"{listed(which) or 'none'} where the network {WIRING_NAMES[wiring]}")
+    return ", ".join(told)
 
 
 def score_table(cells: Sequence[Cell], found: Runs, pool: str = "test") -> pandas.DataFrame:
