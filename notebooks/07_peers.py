@@ -26,9 +26,10 @@
 # :class: tip
 # - For four of the six systems the count of parameters agrees with the paper's number.
 # - E3D-LSTM's public default has {glue:text}`peers_params_e3d_lstm` parameters where the paper prints 38.7M, three times as
-#   many. If that default is what was trained, that system has as many parameters as the paper's model, within what is counted
-#   of the posterior.
-# - Which Improved VRNN the paper used is not known; the one nearest to 62M in the public code is built here.
+#   many. If that default is what was trained, that system has as many parameters as the paper's model, give or take which parts
+#   of the posterior are counted.
+# - Which Improved VRNN the paper used is not known; the public hierarchical model for five frames of context, one of the two
+#   contexts of the paper, is built here ({glue:text}`peers_params_improved_vrnn`; the paper prints 62M).
 # :::
 
 # %% tags=["hide-input"]
@@ -114,7 +115,9 @@ picture("vrnn3d")
 #
 # {cite:t}`wang2018predrnnpp` put two memories into a cell, one after the other. $C$ belongs to a layer and runs through time;
 # $M$ climbs through the layers and returns to the first one a step later. $M$ is written after $C$ and from it,
-# which makes the path from one step to the next deeper:
+# which makes the path from one step to the next deeper. (In this equation and the next $M$ is a memory and $H$ a hidden state, as
+# in the papers they come from, not window and horizon.) The paper cites PredRNN {cite:p}`wang2017predrnn` under this name; its
+# count of 15.4M is that of PredRNN++:
 #
 # $$
 # \begin{aligned}
@@ -272,22 +275,22 @@ glue("peers_e3d_mse", f"{printed.mse:.1f}", display=False)
 glue("peers_e3d_ssim", f"{printed.ssim:.3f}", display=False)
 
 # %% [markdown]
-# Three of these counts deserve a remark.
+# Three remarks.
 #
 # **E3D-LSTM is not three times our size.** Its public default (four layers of 64 channels, kernels of 2 × 5 × 5)
 # counts {glue:text}`peers_params_e3d_lstm`. The paper prints 38.7M. Three times the count is
 # {glue:text}`peers_e3d_times_three`: it looks as if the weights and Adam's two moments, three numbers per parameter in
 # a checkpoint, had been counted together. That is an inference; we do not know what was counted.
 #
-# **Its row was probably not run again.** The 10 → 10 cell, SSIM {glue:text}`peers_e3d_ssim` and MSE
+# **Its cell for 10 → 10 was probably taken over.** The 10 → 10 cell, SSIM {glue:text}`peers_e3d_ssim` and MSE
 # {glue:text}`peers_e3d_mse`, equals what {cite:t}`wang2019eidetic` published, to every digit. A user of the public code
 # reports 775 as the sum over ten frames, an MSE of 77.5
 # ([issue 6](https://github.com/google/e3d_lstm/issues/6), December 2019); that code has the memory's bug.
 #
 # **Which Improved VRNN has 62M is unknown.** The paper says "the smallest variant". The public hierarchical model with
-# 32 hidden channels and 5 context frames, ours, counts {glue:text}`peers_params_improved_vrnn`; the nearest other
-# settings, 4 and 10 context frames, have {glue:text}`peers_improved_context_4` and
-# {glue:text}`peers_improved_context_10`. Of our count {glue:text}`peers_dead_improved` do nothing at 64 × 64: the
+# 32 hidden channels and 5 context frames, ours, counts {glue:text}`peers_params_improved_vrnn`. With 10 context frames, the
+# paper's other context, it has {glue:text}`peers_improved_context_10`; with 4 it would have
+# {glue:text}`peers_improved_context_4`, nearer to 62M, but no protocol of the paper has four. Of our count {glue:text}`peers_dead_improved` do nothing at 64 × 64: the
 # coarsest ConvLSTMs work on 1 × 1 maps, where eight of the nine taps of a 3 × 3 kernel only meet padding.
 #
 # A count alone identifies no network; many would give 12.9M. Ours is the reading that fits most of the paper's sentences;

@@ -36,6 +36,8 @@ from vrnn3d.study.bench import record, report
 from vrnn3d.study.bench.jobs import FAST, PLAIN
 from vrnn3d.study.figures import costs, speed, style, tables
 from vrnn3d.study.figures.style import figure_html
+from vrnn3d.study.precision import controls
+from vrnn3d.study.records import read_records
 
 style.use_style()
 
@@ -193,11 +195,13 @@ for name, lines in halves.items():
     product = everything[name].matrix_product_tflops
     text = f"*A matrix product in float32 ran at {1000 * product:,.0f} GFLOP/s there, on all threads.*" if product else ""
     display(Markdown(text))
+effect = " ".join(controls(read_records(), "half"))
+glue("speed_half_precision", effect or "not measured yet.", display=False)
 if not halves:
     display(Markdown("*Not measured yet: `vrnn3d bench --out results/bench/cpu_bfloat16.json` on such a processor.*"))
 
 # %% [markdown]
-# What half precision does to the result of a training is said [where it was used](05_results).
+# What half precision does to the result of a training: {glue:text}`speed_half_precision`
 #
 # ## What the whole study costs
 #
@@ -210,7 +214,7 @@ if not halves:
 
 # %% tags=["remove-cell"]
 devices = cost.devices([*main, *large])
-caption = "The full queue: training on one device, from the measured rates"
+caption = "The full queue, without its one row that needs no training: training on one device, from the measured rates"
 glue("study_costs", tables.table_html(costs.study_table(devices), caption=caption, decimals=2), display=False)
 glue("study_commands", tables.table_html(costs.command_table(devices), caption="Training time by command"), display=False)
 

@@ -49,8 +49,11 @@ def test_what_an_exponential_does_better_in_words():
     bent, straight = decay.decay_form(noisy(20 + 9 * np.exp(-FRAMES / 12))), decay.decay_form(28 - 0.1 * FRAMES)
     assert (bent.frames, bent.held_out) == (60, 20)
     told = decay.forms_in_words([bent, straight])
-    assert told.startswith("an exponential lies closer than a line to all 60 frames for 1 of 2 models")
+    assert told.startswith("an exponential lies closer than a line to all 60 frames for 1 of 2 trainings")
     assert told.endswith("extrapolates the last 20 better for 1 of 2")
+    assert decay.extrapolations_in_words([]) == ""
+    ahead = "fitted to the first 40 predicted frames, an exponential foretells the last 20 better than a line does for 1 of 2 trainings"
+    assert decay.extrapolations_in_words([bent, straight]) == ahead
 
 
 def test_the_forms_of_runs_are_those_of_their_average_curves():

@@ -14,10 +14,10 @@ COUNTS = {"vrnn3d_kl_ll": 12_942_000, "predrnnpp": 15_375_000, "e3d_lstm": 12_89
 def test_state_counts_outcomes_and_names_scales():
     found = verdicts.verdicts([], COUNTS)
     told = headlines.state(found)
-    assert told == "Of the paper's 7 claims: 2 undecided, 5 not run. Judged by counting."
+    assert told == "Of 7 claims that we took from the paper: 2 undecided, 5 not run. Judged so far: C2, C7 by counting."
     found[0] = replace(found[0], outcome="reproduced", scale="half scale")
-    assert headlines.state(found).startswith("Of the paper's 7 claims: 1 reproduced, 2 undecided, 4 not run.")
-    assert headlines.state(found).endswith("Judged at half scale; by counting.")
+    assert headlines.state(found).startswith("Of 7 claims that we took from the paper: 1 reproduced, 2 undecided, 4 not run.")
+    assert headlines.state(found).endswith("Judged so far: C1 at half scale; C2, C7 by counting.")
 
 
 def test_each_table_of_the_paper_has_an_answer():
@@ -39,7 +39,7 @@ def test_the_systems_in_a_sentence():
     runs = [*seeds("vrnn3d_kl_ll", [40.0], profile="half"), *seeds("vrnn2d", [30.0], profile="half")]
     told = headlines.systems(runs, "half")
     assert "the paper: 23%" in told
-    assert "the lowest of the 2 systems of the paper trained so far is Variational 2D ConvLSTM" in told
+    assert "the lowest error of the 2 systems of the paper trained there is Variational 2D ConvLSTM's" in told
     assert headlines.systems(runs[:1], "half").endswith("No other system of the paper has been trained there yet.")
 
 
@@ -69,7 +69,7 @@ def test_the_lowest_and_the_highest_window_in_a_sentence():
     assert headlines.windows(runs[:1], "half") == "At half scale no two windows have been trained yet"
     told = headlines.windows(runs, "half")
     assert "of a black frame with M = 1, H = 1, and to" in told
-    assert told.endswith("with M = 10, H = 10, the lowest and the highest of the 3 trained so far")
+    assert told.endswith("with M = 10, H = 10, the lowest and the highest of the 3 windows trained so far")
 
 
 def test_a_window_that_does_not_divide_the_context_predicts_without_the_last_frames_given():

@@ -136,8 +136,8 @@ def test_the_3d_vrnn_against_every_rival():
     assert some.outcome == "undecided" and "Not run against: E3D-LSTM." in some.why
     beaten = verdict([r if r.experiment != "predrnnpp" else record("predrnnpp", 30) for r in runs], "C1")
     assert beaten.outcome == "contradicted" and "Against PredRNN++ worse in all 8" in beaten.why
-    assert "The surest of what is worse, against PredRNN++, has p = " in beaten.why
-    assert "below the 0.05 / 40 that" in beaten.why and "surest" not in found.why
+    assert "The clearest case against the claim is that with PredRNN++: p = " in beaten.why
+    assert "below 0.05 / 40, which" in beaten.why and "clearest" not in found.why
 
 
 def test_the_papers_own_contradictions_are_told():

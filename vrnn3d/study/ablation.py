@@ -19,6 +19,7 @@ from vrnn3d.study.compare import (
     compare_runs,
     describe,
     end_of,
+    listed,
     percent,
     rules_out_paper,
     seed_spread,
@@ -40,6 +41,10 @@ TABLE3 = {
 NO_LATENT = "convlstm3d"
 #: Above this share of latent dimensions at the floor on their standard deviation, a loss is said to lie there.
 AT_FLOOR = 0.5
+
+#: Nats of KL(q || p) for each dimension of the latent that a loss has at its best: the balanced one's best prior has twice the
+#: posterior's variance, for equal means.
+BUILT_IN = {"kl_ll_balanced": math.log(2) / 2 - 1 / 4}
 
 #: {experiment: its runs by seed} at one scale.
 Runs = Mapping[str, list[Record]]
@@ -300,12 +305,14 @@ def paper_steps(told: Iterable[tuple[TableStep, Comparison | None]]) -> str:
     """Which steps of the paper's Table 3, as large as printed relative to the error before them, the runs rule out."""
     named: dict[bool | None, list[str]] = {True: [], False: [], None: []}
     for step, comparison in told:
-        share = paper.change(step.before, step.after)
-        if share is not None:
-            named[rules_out_paper(comparison, step.before, step.after)].append(f"{step.what} ({percent(share)})")
+        if (share := paper.change(step.before, step.after)) is not None:
+            here = "" if comparison is None else f", here {percent(comparison.estimate / comparison.theirs)}"
+            named[rules_out_paper(comparison, step.before, step.after)].append(
+                f"{step.what} (in the paper {percent(share)}{here})"
+            )
     words = {True: "ruled out", False: "not ruled out", None: "not tested"}
-    parts = [f"{words[key]} for {'; '.join(steps)}" for key, steps in named.items() if steps]
-    return f"changes as large as those of the paper's Table 3 are {', and '.join(parts)}"
+    parts = [f"{words[key]} for {listed(steps)}" for key, steps in named.items() if steps]
+    return f"a step as large as that of the paper's Table 3 is {', and '.join(parts)}"
 
 
 # --- in words ---------------------------------------------------------------------------------------------------------
@@ -340,11 +347,21 @@ def gaussians_in_words(found: Runs) -> str:
     for variant, label in {"kl_pq": "KL", "kl_ll": "KL-LL", "kl_ll_balanced": "the balanced loss"}.items():
         if runs_of_it := found.get(loss_name(variant, "z_p"), []):
             floor, nats = (mean_end(runs_of_it, curve) for curve in ("floor_fraction", "kl_per_frame"))
+            built_in = BUILT_IN.get(variant, 0) * _latent_dimensions(runs_of_it[0])
+            share = f", of which {nats_in_words(built_in)} are built into that loss" if built_in else ""
             told.append(
                 f"Under {label} {100 * floor:.0f}% of the standard deviations lie at their floor, and posterior and prior"
-                f" are {nats_in_words(nats)} a frame apart."
+                f" are {nats_in_words(nats)} a frame apart{share}."
             )
     return " ".join(["What the training leaves of the Gaussians:", *told]) if told else ""
+
+
+def _latent_dimensions(run: Record) -> float:
+    """How many dimensions the latent of a 3D VRNN has for each frame that is predicted."""
+    model, (height, width) = run.config.model, run.config.data.height_width
+    cell = model.options.get("cell", 4)
+    depth = -(-model.window // 2)  # the encoder halves it
+    return model.options.get("latent", 16) * depth * (height // cell) * (width // cell) / model.horizon
 
 
 def nats_in_words(nats: float) -> str:
@@ -360,13 +377,15 @@ def _trainings(comparison: Comparison) -> str:
 
 
 def answers(found: Runs, wiring_names: Mapping[str, str]) -> list[str]:
-    """Is it the term, its weight, or the noise? One sentence for each comparison that was run, MSE at 10 -> 10."""
+    """Is it the term, its weight, or the noise? One sentence for each comparison that was run, MSE of a frame at 10 -> 10."""
     told = []
     for best in filter(None, (best_weights(found, wiring) for wiring in WIRINGS)):
+        least = min(SWEPT_BETAS)
+        edge = f" {least:g} is the least weight tried." if least in (best.weight, best.reference_weight) else ""
         told.append(
             f"Where the network {wiring_names[best.wiring]}, each loss with the weight that is best for it on the validation"
             f" set ({best.weight:g} for KL-LL, {best.reference_weight:g} for KL): KL-LL minus KL is"
-            f" {describe(best.comparison)}, **{best.comparison.outcome}**."
+            f" {describe(best.comparison)}, **{best.comparison.outcome}**.{edge}"
         )
     for variant, label in ((REFERENCE, "KL"), ("kl_ll", "KL-LL")):
         comparison = _compared(found, found.get(loss_name(variant, "z_p"), []), found.get(NO_LATENT, []))

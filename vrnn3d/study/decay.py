@@ -138,11 +138,24 @@ def forms_in_words(forms: Sequence[DecayForm]) -> str:
     if not forms:
         return ""
     closer = sum(form.exponential.fitted < form.linear.fitted for form in forms)
-    ahead = sum(form.exponential.extrapolated < form.linear.extrapolated for form in forms)
     return (
-        f"an exponential lies closer than a line to all {forms[0].frames} frames for {closer} of {len(forms)} models, and"
-        f" extrapolates the last {forms[0].held_out} better for {ahead} of {len(forms)}"
+        f"an exponential lies closer than a line to all {forms[0].frames} frames for {closer} of {len(forms)} trainings, and"
+        f" extrapolates the last {forms[0].held_out} better for {_ahead(forms)} of {len(forms)}"
     )
+
+
+def extrapolations_in_words(forms: Sequence[DecayForm]) -> str:
+    """For how many curves of one length an exponential foretells the last frames better than a line; "" for none."""
+    if not forms:
+        return ""
+    return (
+        f"fitted to the first {forms[0].frames - forms[0].held_out} predicted frames, an exponential foretells the last"
+        f" {forms[0].held_out} better than a line does for {_ahead(forms)} of {len(forms)} trainings"
+    )
+
+
+def _ahead(forms: Iterable[DecayForm]) -> int:
+    return sum(form.exponential.extrapolated < form.linear.extrapolated for form in forms)
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> float:

@@ -15,6 +15,7 @@ TOLERANCE = 1e-3  #: of the average; records hold six digits
 class Parts:
     """MSE of a frame of one model on one test set, means over its seeds: average = mean_frame + variance."""
 
+    experiment: str
     title: str
     profile: str
     pool: str
@@ -57,6 +58,7 @@ def _parts(runs: list[Record], pool: str, protocol: str) -> Parts:
         return mean(run.score(pool, protocol, metric, statistic) for run in runs)
 
     return Parts(
+        experiment=runs[0].experiment,
         title=runs[0].title,
         profile=runs[0].profile,
         pool=pool,

@@ -22,10 +22,15 @@ def state(verdicts: Sequence[Verdict]) -> str:
     """How many of the claims came out how, and at which scales they were judged."""
     counts = [(sum(v.outcome == word for v in verdicts), word) for word in _COUNTED]
     told = ", ".join(f"{number} {word}" for number, word in counts if number)
-    scales_used = sorted({v.scale for v in verdicts if v.scale and v.scale != COUNTED})
-    judged = [f"at {scale}" for scale in scales_used] + ["by counting"] * any(v.scale == COUNTED for v in verdicts)
-    at = f" Judged {'; '.join(judged)}." if judged else ""
-    return f"Of the paper's {len(verdicts)} claims: {told}.{at}"
+    by_scale: dict[str, list[str]] = {}
+    for v in verdicts:
+        if v.scale:
+            by_scale.setdefault(v.scale, []).append(v.claim)
+    judged = [
+        f"{', '.join(claims)} {'by counting' if scale == COUNTED else f'at {scale}'}" for scale, claims in by_scale.items()
+    ]
+    at = f" Judged so far: {'; '.join(judged)}." if judged else ""
+    return f"Of {len(verdicts)} claims that we took from the paper: {told}.{at}"
 
 
 #: The paper's tables, each with the claim that rests on it.
@@ -78,8 +83,8 @@ def systems(records: Iterable[Record], profile: str) -> str:
         return f"{text}. No other system of the paper has been trained there yet."
     if best == _OURS:
         return f"{text}, the lowest of the {len(measured)} systems of the paper trained so far."
-    lowest = f"{scales.title_of(best)} with {measured[best]:.0f}%"
-    return f"{text}; the lowest of the {len(measured)} systems of the paper trained so far is {lowest}."
+    lowest = f"{scales.title_of(best)}'s, {measured[best]:.0f}%"
+    return f"{text}; the lowest error of the {len(measured)} systems of the paper trained there is {lowest}."
 
 
 def windows(records: Iterable[Record], profile: str) -> str:
@@ -90,8 +95,9 @@ def windows(records: Iterable[Record], profile: str) -> str:
         return f"At {scales.words(profile)} no two windows have been trained yet"
     (low, least), (high, most) = shares[0], shares[-1]
     return (
-        f"At {scales.words(profile)} the paper's network comes to {least:.0f}% of the error of a black frame with {low}, and to"
-        f" {most:.0f}% with {high}, the lowest and the highest of the {len(shares)} trained so far"
+        f"At {scales.words(profile)}, trained on contexts of ten alone, the paper's network comes to {least:.0f}% of the error of a"
+        f" black frame with {low}, and to {most:.0f}% with {high}, the lowest and the highest of the {len(shares)} windows"
+        " trained so far"
     )
 
 

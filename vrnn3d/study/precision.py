@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from vrnn3d.study.catalogue import PRECISION
 from vrnn3d.study.compare import listed, seed_spread
@@ -24,11 +24,13 @@ def mixed_precision(records: Iterable[Record], experiments: Iterable[str], profi
     if not half or not any("float32" in kinds for kinds in found.values()):
         return ""
     titles = listed([title_of(name) for name in half])
-    return f"{titles}: trained in bfloat16, the others in float32. {' '.join(_controls(records, profile))}".strip()
+    effect = " ".join(controls(records, profile)) or "What that does was not measured."
+    return f"{titles}: trained in bfloat16, the others in float32. {effect}"
 
 
-def _controls(records: Sequence[Record], profile: str) -> Iterator[str]:
+def controls(records: Iterable[Record], profile: str) -> Iterator[str]:
     """A sentence for each row that was trained in either precision."""
+    records = list(records)
     for row in PRECISION:
         name = row.name.removesuffix("_bfloat16")
         half, whole = (seed_spread(runs_at(records, each, profile), PROTOCOL, "mse", POOL) for each in (row.name, name))

@@ -14,11 +14,13 @@ made good at a smaller one. C2 is about the number of parameters alone, and is j
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from vrnn3d.evaluation.metrics import METRICS
 from vrnn3d.evaluation.protocols import name_of
+from vrnn3d.layers.gaussian import SIGMA_MIN
 from vrnn3d.study import paper
 from vrnn3d.study.catalogue import EXPERIMENTS, STAGES, WINDOWS, WIRINGS, names
 from vrnn3d.study.compare import (
@@ -109,7 +111,7 @@ class Verdict:
     where: str  #: where it says so
     outcome: str  #: "reproduced", "contradicted", "undecided" or "not run"
     scale: str  #: "full size", ..., "counted"; "" where nothing was run
-    why: str
+    why: str  #: a line for each thing to say
     comparisons: tuple[Judged, ...] = ()
 
     @property
@@ -178,8 +180,8 @@ def _sureness(judged: Sequence[Judged]) -> str:
     p, share = surest.comparison.p_value, _LEVEL / count
     verdict = "below" if p < share else "not below"
     return (
-        f" The surest of what is worse, against {title_of(surest.asked.theirs)}, has p = {p:.1g}, {verdict} the"
-        f" {_LEVEL:g} / {count} that the number of comparisons leaves to each."
+        f"\nThe clearest case against the claim is that with {title_of(surest.asked.theirs)}: p = {p:.1g}, {verdict}"
+        f" {_LEVEL:g} / {count}, which allows for {count} comparisons."
     )
 
 
@@ -215,7 +217,7 @@ def _sentences(judged: Sequence[Judged]) -> str:
         if each.comparison is not None:
             parts = pairs.setdefault((each.asked.ours, each.asked.theirs), [])
             parts.append(f"{each.numbers()}, {each.outcome}")
-    return " ".join(f"{_versus(*pair)}: {'; '.join(parts)}." for pair, parts in pairs.items())
+    return "\n".join(f"{_versus(*pair)}: {'; '.join(parts)}." for pair, parts in pairs.items())
 
 
 def _versus(ours: str, theirs: str) -> str:
@@ -239,11 +241,12 @@ def _beats_all(records: Sequence[Record]) -> Verdict:
             missing.append(rival)
             continue
         shown = next((e for e in mine if (e.asked.protocol, e.asked.metric) == ("10->10", "mse") and e.comparison), mine[0])
-        told.append(f"Against {title_of(rival)} {tally(mine)} (MSE and SSIM, four protocols); {shown.numbers()}.")
+        alone = ", seed 0 alone, as of the rival" if shown.comparison and shown.comparison.seeds == (0,) else ""
+        told.append(f"Against {title_of(rival)} {tally(mine)} (MSE and SSIM, four protocols{alone}); {shown.numbers()}.")
     if missing:
         told.append(f"Not run against: {_titles(missing)}.")
     told += [*_with_another_window(rivals, records), _own_contradictions()]
-    return _verdict("C1", outcome_of(judged), scale, " ".join(told), judged)
+    return _verdict("C1", outcome_of(judged), scale, "\n".join(told), judged)
 
 
 def _against_all(ours: str, rivals: Sequence[str]) -> list[Asked]:
@@ -320,7 +323,7 @@ def _fewer_parameters(counts: Mapping[str, int]) -> Verdict:
                 " counted with the weights (an inference)."
             )
     if "improved_vrnn" in have:
-        why += " The Improved VRNN was chosen for its printed size, so its count tests nothing by itself."
+        why += " The Improved VRNN was chosen to come near its printed size, so its count tests nothing by itself."
     larger = [r for r in have if ours >= counts[r]]
     needed = count_for_prediction((paper.OURS, *larger))
     still = [r for r in larger if needed[paper.OURS] >= needed[r]]
@@ -350,7 +353,7 @@ def _ablation_steps(records: Sequence[Record]) -> Verdict:
             + (f"; over the protocols {tally(mine)}{_ruled_out(shown.comparison, before, after)}." if shown.comparison else ".")
         )
     told.append("The step from 2D to 3D also changes the network's size, so it is not one of convolutions alone.")
-    return _verdict("C3", outcome_of(judged), scale, " ".join([*told, *_with_the_other_wiring(records)]), judged)
+    return _verdict("C3", outcome_of(judged), scale, "\n".join([*told, *_with_the_other_wiring(records)]), judged)
 
 
 def _with_the_other_wiring(records: Sequence[Record]) -> Iterator[str]:
@@ -385,7 +388,8 @@ def _diversity(records: Sequence[Record]) -> Verdict:
     )
     shown = [each for each in judged if each.asked.values == "curve" or each.asked.protocol == "10->10"]
     measured = _sentences(shown)
-    why = f"{derivation} Measured, by seeds: {measured} Altogether {tally(judged)}." if measured else derivation
+    floor = f"The floor that this study sets under a log std is {number(math.log(SIGMA_MIN))}."
+    why = "\n".join([derivation, f"Measured, by seeds: {measured}", floor, f"Altogether {tally(judged)}."] if measured else [derivation])
     return _verdict("C4", outcome_of(judged), scale, why, judged)
 
 
@@ -420,7 +424,7 @@ def _further_future(records: Sequence[Record]) -> Verdict:
             why += " Nothing there was trained with several seeds: how far another training would be off is not known."
     else:
         why = "The two models have not both been trained on KTH and measured at 40 or 60 frames."
-    why += " The paper's Table 2 is an image, so its numbers are not in the text that we have."
+    why += "\nTable 2 of the paper is an image, and the copy that we worked from has its text only."
     return _verdict("C5", outcome_of(best[1]), best[0], why, best[1])
 
 
@@ -435,12 +439,12 @@ def _small_window(records: Sequence[Record]) -> Verdict:
     outcome = outcome_of(judged)
     windows = "No two windows have been trained alike."
     if outcome != NOT_RUN:
-        windows = f"On Moving MNIST {tally(judged)}. {_sentences(judged)}"
+        windows = f"On Moving MNIST {tally(judged)}.\n{_sentences(judged)}"
     # Parts of the claim have no comparison, so that it is never reproduced as a whole.
     outcome = UNDECIDED if outcome == REPRODUCED else outcome
     rest = "Windows on KTH are not judged by this rule, nor is the form of the decay, which is fitted and has no interval."
     mixed = [mixed_precision(records, WINDOWS.values(), profile) for profile in SCALES if words(profile) == scale]
-    return _verdict("C6", outcome, scale, " ".join([windows, *filter(None, mixed), rest, *_forms_of_decay(records)]), judged)
+    return _verdict("C6", outcome, scale, "\n".join([windows, *filter(None, mixed), rest, *_forms_of_decay(records)]), judged)
 
 
 def _forms_of_decay(records: Sequence[Record]) -> Iterator[str]:
@@ -450,7 +454,8 @@ def _forms_of_decay(records: Sequence[Record]) -> Iterator[str]:
         ("KTH", paper.TABLE2, ("psnr", "ssim"), paper.KTH_PROTOCOLS[-1]),
     ):
         for profile in SCALES:
-            if runs := [run for name in systems for run in runs_at(records, name, profile)[:1] if run.training.updates]:
+            found = {run.name: run for name in dict.fromkeys(systems) for run in runs_at(records, name, profile)}
+            if runs := [run for run in found.values() if run.training.updates]:
                 told = (f"{METRICS[m].label}, {forms_in_words(forms_of(runs, m, protocol, POOL))}" for m in metrics)
                 yield f"On {what}, {words(profile)}, {paper.arrow(protocol)}: {'; '.join(told)}."
                 break
@@ -473,7 +478,7 @@ def _truncation(records: Sequence[Record]) -> Verdict:
     if outcome_of(other) != NOT_RUN:
         told.append(_against_encoder(between, at, other))
     told.append("A further stage also halves the height and width of the hidden state, so more than parameters differs.")
-    return _verdict("C7", outcome_of(judged), scale, " ".join([counted, *told]), judged)
+    return _verdict("C7", outcome_of(judged), scale, "\n".join([counted, *told]), judged)
 
 
 def _against_encoder(name: str, scale: str, judged: Sequence[Judged]) -> str:

@@ -187,7 +187,7 @@ def variance_told(found: Mapping[str, Sequence[Analysis]], oracle: Analysis) -> 
     told = [f"{title_of(name)} {share.mean:.0%}" for name, share in shares.items() if share]
     if not told:
         return "No model was run."
-    return f"After a bounce the samples of a model vary by this much of what they should: {'; '.join(told)}."
+    return f"The variance of the samples after a bounce, in percent of the true one: {'; '.join(told)}."
 
 
 def nats_told(found: Mapping[str, Sequence[Analysis]]) -> dict[str, str]:
@@ -202,6 +202,6 @@ def latents_told(found: Mapping[str, Sequence[Analysis]]) -> str:
     if not told:
         return "No model has been trained here yet: what can be said of models is marked “not run”."
     return (
-        f"Nats that a linear probe finds in the posterior's z about the direction after a bounce, of {CEILING:.2f}:"
+        f"The posterior's z could tell {CEILING:.2f} nats about the direction after a bounce; a linear probe finds:"
         f" {'; '.join(told)}."
     )
