@@ -83,9 +83,10 @@ glue("results_headline", headlines.systems(records, SCALE), display=False)
 
 # %% [markdown]
 # One rule for all of them (`vrnn3d.study.verdicts`): a claim rests on comparisons, each under the protocols that it is about. One
-# side is better where the 95% interval of the paired difference over test sequences leaves out zero, and that over seeds does too.
-# Below three seeds the latter takes its spread from all experiments of that scale that were trained with several; where there are
-# none, nothing is decided. *Reproduced*: better in every comparison. *Contradicted*: worse in at least one, with a p-value that
+# side is better where the 95% interval of the paired difference leaves out zero, for other test sequences and other trainings
+# together: the two uncertainties add as variances. How far trainings are apart is told by all experiments of that scale that have
+# several seeds, pooled where these spread alike, else by three or more of the systems compared; where nothing tells it, nothing is
+# decided, and what was trained on less is not beaten. *Reproduced*: better in every comparison. *Contradicted*: worse in at least one, with a p-value that
 # stays below 5% when it is multiplied by the number of comparisons (Bonferroni): among many, one would come out worse by accident.
 # *Undecided*: the runs cannot tell, or part of the claim has none. The scale is the largest whose runs answer all of the claim, or
 # contradict it; where none does, the one that answers most. A verdict is about which side is better; whether a step can be as large
@@ -327,7 +328,7 @@ display(
 # %% tags=["hide-input"]
 caption = (
     "What each step does to the MSE of a frame, 10 → 10, in percent of the MSE before it: in the paper, and at half scale with 95%"
-    " intervals (*: fewer than three seeds, so by the spread of all experiments that have several)"
+    " intervals; that over seeds by the spread of all experiments that have several"
 )
 display(table_html(pictures.steps_table(steps), caption=caption))
 display(Markdown("[The next chapter](06_ablation) draws these steps and takes the last one apart."))
@@ -338,7 +339,7 @@ display(Markdown("[The next chapter](06_ablation) draws these steps and takes th
 # How many frames should a step take, and how many of those that it puts out should be new? The paper's Figure 6 varies both and
 # prefers a small window (claim C6). Here the paper's model, with KL-LL, is trained for each of them on contexts of ten alone, so
 # that its numbers are not those of Table 1, whose rows see contexts of five too. At M = 1 a clip has no depth, and the network is
-# two-dimensional.
+# two-dimensional. The operations counted for M = 10 include a tenth that only meets padding.
 
 # %% tags=["hide-input"]
 windows = names("windows")
@@ -389,7 +390,7 @@ if table:
 #
 # The paper calls the decay over time exponential [on KTH](09_kth) and "more linear" on Moving MNIST (claim C6), from the look of the
 # curves of Figure 6. Here a line and an exponential that levels off are fitted to each run's average over the test sequences. The
-# exponential has one number more to choose, so it always lies at least as close; the fairer question is what each foretells: both are
+# exponential has one number more to choose, so it never lies much farther away; the fairer question is what each foretells: both are
 # fitted to the first two thirds of the predicted frames and extrapolated to the last third. (Training sequences end with the
 # tenth predicted frame, or with the fifteenth after a context of five.)
 

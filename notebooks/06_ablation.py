@@ -23,7 +23,7 @@
 # - **The paper's step.** {glue:text}`ablation_rows`.
 # - **With the other wiring.** {glue:text}`ablation_posterior`.
 # - **In the grid of losses.** {glue:text}`ablation_headline`.
-# - **Better than KL beyond both intervals.** {glue:text}`ablation_best`.
+# - **Better than KL beyond chance.** {glue:text}`ablation_best`.
 # - **Which sample is decoded.** {glue:text}`ablation_wiring`.
 # - **The standard deviations.** {glue:text}`ablation_floor`, as [the loss chapter](03_loss) derives for losses whose two log terms have different weights.
 # :::
@@ -90,9 +90,9 @@ def show_steps(profile: str, runs: ablation.Runs) -> None:
 show_steps(rows_scale, rows)
 
 # %% [markdown]
-# *Dot: mean over seeds. Ticks: single seeds. Thick: 95% over test sequences. Thin: Student's 95% over seeds; below three
-# of them (\* in the table) it takes the spread of all experiments of the scale that have several. Ruled out is what lies
-# outside both intervals. The two scales differ in more than size, so this says what the step does here, not at full size.*
+# *Dot: mean over seeds. Ticks: single seeds. Thick: 95% over test sequences. Thin: 95% over seeds, by the spread of all experiments
+# of the scale that have several, where these spread alike, else by Student's interval of the seeds compared. What is lower, higher
+# or ruled out lies outside of both together, which add as variances. The two scales differ in more than size, so this says what the step does here, not at full size.*
 #
 # The first three test sequences, of digits that no training saw; one sample each, seed 0. The network saw the first ten
 # frames. *KL, z_q* decoded the posterior's sample in training, all others with a latent the prior's, as the paper does.
@@ -174,8 +174,8 @@ figure_html(
 # *Dot: mean over seeds. Ticks: single seeds. Thick: 95% over test sequences. Thin: Student's 95% over seeds; where it
 # runs out of the panel, the seeds disagree too much to say.*
 #
-# One protocol is not enough. Here are all four; "better" and "worse" mean that both intervals of the paired difference leave
-# out zero, and everything else is undecided:
+# One protocol is not enough. Here are all four; "better" and "worse" mean that the paired difference lies beyond both uncertainties
+# together, and everything else is undecided:
 
 
 # %% tags=["hide-input"]
@@ -229,7 +229,7 @@ for profile, runs in {rows_scale: rows, scale: found}.items():
     if ablation.wirings(runs):
         caption = (
             f"From z_p to z_q decoded in training, {scales.words(profile)}, 10 → 10: averages over samples; better or worse where"
-            " both intervals leave out zero"
+            " the difference lies beyond its uncertainty"
         )
         display(table_html(pictures.wiring_table(runs), caption=caption))
 
@@ -347,8 +347,9 @@ else:
 #
 # :::{admonition} Solution
 # :class: dropdown
-# Student's interval over three seeds is wide: with two degrees of freedom it reaches 4.3 standard errors to either side, and
-# it has to leave out zero as well. More test sequences narrow the other interval only. More seeds would help.
+# Student's interval over three seeds is wide: with two degrees of freedom it reaches 4.3 standard errors to either side. More test
+# sequences narrow the other interval only. More seeds would help, and so would other experiments that spread alike, whose seeds can
+# be pooled with these.
 # :::
 #
 # **2. Many comparisons.** Six losses, two wirings and four protocols make 48 comparisons with KL. How many would you expect
@@ -356,8 +357,8 @@ else:
 #
 # :::{admonition} Solution
 # :class: dropdown
-# $48 \cdot 0.05 \approx 2.4$. Here both intervals have to leave out zero on the same side, which is rarer; and the
-# protocols share their runs, so the comparisons are not independent.
+# $48 \cdot 0.05 \approx 2.4$. Intervals over three seeds that are judged by Student's rule and widened by the uncertainty over test
+# sequences leave out zero more rarely than that; and the protocols share their runs, so the comparisons are not independent.
 # :::
 #
 # **3. Tuning.** Suppose that each loss is given the best of five weights by its error on the *test* set. Which side gains,

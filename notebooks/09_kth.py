@@ -311,7 +311,7 @@ e3d, fade = asked.run("e3d_lstm"), []
 for r in asked.ours() if e3d else ():
     (slope,) = kth.against([r], e3d, LONGEST, "psnr", values="per_sequence_slope")
     (level,) = kth.against([r], e3d, LONGEST, "psnr")
-    word = WORDS.get(slope.comparison.outcome, "neither clearly faster nor slower than")
+    word = WORDS.get(slope.comparison.outcome_over_test, "neither clearly faster nor slower than")
     fade.append(f"that of {kth.title(r)} falls {word} that of E3D-LSTM")
     text = (
         f"The PSNR of {kth.title(r)} falls {word} that of E3D-LSTM on these windows at {asked.words}: the slopes differ by {slope.text(4)} dB a frame, and the PSNR over all "

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import norm, ttest_1samp
+from scipy.stats import norm, t, ttest_1samp
 from study.made import digits, people, record, seeds
 
 from vrnn3d.evaluation import metrics
@@ -36,12 +36,12 @@ def test_without_a_seed_in_common_all_are_averaged():
     found = compare_runs(seeds("vrnn3d_kl_ll", [3.0, 5.0]), [record("vrnn3d_kl", 2.0, seed=5)])
     assert found.estimate == pytest.approx(2, abs=0.02)
     assert found.seeds == () and found.by_seed == () and found.seed_interval is None
-    assert "no seed in common" in describe(found)
+    assert "2 seeds against one" in describe(found) and found.outcome == "undecided"
     others = seeds("vrnn2d", [1.0, 2.0])
     known = compare_runs(seeds("vrnn3d_kl_ll", [3.0, 5.0]), [record("vrnn3d_kl", 2.0, seed=5)], others=others)
-    half = compare.training_noise(others).interval(0.0, 2, 1)[1]
-    assert known.borrowed and known.seed_interval == pytest.approx((known.estimate - half, known.estimate + half))
-    assert "no seed in common, by the spread of all" in describe(known)
+    half = compare.training_noise(others).interval([0.0, 0.0], [0.0])[1]
+    assert known.pooled and known.seed_interval == pytest.approx((known.estimate - half, known.estimate + half))
+    assert "over 2 seeds against one by the spread of all" in describe(known)
 
 
 def test_one_seed_is_judged_by_how_far_the_seeds_of_others_are_apart():
@@ -50,18 +50,48 @@ def test_one_seed_is_judged_by_how_far_the_seeds_of_others_are_apart():
     noise = compare.training_noise(others)
     assert (noise.std, noise.freedom) == (pytest.approx(1, abs=0.02), 3)
     alone = compare_runs(seeds("vrnn3d_kl_ll", [3.0]), seeds("vrnn3d_kl", [5.0]))
-    assert alone.seed_interval is None and alone.outcome == "better", "nothing is known of other trainings"
+    assert alone.seed_interval is None and alone.outcome == "undecided", "nothing is known of other trainings"
+    assert alone.outcome_over_test == "better"
     far, near = (
         compare_runs(seeds("vrnn3d_kl_ll", [3.0]), seeds("vrnn3d_kl", [theirs]), others=others) for theirs in (9.0, 5.0)
     )
     half = 3.182 * math.sqrt(2)
-    assert near.seed_interval == pytest.approx((-2 - half, -2 + half), abs=0.1) and near.borrowed
+    assert near.seed_interval == pytest.approx((-2 - half, -2 + half), abs=0.1) and near.pooled
     assert (near.outcome, far.outcome) == ("undecided", "better")
-    assert "one seed, by the spread of all" in describe(near) and near.reversed().borrowed
+    assert "over one seed by the spread of all" in describe(near) and near.reversed().pooled
     two = compare_runs(seeds("vrnn3d_kl_ll", [3.0, 3.0]), seeds("vrnn3d_kl", [5.0, 5.0]), others=others)
     assert two.seed_interval == pytest.approx((-2 - half / math.sqrt(2), -2 + half / math.sqrt(2)), abs=0.1)
-    three = compare_runs(seeds("vrnn3d_kl_ll", [3.0] * 3), seeds("vrnn3d_kl", [5.0] * 3), others=others)
-    assert not three.borrowed and three.outcome == "better", "three seeds speak for themselves"
+    three = compare_runs(seeds("vrnn3d_kl_ll", [3.0] * 3), seeds("vrnn3d_kl", [5.0]), others=others)
+    half = 3.182 * math.sqrt(1 / 3 + 1)
+    assert three.seed_interval == pytest.approx((-2 - half, -2 + half), abs=0.1) and three.trainings == (3, 1)
+
+
+def test_three_seeds_speak_for_themselves_where_experiments_spread_unlike():
+    quiet = [*seeds("vrnn2d", [7.0, 7.01, 7.02]), *seeds("convlstm2d", [4.0, 4.01, 4.02])]
+    wild = seeds("e3d_lstm", [1.0, 9.0, 17.0])
+    assert compare.training_noise(quiet).alike and not compare.training_noise([*quiet, *wild]).alike
+    ours, theirs = seeds("vrnn3d_kl_ll", [3.0, 3.1, 3.2]), seeds("vrnn3d_kl", [5.0, 5.2, 5.1])
+    assert compare_runs(ours, theirs, others=quiet).pooled
+    own = compare_runs(ours, theirs, others=[*quiet, *wild])
+    assert not own.pooled and own.seed_interval == pytest.approx(compare.seed_interval(own.by_seed)) and own.outcome == "better"
+    assert compare_runs(ours[:2], theirs, others=[*quiet, *wild]).outcome == "undecided", "two do not"
+
+
+def test_the_variance_of_samples_spreads_in_proportion():
+    """One experiment that hardly varies must not make those that do look surer than they are."""
+    small, large = ([record(name, variance=level * share, seed=i) for i, share in enumerate((0.9, 1.1))]
+                    for name, level in (("vrnn2d", 0.01), ("vrnn3d_kl", 10.0)))  # fmt: skip
+    alone, both = (compare.training_noise(runs, metric="sample_variance") for runs in (large, [*small, *large]))
+    assert both.relative and both.std == pytest.approx(alone.std, rel=1e-3) and both.freedom == 2
+    low, high = both.interval([0.01, 0.01], [10.0, 10.0])
+    assert high - low == pytest.approx(2 * 4.3027 * both.std * 10 / math.sqrt(2), rel=1e-3)
+
+
+def test_both_uncertainties_add_as_variances():
+    found = Comparison("x", False, 5.0, 0.0, (), (), (2.0, 8.0), (1.0, 9.0))
+    assert found.interval == pytest.approx((0.0, 10.0)) and found.outcome == "undecided", "3 and 4 make 5"
+    assert dataclasses.replace(found, ours=5.1).outcome == "worse"
+    assert dataclasses.replace(found, test_interval=None).interval == pytest.approx((1.0, 9.0))
 
 
 def test_the_noise_of_trainings_is_that_of_the_same_scale_and_test_set():
@@ -87,9 +117,9 @@ def test_models_that_do_not_sample_say_nothing_of_how_far_samples_vary():
     assert compare.training_noise([*sampled, *certain], metric="mse").freedom == 2
 
 
-def test_a_change_is_ruled_out_where_every_interval_ends_short_of_it():
+def test_a_change_is_ruled_out_where_the_interval_ends_short_of_it():
     found = Comparison("x", False, 8.0, 10.0, (0, 1), (), (-2.5, -1.5), (-3.0, -1.0))
-    assert found.rules_out(-0.31) and not found.rules_out(-0.2), "short of -3.1, not of -2"
+    assert found.rules_out(-0.32) and not found.rules_out(-0.31), "the interval ends at -2 - hypot(1, 0.5)"
     assert not found.rules_out(-0.05), "what was measured is larger"
     assert found.reversed().rules_out(0.5) and not found.reversed().rules_out(0.1)
     assert dataclasses.replace(found, seed_interval=None).rules_out(-0.31) is None
@@ -135,7 +165,7 @@ def test_settings_of_the_training_data_change_no_test_set():
 def test_slopes_are_paired_over_the_test_windows():
     ours, theirs = people(slope=-0.10), people("kth_e3d_lstm", slope=-0.105)
     found = compare_runs([ours], [theirs], "10->60", "psnr", values="per_sequence_slope")
-    assert found.estimate == pytest.approx(0.005, abs=5e-4) and found.outcome == "better"
+    assert found.estimate == pytest.approx(0.005, abs=5e-4) and found.outcome_over_test == "better"
     # Each side alone is uncertain by more than the difference: only the pairing tells them apart.
     low, high = metrics.bootstrap(ours.measured("test", "10->60").scores["psnr"].per_sequence_slope)
     assert high - low > 0.01 > 10 * (found.test_interval[1] - found.test_interval[0])
@@ -144,24 +174,24 @@ def test_slopes_are_paired_over_the_test_windows():
 
 
 def outcome(test, seed, larger=False):
-    return Comparison("x", larger, 0.0, 0.0, (0,), (0.0,), test, seed).outcome
+    middle = sum(test or seed or (0, 0)) / 2
+    return Comparison("x", larger, middle, 0.0, (0,), (0.0,), test, seed).outcome
 
 
 @pytest.mark.parametrize(
     ("test", "seed", "expected"),
     [
-        ((-2, -1), (-3, -1), "better"),
-        ((1, 2), (0.5, 2), "worse"),
-        ((-2, -1), (-3, 1), "undecided"),  # seeds disagree
-        ((-2, 1), (-3, -1), "undecided"),  # the test set is too small
-        ((-2, -1), (1, 2), "undecided"),
-        ((-2, -1), None, "better"),  # one seed: the test set alone can decide
+        ((-2, -1), (-2.5, -0.5), "better"),
+        ((1, 2), (0.5, 2.5), "worse"),
+        ((-2, -1), (-3.5, 0.5), "undecided"),  # seeds disagree
+        ((-4.5, 0.5), (-3, -1), "undecided"),  # the test set is too small
+        ((-2, -1), None, "undecided"),  # nothing tells what another training would give
         (None, (-3, -1), "better"),  # no value of each sequence: the seeds alone can
         (None, None, "undecided"),
         ((-1, 0), None, "undecided"),
     ],
 )
-def test_every_interval_must_leave_out_zero_on_one_side(test, seed, expected):
+def test_the_interval_must_leave_out_zero(test, seed, expected):
     assert outcome(test, seed) == expected
     mirrored = {"better": "worse", "worse": "better"}.get(expected, expected)
     assert outcome(test, seed, larger=True) == mirrored
@@ -169,7 +199,8 @@ def test_every_interval_must_leave_out_zero_on_one_side(test, seed, expected):
 
 def test_the_direction_is_the_metrics():
     ours, theirs = [record(mse=3.0)], [record("vrnn3d_kl", mse=4.0)]
-    assert [compare_runs(ours, theirs, metric=metric).outcome for metric in ("mse", "ssim")] == ["better", "better"]
+    found = [compare_runs(ours, theirs, metric=metric).outcome_over_test for metric in ("mse", "ssim")]
+    assert found == ["better", "better"]
 
 
 def test_a_hair_between_two_single_seeds_decides_nothing():
@@ -195,17 +226,16 @@ def test_students_interval_of_three_seeds():
     assert compare.seed_interval([1.0]) is None
 
 
-def test_the_p_value_is_students_of_whichever_interval_is_less_sure():
+def test_the_p_value_is_students_over_seeds_widened_by_the_test_set():
     by_seed = [0.3, 0.5, 0.9]
-    over_seeds = compare.seed_interval(by_seed)
     mean = sum(by_seed) / 3
-    surer = (mean - 0.01, mean + 0.01)
-    found = Comparison("x", False, mean, 0.0, (0, 1, 2), tuple(by_seed), surer, over_seeds, freedom=2)
-    assert found.p_value == pytest.approx(ttest_1samp(by_seed, 0).pvalue, rel=1e-9)
-    assert dataclasses.replace(found, test_interval=(mean - 1.96, mean + 1.96)).p_value == pytest.approx(2 * norm.sf(mean), rel=1e-3)
-    assert dataclasses.replace(found, test_interval=None).p_value == found.p_value == found.reversed().p_value
-    assert dataclasses.replace(found, seed_interval=None).p_value == 1
-    same = dataclasses.replace(found, test_interval=None, seed_interval=(mean, mean))
+    alone = Comparison("x", False, mean, 0.0, (0, 1, 2), tuple(by_seed), None, compare.seed_interval(by_seed), freedom=2)
+    assert alone.p_value == pytest.approx(ttest_1samp(by_seed, 0).pvalue, rel=1e-9)
+    both = dataclasses.replace(alone, test_interval=(mean - 1, mean + 1))
+    error = math.hypot(np.std(by_seed, ddof=1) / math.sqrt(3), 1 / norm.ppf(0.975))
+    assert both.p_value > alone.p_value and 2 * norm.sf(mean / error) < both.p_value < 2 * t.sf(mean / error, 2)
+    assert both.p_value == both.reversed().p_value and dataclasses.replace(alone, seed_interval=None).p_value == 1
+    same = dataclasses.replace(alone, seed_interval=(mean, mean))
     assert (same.p_value, dataclasses.replace(same, ours=0.0).p_value) == (0, 1)
 
 
@@ -216,8 +246,8 @@ def test_a_comparison_knows_the_freedom_of_its_spread():
 
 
 def test_words_hold_both_intervals():
-    three = Comparison("x", False, 3.5, 4.0, (0, 1, 2), (-1.0, -0.5, 0.0), (-0.51, -0.4912), (-1.74, 0.742))
-    text = "-0.5 (95% over test sequences: -0.51 to -0.491; over 3 seeds: -1.74 to +0.742)"
+    three = Comparison("x", False, 3.5, 4.0, (0, 1, 2), (-1.0, -0.5, 0.0), (-0.6, -0.4), (-1.74, 0.742), trainings=(3, 3))
+    text = "-0.5 (95%: -1.75 to +0.745; over test sequences -0.6 to -0.4; over 3 seeds -1.74 to +0.742)"
     assert describe(three) == text.replace("-", "\N{MINUS SIGN}")
     one = Comparison("x", False, 1234.0, 4.0, (0,), (1230.0,), None, None)
     assert describe(one) == "+1,230 (one seed)"

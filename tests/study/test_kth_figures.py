@@ -68,7 +68,7 @@ def test_who_is_better_than_copying_and_what_was_not_compared():
 def test_slopes_and_pools_can_be_asked_for():
     ours, theirs = people("kth_vrnn3d_kl", 22.0, -0.08, seen=3.0), people("kth_e3d_lstm", 25.0, -0.10)
     (row,) = kth.against([ours], theirs, "10->60", "psnr", values="per_sequence_slope")
-    assert row.comparison.estimate == pytest.approx(0.02, abs=1e-3) and row.comparison.outcome == "better"
+    assert row.comparison.estimate == pytest.approx(0.02, abs=1e-3) and row.comparison.outcome_over_test == "better"
     (on_seen,) = kth.against([ours], theirs, "10->40", "psnr", pool="train")
     (on_new,) = kth.against([ours], theirs, "10->40", "psnr")
     assert on_seen.comparison.estimate - on_new.comparison.estimate == pytest.approx(3.0, abs=0.01)

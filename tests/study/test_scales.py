@@ -99,9 +99,9 @@ def test_machines_differ_in_speed():
         )
 
     runs = [run("beyond", 2.0), run("beyond_200k", 0.5), run("vrnn2d", 9.0), run("vrnn2d", 27.0, 1), run("vrnn3d_kl", 1.0)]
-    assert scales.slowest_by_fastest(runs, "half") == pytest.approx(4)
+    assert scales.slowest_by_fastest(runs, "half") == pytest.approx(3), "what was trained on has other settings"
     others = [run("vrnn3d_kl", 1000.0, profile="paper"), run("black", 5.0), run("black", 0.0, 1, updates=0)]
-    assert scales.slowest_by_fastest([*runs, *others], "half") == pytest.approx(4)
+    assert scales.slowest_by_fastest([*runs, *others], "half") == pytest.approx(3)
     assert scales.slowest_by_fastest([], "half") == 1
 
 

@@ -7,6 +7,7 @@ Everything returned is (batch, time) in float32, averaged or summed over the pix
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -231,9 +232,14 @@ def bootstrap(values, resamples: int = 1000, seed: int = 0) -> np.ndarray:
     """
     values = np.asarray(values, np.float64)
     n = len(values)
-    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
-    means = counts @ values.reshape(n, -1) / n
+    means = _draws(n, resamples, seed) @ values.reshape(n, -1) / n
     return np.percentile(means, (2.5, 97.5), axis=0).reshape(2, *values.shape[1:])
+
+
+@lru_cache(maxsize=4)  # megabytes each, and the same for all metrics of a test set
+def _draws(n: int, resamples: int, seed: int) -> np.ndarray:
+    """How often each of n is drawn in each resample, (resamples, n)."""
+    return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
 
 
 def summarise(

@@ -10,7 +10,7 @@ import numpy as np
 
 from vrnn3d.layers.gaussian import SIGMA_MIN
 from vrnn3d.study import paper
-from vrnn3d.study.catalogue import LATENT_LOSSES, SWEPT_BETAS, SWEPT_FLOORS, WIRINGS, names
+from vrnn3d.study.catalogue import EXPERIMENTS, LATENT_LOSSES, SWEPT_BETAS, SWEPT_FLOORS, WIRINGS
 from vrnn3d.study.compare import (
     BETTER,
     WORSE,
@@ -23,6 +23,7 @@ from vrnn3d.study.compare import (
     percent,
     rules_out_paper,
     seed_spread,
+    seeds_in_words,
     signed,
 )
 from vrnn3d.study.records import Record
@@ -82,9 +83,12 @@ def loss_name(variant: str, wiring: str) -> str:
 
 
 def runs(records: Iterable[Record], profile: str) -> dict[str, list[Record]]:
-    """The runs that this chapter is about at a profile, without experiments that have none."""
+    """All runs of a profile, without experiments that have none.
+
+    The chapter is about losses, sweeps and the rows of Table 3; the others help to tell how far seeds are apart.
+    """
     records = list(records)
-    found = {name: runs_at(records, name, profile) for name in names("losses", "sweeps", "table3")}
+    found = {name: runs_at(records, name, profile) for name in EXPERIMENTS}
     return {name: of_name for name, of_name in found.items() if of_name}
 
 
@@ -197,7 +201,7 @@ def term_in_words(found: Runs, wiring: str) -> str:
 def _noise_in_words(compared: Mapping[str, Comparison]) -> str:
     """Whether a change of the MSE comes with less spread of the samples, and what the other scores say of it."""
     if compared["mse"].outcome != BETTER:
-        return "The squared error does not fall beyond both intervals."
+        return "The squared error does not fall beyond its uncertainty."
     variance = compared.get("sample_variance")
     if variance is None or variance.estimate >= 0:
         return "The squared error falls although the samples spread no less."
@@ -303,14 +307,14 @@ def _compared(
 
 def paper_steps(told: Iterable[tuple[TableStep, Comparison | None]]) -> str:
     """Which steps of the paper's Table 3, as large as printed relative to the error before them, the runs rule out."""
-    named: dict[bool | None, list[str]] = {True: [], False: [], None: []}
+    named: dict[bool | None | str, list[str]] = {True: [], False: [], "one": [], None: []}
     for step, comparison in told:
         if (share := paper.change(step.before, step.after)) is not None:
             here = "" if comparison is None else f", here {percent(comparison.estimate / comparison.theirs)}"
-            named[rules_out_paper(comparison, step.before, step.after)].append(
-                f"{step.what} (in the paper {percent(share)}{here})"
-            )
-    words = {True: "ruled out", False: "not ruled out", None: "not tested"}
+            ruled_out = rules_out_paper(comparison, step.before, step.after)
+            key = "one" if comparison is not None and ruled_out is None else ruled_out
+            named[key].append(f"{step.what} (in the paper {percent(share)}{here})")
+    words = {True: "ruled out", False: "not ruled out", "one": "not decided by one training each", None: "not tested"}
     parts = [f"{words[key]} for {listed(steps)}" for key, steps in named.items() if steps]
     return f"a step as large as that of the paper's Table 3 is {', and '.join(parts)}"
 
@@ -329,7 +333,7 @@ def likelihood_term(found: Runs, wiring: str = "z_p") -> str:
         f"at weight 1 the likelihood term {verb or 'changes'} the squared error of a frame, {paper.arrow('10->10')}, by"
         f" {amount} (from {at_one.theirs:.1f}; {_trainings(at_one)})"
     )
-    if not verb and at_one.seed_interval and at_one.seed_interval[0] <= 0 <= at_one.seed_interval[1]:
+    if not verb and at_one.interval is not None:
         share = paper.change(*TERM)
         assert share is not None, "both are rows of the paper's tables"
         text += ", which cannot be told from the difference that seeds make"
@@ -371,9 +375,9 @@ def nats_in_words(nats: float) -> str:
 
 def _trainings(comparison: Comparison) -> str:
     """How many trainings a comparison rests on, and what one alone cannot tell."""
-    if len(comparison.seeds) > 1:
-        return f"{len(comparison.seeds)} seeds"
-    return "one seed" if comparison.borrowed else "one training each: how far others would differ is not known"
+    if comparison.seed_interval is None:
+        return f"{seeds_in_words(comparison)}: how far other trainings would differ is not known"
+    return seeds_in_words(comparison)
 
 
 def answers(found: Runs, wiring_names: Mapping[str, str]) -> list[str]:

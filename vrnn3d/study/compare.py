@@ -1,9 +1,10 @@
 """Is one system better than another? Paired differences with their uncertainties, and spreads over seeds.
 
-Two uncertainties are kept apart. That of the *test set* is the bootstrap over test sequences, of the mean over seeds:
-would other test sequences say the same? That of the *training* is Student's interval over seeds: would another training
-say the same? With three seeds the second is wide, as it should be. One or two seeds hardly tell; there the spread comes from
-all experiments of that scale that were trained with several seeds (:class:`TrainingNoise`).
+Two uncertainties are measured apart. That of the *test set* is the bootstrap over test sequences, of the mean over seeds:
+would other test sequences say the same? That of the *training* comes from the spread over seeds: would another training say
+the same? A few seeds of two systems hardly tell, so it is pooled over all experiments of that scale that were trained with
+several seeds, where these spread alike (:class:`TrainingNoise`). The two are independent, so that they add as variances; what
+is better or worse is decided by both together (:attr:`Comparison.interval`).
 """
 
 from __future__ import annotations
@@ -33,21 +34,18 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Ours minus theirs in one quantity. Both intervals are at 95%.
-
-    Seeds that both sides were trained with are paired, since they share the order of the data, the masks and the noise;
-    so are the test sequences.
-    """
+    """Ours minus theirs in one quantity. All intervals are at 95%. Test sequences are paired."""
 
     quantity: str  #: what is compared, with its unit: "MSE of a frame"
     larger_is_better: bool
     ours: float  #: mean over the seeds compared
     theirs: float
-    seeds: tuple[int, ...]  #: that both sides have; () where they share none, and then all of each are averaged
+    seeds: tuple[int, ...]  #: that both sides have
     by_seed: tuple[float, ...]  #: the difference of each of them
     test_interval: Interval | None  #: over test sequences; None where no value of each sequence was kept
-    seed_interval: Interval | None  #: over seeds; None below two shared seeds, unless it is borrowed
-    borrowed: bool = False  #: whether, below three seeds, it comes from how far apart the seeds of all experiments are
+    seed_interval: Interval | None  #: over trainings; None where nothing tells how far they spread
+    pooled: bool = False  #: whether that spread is the one of all experiments that have several seeds
+    trainings: tuple[int, int] = (1, 1)  #: how many of ours and theirs were averaged
     trained: tuple[int, int] | None = None  #: training sequences of ours and theirs, where these are not as many
     precision: tuple[str, str] | None = None  #: in which ours and theirs were trained, where it is not the same
     freedom: float = math.inf  #: degrees of freedom of the interval over seeds
@@ -58,37 +56,57 @@ class Comparison:
         return self.ours - self.theirs
 
     @property
+    def interval(self) -> Interval | None:
+        """95% interval of the difference over other test sequences and trainings; None where nothing tells of the latter."""
+        if self.seed_interval is None:
+            return None
+        error, freedom = self._error()
+        half = _student(freedom) * error
+        return self.estimate - half, self.estimate + half
+
+    @property
     def outcome(self) -> str:
-        """ "better" or "worse" where every interval that there is leaves out zero on that side, else "undecided"."""
-        intervals = [i for i in (self.test_interval, self.seed_interval) if i is not None]
-        above = bool(intervals) and all(low > 0 for low, _ in intervals)
-        below = bool(intervals) and all(high < 0 for _, high in intervals)
-        if not (above or below):
+        """ "better" or "worse" where the interval leaves out zero on that side, else, or where there is none, "undecided"."""
+        return self._side(self.interval)
+
+    @property
+    def outcome_over_test(self) -> str:
+        """The same of these trainings alone, whatever others would give: by the interval over test sequences."""
+        return self._side(self.test_interval)
+
+    def _side(self, interval: Interval | None) -> str:
+        if interval is None or interval[0] <= 0 <= interval[1]:
             return UNDECIDED
-        return BETTER if above == self.larger_is_better else WORSE
+        return BETTER if (interval[0] > 0) == self.larger_is_better else WORSE
 
     @property
     def p_value(self) -> float:
-        """Two-sided p-value of no difference: the larger of that over test sequences and that over seeds, which both must be
-        small. 1 where there is no interval over seeds.
+        """Two-sided p-value of no difference over other test sequences and trainings; 1 where nothing tells of the latter."""
+        from scipy.stats import t
 
-        That over test sequences takes the bootstrap for a normal distribution.
-        """
         if self.seed_interval is None:
             return 1.0
-        over_seeds = _p_value(self.estimate, self.seed_interval, self.freedom)
-        return over_seeds if self.test_interval is None else max(over_seeds, _p_value(self.estimate, self.test_interval))
+        error, freedom = self._error()
+        return float(2 * t.sf(abs(self.estimate) / error, freedom)) if error else float(self.estimate == 0)
+
+    def _error(self) -> tuple[float, float]:
+        """Standard error of the difference, and its degrees of freedom by Welch and Satterthwaite; that over test sequences has
+        so many that it counts as known.
+        """
+        over_test = _half(self.test_interval) / _student(math.inf)
+        over_seeds = _half(self.seed_interval) / _student(self.freedom)
+        both = math.hypot(over_test, over_seeds)
+        return both, self.freedom * (both / over_seeds) ** 4 if over_seeds else math.inf
 
     def rules_out(self, share: float) -> bool | None:
-        """Whether a change as large as that share of theirs, as -0.06, is ruled out: every interval ends short of it.
+        """Whether a change as large as that share of theirs, as -0.06, is ruled out: the interval ends short of it.
 
-        None where an interval is missing.
+        None where there is no interval.
         """
-        intervals = (self.test_interval, self.seed_interval)
-        if None in intervals:
+        if self.interval is None:
             return None
-        size = share * self.theirs
-        return all(high < size if size > 0 else low > size for low, high in filter(None, intervals))
+        (low, high), size = self.interval, share * self.theirs
+        return high < size if size > 0 else low > size
 
     def reversed(self) -> Comparison:
         """Theirs minus ours."""
@@ -99,19 +117,21 @@ class Comparison:
             by_seed=tuple(-x for x in self.by_seed),
             test_interval=_negated(self.test_interval),
             seed_interval=_negated(self.seed_interval),
+            trainings=self.trainings[::-1],
             trained=self.trained and self.trained[::-1],
             precision=self.precision and self.precision[::-1],
         )
 
 
-def _p_value(difference: float, interval: Interval, freedom: float = math.inf) -> float:
-    """Student's two-sided p-value of a difference with that 95% interval."""
+def _half(interval: Interval | None) -> float:
+    return 0.0 if interval is None else (interval[1] - interval[0]) / 2
+
+
+def _student(freedom: float) -> float:
+    """How many standard errors a 95% interval reaches to either side."""
     from scipy.stats import t
 
-    error = (interval[1] - interval[0]) / 2 / t.ppf(0.975, freedom)
-    if error == 0:
-        return float(difference == 0)
-    return float(2 * t.sf(abs(difference) / error, freedom))
+    return float(t.ppf(0.975, freedom))
 
 
 def _negated(interval: Interval | None) -> Interval | None:
@@ -135,8 +155,8 @@ def compare_runs(
         metric: a name in ``metrics.METRICS``, which says whether more of it is better.
         pool: which test set, a key of the records' evaluation.
         values: "per_sequence", or "per_sequence_slope", the decay per predicted frame, which long predictions keep.
-        others: further runs, for a comparison of fewer than three seeds: those of the same profile and test sequences say how
-            far apart trainings are that differ in their seed alone.
+        others: further runs: those of the same profile and test sequences say how far apart trainings are that differ in their
+            seed alone. Where their spreads are not alike, three shared seeds or more speak for themselves.
 
     Raises:
         ValueError: when the two were measured on different test sequences, or for unknown `values`.
@@ -148,7 +168,10 @@ def compare_runs(
     if not all(sides):
         return None
     seeds = sorted(sides[0].keys() & sides[1].keys())
-    chosen = [[side[seed] for seed in seeds or sorted(side)] for side in sides]
+    noise = training_noise(_like(ours[0], others), protocol, metric, pool, slopes)
+    if noise is not None and not noise.alike and len(seeds) >= 3:
+        noise = None
+    chosen = [[side[seed] for seed in (sorted(side) if noise else seeds or sorted(side))] for side in sides]
     _require_one_test_set([record for side in chosen for record, _ in side])
     scores = [[score for _, score in side] for side in chosen]
     label = METRICS[metric].label or metric
@@ -157,8 +180,9 @@ def compare_runs(
         METRICS[metric].larger_is_better,
         [[_level(score, slopes) for score in side] for side in scores],
         seeds,
+        tuple(_level(sides[0][s][1], slopes) - _level(sides[1][s][1], slopes) for s in seeds),
         _test_interval(*([getattr(score, values) for score in side] for side in scores)),
-        training_noise(_like(ours[0], others), protocol, metric, pool, slopes) if len(seeds) < 3 else None,
+        noise,
     )
     lengths = tuple(max(record.training.sequences for record, _ in side) for side in chosen)
     kinds = tuple(" and ".join(sorted({record.training.precision for record, _ in side})) for side in chosen)
@@ -179,19 +203,28 @@ def rules_out_paper(comparison: Comparison | None, before: str, after: str) -> b
     return None if share is None or comparison is None else comparison.rules_out(share)
 
 
+#: Metrics of which trainings spread in proportion: their levels differ by orders of magnitude between experiments.
+_IN_PROPORTION = ("sample_variance",)
+#: Below this p-value of Bartlett's test, spreads over seeds are not alike.
+_UNLIKE = 0.05
+
+
 @dataclass(frozen=True)
 class TrainingNoise:
     """How far trainings that differ in their seed alone are apart in one quantity, pooled over experiments."""
 
-    std: float  #: standard deviation of one training
+    std: float  #: standard deviation of one training; in proportion to its level where `relative`
     freedom: int  #: degrees of freedom: seeds beyond the first of each experiment
+    relative: bool = False
+    alike: bool = True  #: whether the experiments spread alike, by Bartlett's test
 
-    def interval(self, difference: float, ours: int, theirs: int) -> Interval:
-        """Student's 95% interval of the difference between two experiments, of so many trainings each."""
-        from scipy.stats import t
-
-        half = t.ppf(0.975, self.freedom) * math.sqrt(1 / ours + 1 / theirs) * self.std
-        return float(difference - half), float(difference + half)
+    def interval(self, ours: Sequence[float], theirs: Sequence[float]) -> Interval:
+        """Student's 95% interval of the difference between two experiments, from the levels of the trainings of each."""
+        means = [float(np.mean(side)) for side in (ours, theirs)]
+        unit = [abs(mean) if self.relative else 1.0 for mean in means]
+        error = self.std * math.hypot(unit[0] / math.sqrt(len(ours)), unit[1] / math.sqrt(len(theirs)))
+        half = _student(self.freedom) * error
+        return means[0] - means[1] - half, means[0] - means[1] + half
 
 
 def training_noise(
@@ -201,37 +234,47 @@ def training_noise(
 
     How far samples vary is told by models that sample: the zeros of the others say nothing of it.
     """
+    relative = metric in _IN_PROPORTION and not slopes
     levels: dict[str, dict[int, float]] = {}
     for record in records:
         entry = record.measured(pool, protocol)
         if metric == "sample_variance" and entry is not None and entry.samples == 1:
             continue
         for seed, (_, score) in _measured([record], protocol, metric, pool, slopes).items():
-            levels.setdefault(record.config_hash, {})[seed] = _level(score, slopes)
+            level = _level(score, slopes)
+            if level > 0 or not relative:
+                levels.setdefault(record.config_hash, {})[seed] = math.log(level) if relative else level
     several = [list(by_seed.values()) for by_seed in levels.values() if len(by_seed) > 1]
     freedom = sum(len(each) - 1 for each in several)
     if not freedom:
         return None
     squares = sum(float(np.var(each)) * len(each) for each in several)
-    return TrainingNoise(math.sqrt(squares / freedom), freedom)
+    return TrainingNoise(math.sqrt(squares / freedom), freedom, relative, _alike(several))
+
+
+def _alike(samples: Sequence[Sequence[float]]) -> bool:
+    from scipy.stats import bartlett
+
+    spread_out = [each for each in samples if np.var(each) > 0]
+    return len(spread_out) < 2 or bool(bartlett(*spread_out).pvalue >= _UNLIKE)
 
 
 def _like(run: Record, others: Iterable[Record]) -> list[Record]:
-    """The finished runs of a run's profile that were measured on the same test sequences."""
-    same = (r for r in others if r.profile == run.profile and r.finished and r.evaluation)
+    """The usable runs of a run's profile that were measured on the same test sequences."""
+    same = (r for r in others if r.profile == run.profile and r.usable)
     return [r for r in same if _test_set(r) == _test_set(run)]
 
 
 def compare_curves(
     ours: Sequence[Record], theirs: Sequence[Record], curve: str, quantity: str, larger_is_better: bool
 ) -> Comparison | None:
-    """Compare the ends of a training curve (:func:`end_of`) by seeds; None where a side has no such curve."""
+    """Compare the ends of a training curve (:func:`end_of`) by shared seeds; None where a side has no such curve."""
     sides = [{r.seed: end for r in records if not math.isnan(end := end_of(r, curve))} for records in (ours, theirs)]
     if not all(sides):
         return None
     seeds = sorted(sides[0].keys() & sides[1].keys())
     levels = [[side[seed] for seed in seeds or sorted(side)] for side in sides]
-    return _compared(quantity, larger_is_better, levels, seeds, None)
+    return _compared(quantity, larger_is_better, levels, seeds, tuple(sides[0][s] - sides[1][s] for s in seeds), None)
 
 
 def end_of(record: Record, curve: str) -> float:
@@ -274,12 +317,11 @@ def _compared(
     larger_is_better: bool,
     levels: Sequence[Sequence[float]],
     seeds: Sequence[int],
+    by_seed: tuple[float, ...],
     test_interval: Interval | None,
     noise: TrainingNoise | None = None,
 ) -> Comparison:
-    by_seed = tuple(a - b for a, b in zip(*levels, strict=True)) if seeds else ()
     ours, theirs = (float(np.mean(side)) for side in levels)
-    over_seeds = noise.interval(ours - theirs, *map(len, levels)) if noise else seed_interval(by_seed)
     return Comparison(
         quantity,
         larger_is_better,
@@ -288,8 +330,9 @@ def _compared(
         tuple(seeds),
         by_seed,
         test_interval,
-        over_seeds,
-        borrowed=noise is not None,
+        noise.interval(*levels) if noise else seed_interval(by_seed),
+        pooled=noise is not None,
+        trainings=(len(levels[0]), len(levels[1])),
         freedom=noise.freedom if noise else len(by_seed) - 1,
     )
 
@@ -315,8 +358,9 @@ def _test_set(record: Record) -> dict[str, Any]:
     data = record.config.data
     settings = {f.name: getattr(data, f.name) for f in dataclasses.fields(data) if f.name not in _TRAINING_ONLY}
     # Which clips of KTH a machine holds is no setting, and decides the windows all the same.
-    clips = record.data_name if data.NAME == "kth" else ""
-    return settings | {"name": data.NAME, "clips": clips}
+    clips = (record.data_name, record.data.identity) if data.NAME == "kth" else ()
+    longest = max(map(sum, record.config.eval.protocols), default=0) if clips else 0  # as long are all windows
+    return settings | {"name": data.NAME, "clips": clips, "longest": longest}
 
 
 def _require_one_test_set(records: Sequence[Record]) -> None:
@@ -355,22 +399,30 @@ def listed(names: Sequence[str]) -> str:
 
 
 def describe(comparison: Comparison) -> str:
-    """The difference with both of its intervals, in words."""
-    parts = []
-    if comparison.test_interval is not None:
-        parts.append(f"95% over test sequences: {_span(comparison.test_interval)}")
-    count = len(comparison.seeds)
-    seeds = "one seed" if count == 1 else f"{count} seeds" if count else "no seed in common"
-    if comparison.seed_interval is not None:
-        over = f"{seeds}, by the spread of all" if comparison.borrowed else f"over {seeds}"
-        parts.append(f"{over}: {_span(comparison.seed_interval)}")
-    else:
+    """The difference with its intervals at 95%, in words: both together, then each alone."""
+    both, over_test, over_seeds = comparison.interval, comparison.test_interval, comparison.seed_interval
+    seeds, spans = seeds_in_words(comparison), []
+    if both is not None and over_test is not None:
+        spans.append(_span(both))
+    if over_test is not None:
+        spans.append(f"over test sequences {_span(over_test)}")
+    if over_seeds is not None:
+        spans.append(f"over {seeds}{' by the spread of all' * comparison.pooled} {_span(over_seeds)}")
+    parts = [f"95%: {'; '.join(spans)}"] if spans else []
+    if over_seeds is None:
         parts.append(seeds)
     if comparison.trained:
         parts.append("trained on {:,} against {:,} sequences".format(*comparison.trained))
     if comparison.precision:
         parts.append("trained in {} against {}".format(*comparison.precision))
     return f"{signed(comparison.estimate)} ({'; '.join(parts)})"
+
+
+def seeds_in_words(comparison: Comparison) -> str:
+    """On how many trainings of either side a comparison rests: "3 seeds", "3 seeds against one"."""
+    ours, theirs = (str(count) if count > 1 else "one" for count in comparison.trainings)
+    several = f"{ours} seed{'s' * (ours != 'one')}"
+    return several if ours == theirs else f"{several} against {theirs}"
 
 
 def _span(interval: Interval) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vrnn3d.config import Experiment
 from vrnn3d.study import paper, queue
@@ -32,6 +32,10 @@ _UNTRAINED = ("black", "copy_last")
 # --- operations -------------------------------------------------------------------------------------------------------
 
 
+#: Options of models that change what a step costs.
+_COSTLY = ("latent", "stages", "recurrent_kernel", "cell", "widths", "hidden", "head")
+
+
 class Shape(NamedTuple):
     """What the cost of one training sequence depends on."""
 
@@ -40,23 +44,22 @@ class Shape(NamedTuple):
     horizon: int
     size: int  #: height and width of a frame in pixels
     length: int  #: frames
-    latent: int | None = None  #: latent channels; None: as many as the model has by itself
-    stages: int | None = None  #: of the encoder; None: as many as the model has by itself
+    options: tuple[tuple[str, Any], ...] = ()  #: of the model, those of ``_COSTLY`` that differ from what it has by itself
 
 
 def shape_of(experiment: Experiment) -> Shape:
     """The shape of an experiment's training sequences."""
     m, d = experiment.model, experiment.data
-    options = m.options.get("latent"), m.options.get("stages")
-    return Shape(m.name, m.window, m.horizon, d.height_width[0], d.length, *options)
+    options = tuple((name, m.options[name]) for name in _COSTLY if name in m.options)
+    return Shape(m.name, m.window, m.horizon, d.height_width[0], d.length, options)
 
 
 @cache
 def gigaflops(shape: Shape) -> float:
-    """Useful GFLOP of one training sequence, forward and backward, at the model's full width."""
+    """Useful GFLOP of one training sequence, forward and backward."""
     from vrnn3d.study.bench import counting
 
-    options = {name: value for name in ("latent", "stages") if (value := getattr(shape, name)) is not None}
+    options = dict(shape.options)
     job = Job(
         model=shape.model,
         options=options,
@@ -135,16 +138,13 @@ class Device:
 def devices(benches: Iterable[Bench]) -> list[Device]:
     """The machines of some benchmarks, in their order, each with its best rate for every model and frame size.
 
-    Left out are models of other people's code, which the study does not train, and benchmarks that vary one setting of one
-    model.
+    Left out are models of other people's code, which the study does not train, and rows that vary one setting of a model.
     """
     best: dict[str, dict[tuple[str, int, int], float]] = {}
     for bench in benches:
-        if any(row.sweep for row in bench.rows):
-            continue
         found = best.setdefault(bench.device, {})
         for row in bench.rows:
-            if row.kind == "train" and row.form in _WHOLE and _experiment_of(row.model) in EXPERIMENTS:
+            if row.kind == "train" and not row.sweep and row.form in _WHOLE and _experiment_of(row.model) in EXPERIMENTS:
                 key = row.model, row.size, row.length
                 found[key] = max(found.get(key, 0.0), row.sequences_per_second)
     return [Device(name, tuple(rate(*key, value) for key, value in rates.items())) for name, rates in best.items()]

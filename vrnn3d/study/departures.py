@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from vrnn3d.config import Experiment
 from vrnn3d.data.settings import MovingMNISTData
+from vrnn3d.study.catalogue import EXPERIMENTS
 from vrnn3d.training.optimisers import TITLES
 
 SAME, DIFFERENT, LACKING, LEFT_OPEN = "as the paper", "different", "lacking", "left open"
@@ -17,8 +18,8 @@ SAME, DIFFERENT, LACKING, LEFT_OPEN = "as the paper", "different", "lacking", "l
 
 @dataclass(frozen=True)
 class Departure:
-    """One statement of the paper beside what is done here; `kind` is SAME, DIFFERENT, LACKING or, of a choice that the paper does
-    not state, LEFT_OPEN.
+    """One statement of the paper beside what is done here; `kind` is SAME, DIFFERENT, LACKING or, of a choice that the paper
+    does not state, LEFT_OPEN.
     """
 
     section: str
@@ -146,7 +147,7 @@ STATEMENTS: tuple[_Statement, ...] = (
         "4.1",
         "Encoder and decoder start from weights pre-trained on Kinetics-400.",
         lambda e: e.train.start or "random weights",
-        lambda e: bool(e.train.start),
+        lambda e: bool(e.train.start) and e.train.start not in EXPERIMENTS,  # an experiment's own weights are not Kinetics'
         "The weights cannot be had on the machines of this study. Who has torchvision's r3d_18 can start from its state dict:"
         " train.start=FILE.",
         LACKING,

@@ -36,7 +36,7 @@ def error_parts(records: Iterable[Record], protocol: str = "10->10") -> list[Par
     for record in records:
         for pool in record.evaluation:
             entry = record.measured(pool, protocol)
-            if record.finished and entry and entry.samples > 1:
+            if record.usable and entry and entry.samples > 1:
                 _check(record, pool, protocol)
                 found.setdefault((record.profile, record.experiment, pool), []).append(record)
     parts = [_parts(runs, pool, protocol) for (*_, pool), runs in found.items()]

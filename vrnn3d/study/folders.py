@@ -17,6 +17,8 @@ RECORD = "record.json"
 CLIPS = "clips.npz"
 #: What ``study.chance`` found about a run of its group, and samples to look at.
 CHANCE, CHANCE_SAMPLES = "chance.json", "chance.npz"
+#: The group of experiments whose runs are done once their samples have been analysed too (``vrnn3d.study.chance``).
+CHANCE_GROUP = "chance"
 OWN_PICTURES = "own_clips.webp"
 #: Predictions of this seed alone are carried around: pictures of one are enough to look at.
 _PICTURED_SEED = 0
@@ -30,7 +32,8 @@ def run_folder(root: str | Path, experiment: Experiment, seed: int) -> Path:
 def local_record(root: str | Path, experiment: Experiment, seed: int) -> records.Record | None:
     """The finished record of a run below `root`, or None where there is none that has this configuration.
 
-    A damaged record is as good as none, so that it stops no queue: a warning names it, and its run writes it anew.
+    That of a run in a world with chance counts with its analysis alone, so that what was cut off between them is made up for. A
+    damaged record is as good as none, so that it stops no queue: a warning names it, and its run writes it anew.
     """
     path = run_folder(root, experiment, seed) / RECORD
     if not path.exists():
@@ -41,7 +44,8 @@ def local_record(root: str | Path, experiment: Experiment, seed: int) -> records
         warnings.warn(f"{error}; the run is taken for unfinished, and will write its record anew", stacklevel=2)
         return None
     same = record.config_hash == config_hash(experiment) and record.seed == seed
-    return record if record.finished and same else None
+    analysed = experiment.group != CHANCE_GROUP or (path.parent / CHANCE).exists()
+    return record if record.finished and same and analysed else None
 
 
 def commit_record(record: records.Record, folder: Path) -> Path:

@@ -15,7 +15,6 @@ from vrnn3d.study.verdicts import COUNTED, Verdict, tally
 
 _COUNTED = ("reproduced", "contradicted", "undecided", "not run")
 _OURS, _POOL, _PROTOCOL = "vrnn3d_kl_ll", "test", "10->10"
-_NOTHING = ("black", "pixel_mean", "copy_last")
 
 
 def state(verdicts: Sequence[Verdict]) -> str:
@@ -59,7 +58,7 @@ def how_sure(verdict: Verdict) -> str:
 def seeds_of(verdict: Verdict) -> str:
     """How many seeds the comparisons behind a verdict rest on; "" where there are none."""
     known = [each.comparison for each in verdict.comparisons if each.comparison is not None]
-    seeds = sorted({max(len(c.seeds), 1) for c in known})
+    seeds = sorted({min(c.trainings) for c in known})
     if not seeds:
         return ""
     return f"{seeds[0]} seed{'s' * (seeds[0] != 1)}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
@@ -95,8 +94,8 @@ def windows(records: Iterable[Record], profile: str) -> str:
         return f"At {scales.words(profile)} no two windows have been trained yet"
     (low, least), (high, most) = shares[0], shares[-1]
     return (
-        f"At {scales.words(profile)}, trained on contexts of ten alone, the paper's network comes to {least:.0f}% of the error of a"
-        f" black frame with {low}, and to {most:.0f}% with {high}, the lowest and the highest of the {len(shares)} windows"
+        f"At {scales.words(profile)}, trained on contexts of ten alone, the paper's network comes to {least:.0f}% of the error"
+        f" of a black frame with {low}, and to {most:.0f}% with {high}, the lowest and the highest of the {len(shares)} windows"
         " trained so far"
     )
 

@@ -20,12 +20,14 @@ def mixed_precision(records: Iterable[Record], experiments: Iterable[str], profi
     """
     records = list(records)
     found = {name: {run.training.precision for run in runs_at(records, name, profile)} for name in experiments}
-    half = [name for name, kinds in found.items() if "bfloat16" in kinds]
-    if not half or not any("float32" in kinds for kinds in found.values()):
+    half = [name for name, kinds in found.items() if kinds == {"bfloat16"}]
+    partly = [name for name, kinds in found.items() if kinds not in ({"bfloat16"}, {"float32"}, set())]
+    if not partly and (not half or not any("float32" in kinds for kinds in found.values())):
         return ""
-    titles = listed([title_of(name) for name in half])
+    how = {"in bfloat16": half, "partly in bfloat16": partly}
+    told = "; ".join(f"{listed([title_of(name) for name in of])}: trained {words}" for words, of in how.items() if of)
     effect = " ".join(controls(records, profile)) or "What that does was not measured."
-    return f"{titles}: trained in bfloat16, the others in float32. {effect}"
+    return f"{told}, the others in float32. {effect}"
 
 
 def controls(records: Iterable[Record], profile: str) -> Iterator[str]:

@@ -47,6 +47,10 @@ class Training:
     curves: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
 
+#: What a run says of its data where it had to do with the packaged excerpt.
+_EXCERPT = "excerpt"
+
+
 @dataclass(frozen=True)
 class DataUsed:
     """Which data a run was trained on; `identity` decides the frames besides the settings."""
@@ -108,6 +112,12 @@ class Record:
     def finished(self) -> bool:
         """Whether the training came to its end."""
         return self.status == "finished"
+
+    @property
+    def usable(self) -> bool:
+        """Whether its numbers count: finished, measured, and not on the packaged excerpt of 1,000 digits, which compares with
+        nothing."""
+        return self.finished and bool(self.evaluation) and self.data.source != _EXCERPT
 
     def measured(self, pool: str, protocol: str) -> Evaluation | None:
         """One test set under one protocol, or None where it was not measured."""
@@ -346,8 +356,10 @@ def with_history(record: Record, records: Iterable[Record]) -> Record:
         curves[name] = (*first.curves[name], *(value + shift for value in then.curves[name]))
     seconds, sequences = first.seconds + then.seconds, first.sequences + then.sequences
     hours = before.processor_hours + record.processor_hours
+    kinds = dict.fromkeys(" and ".join((first.precision, then.precision)).split(" and "))
     total = dataclasses.replace(
         then,
+        precision=" and ".join(kinds),
         sequences=sequences,
         updates=first.updates + then.updates,
         seconds=seconds,

@@ -18,9 +18,8 @@ from vrnn3d.evaluation.protocols import with_fitting_protocols
 from vrnn3d.settings import parse
 from vrnn3d.study import records
 from vrnn3d.study.bench.counting import training_gigaflops
-from vrnn3d.study.chance.command import GROUP as CHANCE_GROUP
 from vrnn3d.study.chance.command import analyse_run
-from vrnn3d.study.folders import CLIPS, OWN_PICTURES, RECORD, local_record, run_folder
+from vrnn3d.study.folders import CHANCE_GROUP, CLIPS, OWN_PICTURES, RECORD, local_record, run_folder
 from vrnn3d.study.provenance import Provenance, provenance
 from vrnn3d.training.check import check
 from vrnn3d.training.distributed import Team

@@ -12,7 +12,7 @@ import numpy as np
 from vrnn3d.config import config_hash
 from vrnn3d.data.settings import MovingMNISTData
 from vrnn3d.study import paper
-from vrnn3d.study.catalogue import EXPERIMENTS, began_as
+from vrnn3d.study.catalogue import EXPERIMENTS
 from vrnn3d.study.profiles import PROFILES, get, names
 from vrnn3d.study.records import Record, read_clips, runs_of, with_history
 
@@ -20,8 +20,6 @@ from vrnn3d.study.records import Record, read_clips, runs_of, with_history
 SCALES = ("paper", "ablation", "half", "small")
 #: A former profile that only its records remember: 32 x 32 pixels, one digit, 500 updates.
 _FORMER = {"small": "small scale"}
-#: What a run says of its data where it had to do with the packaged excerpt of 1,000 digits, which compares with nothing.
-_EXCERPT = "excerpt"
 #: {experiment: title} of public code that is no part of this package and was trained on the same data, as a yardstick. Whoever
 #: trained it registered the code as a model and gave the experiment this group.
 OUTSIDE, OUTSIDE_GROUP = {"simvp": "SimVP (outside code)"}, "outside"
@@ -39,7 +37,7 @@ def runs_at(records: Iterable[Record], name: str, profile: str) -> list[Record]:
     loss grid. Those of a former profile are found by name. Runs on the excerpt of MNIST are left out. The training of a
     run that started from another's weights includes that one's (``records.with_history``).
     """
-    usable = [r for r in records if r.finished and r.evaluation and r.data.source != _EXCERPT]
+    usable = [r for r in records if r.usable]
     if name in OUTSIDE:
         found = [r for r in usable if (r.profile, r.experiment, r.group) == (profile, name, OUTSIDE_GROUP)]
         return sorted(found, key=lambda r: r.seed)
@@ -141,13 +139,13 @@ def validation_error(runs: Iterable[Record]) -> float:
 def slowest_by_fastest(records: Iterable[Record], profile: str) -> float:
     """How many times the processor time of the fastest run of a training its slowest took, for a sequence, at a profile.
 
-    The largest such ratio of all trainings that were repeated with another seed, or trained on (each record by itself, without
-    what it started from); 1 where none was. Machines differ, and so do the versions of the code.
+    The largest such ratio of all trainings that were repeated with another seed; 1 where none was. Machines differ, and so do
+    the versions of the code.
     """
     hours: dict[str, list[float]] = {}
     for record in records:
         if record.profile == profile and record.training.updates:
-            hours.setdefault(began_as(record.experiment), []).append(record.processor_hours / record.training.sequences)
+            hours.setdefault(record.config_hash, []).append(record.processor_hours / record.training.sequences)
     return max((max(each) / min(each) for each in hours.values()), default=1.0)
 
 

@@ -70,7 +70,7 @@ def _against(records: list[Record], title: str, reference: str) -> float:
 
 
 def _run(records: list[Record], title: str) -> Record | None:
-    found = runs_of(records, profiles.get(trial_name(title), PROFILE))
+    found = runs_of((r for r in records if r.usable), profiles.get(trial_name(title), PROFILE))
     return found[0] if found else None
 
 

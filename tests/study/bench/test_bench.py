@@ -332,7 +332,9 @@ def test_what_was_gained_is_said_for_one_form_at_a_time(bench):
     said = report.comparisons(bench, report.titles_of([bench], {}))
     assert "3.00 times as fast as the plain form in the same windows" in said
     assert "5.00 times as fast as the plain form of an E3D-LSTM of the same 12.9M parameters" in said
-    assert "2.00 times as fast as make (outside code) in its quickest form, 12.9M parameters" in said, "theirs in the form that took least"
+    assert "2.00 times as fast as make (outside code) in its quickest form, 12.9M parameters" in said, (
+        "theirs in the form that took least"
+    )
     assert not any("fast form of that E3D-LSTM" in text for text in said), "it was not measured"
     assert report.comparisons(dataclasses.replace(bench, rows=()), {}) == []
 

@@ -78,7 +78,9 @@ def test_models_with_a_latent_are_told_in_a_sentence():
     assert report.variance_told(found, oracle()).endswith("in percent of the true one: KL-LL, z_q decoded 75%.")
     assert list(report.nats_told(found)) == ["chance_kl_ll_z_q"]
     told = report.latents_told(found)
-    assert f"could tell {CEILING:.2f} nats" in told and "probe finds: KL-LL, z_q decoded 0.6" in told and "no latent" not in told
+    assert (
+        f"could tell {CEILING:.2f} nats" in told and "probe finds: KL-LL, z_q decoded 0.6" in told and "no latent" not in told
+    )
     assert report.variance_told({}, oracle()) == "No model was run."
     assert report.latents_told({}).startswith("No model has been trained here yet")
 

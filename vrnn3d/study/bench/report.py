@@ -61,9 +61,10 @@ def folding_gain(bench: Bench) -> float | None:
 
 
 def growth(benches: Sequence[Bench]) -> dict[str, list[tuple[int, float]]]:
-    """{what is varied: (value, seconds per training sequence)} of all sweeps."""
+    """{what is varied: (value, seconds per training sequence)} of all sweeps of the first machine that has any."""
     found: dict[str, list[tuple[int, float]]] = {}
-    for row in (row for bench in benches for row in bench.rows):
+    swept = [bench for bench in benches if any(row.sweep for row in bench.rows)]
+    for row in (row for bench in swept for row in bench.rows if bench.device == swept[0].device):
         if row.sweep and row.value is not None:
             found.setdefault(row.sweep, []).append((row.value, row.seconds / row.batch))
     return found
@@ -187,7 +188,9 @@ def comparisons(bench: Bench, titles: Mapping[str, str]) -> list[str]:
         return []
     rows = {(row.model, row.form): row for row in bench.rows if not row.sweep}
     said = [
-        f"{rows[key].seconds / ours[FAST].seconds:.2f} times as fast as {words}" for key, words in COMPARED.items() if key in rows
+        f"{rows[key].seconds / ours[FAST].seconds:.2f} times as fast as {words}"
+        for key, words in COMPARED.items()
+        if key in rows
     ]
     outside = outside_models([bench])
     return said + [

@@ -14,9 +14,7 @@ from vrnn3d.config import override
 from vrnn3d.study import profiles, records
 from vrnn3d.study.catalogue import names
 from vrnn3d.study.chance import measure, record
-from vrnn3d.study.folders import CHANCE, CHANCE_SAMPLES, RECORD, commit_record
-
-GROUP = "chance"
+from vrnn3d.study.folders import CHANCE, CHANCE_GROUP, CHANCE_SAMPLES, RECORD, commit_record
 
 
 def analyse_run(folder: str | Path, device: str | None = None) -> record.Analysis:
@@ -40,7 +38,7 @@ def analyse_oracle(profile: str, digits: int | None = None, sequences: int | Non
         digits: another number of digits than the profile's.
         sequences: another number of test sequences than the profile's.
     """
-    experiment = profiles.get(names(GROUP)[0], profile)
+    experiment = profiles.get(names(CHANCE_GROUP)[0], profile)
     changes = {"data.digits": digits, "eval.sequences": sequences}
     experiment = override(experiment, {name: value for name, value in changes.items() if value is not None})
     found, shown = measure.measure_oracle(experiment)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vrnn3d.config import Experiment
+from vrnn3d.config import Experiment, config_hash
 from vrnn3d.data.moving_mnist import MovingMNIST
 from vrnn3d.device import autocast, pick_device
 from vrnn3d.evaluation import metrics
@@ -128,7 +128,9 @@ def measure_model(
     probes = {}
     if model.stochastic and world.num_digits == 1:
         probes = probe_latents(model, experiment, PROBED * experiment.eval.sequences, place)
-    return replace(analysis, probe=probes, seconds=round(time.monotonic() - started, 1), provenance=origin), shown
+    seconds = round(time.monotonic() - started, 1)
+    done = replace(analysis, probe=probes, seconds=seconds, provenance=origin, config_hash=config_hash(experiment))
+    return done, shown
 
 
 def _to_look_at(samples: Tensor, frames: Tensor, context: int) -> dict[str, np.ndarray]:

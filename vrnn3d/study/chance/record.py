@@ -51,6 +51,7 @@ class Analysis:
     evaluation: dict[str, dict[str, Evaluation]] = field(default_factory=dict)
     seconds: float = 0.0
     provenance: Provenance | None = None
+    config_hash: str = ""  #: of the run that was analysed; "" of the oracle, and where it was not kept
 
 
 def write(found: Analysis, path: str | os.PathLike) -> Path:
@@ -83,9 +84,10 @@ def read_oracle(profile: str, digits: int | None = None, root: str | os.PathLike
 
 
 def read_runs(runs: Iterable[records.Record], root: str | os.PathLike | None = None) -> list[Analysis]:
-    """The analyses beside the records of some runs; those of runs that have none are left out."""
-    paths = (analysis_path(run, root) for run in runs)
-    return [read(path) for path in paths if path.exists()]
+    """The analyses beside the records of some runs; left out are those of runs that have none, or one of another training."""
+    paths = ((run, analysis_path(run, root)) for run in runs)
+    found = ((run, read(path)) for run, path in paths if path.exists())
+    return [analysis for run, analysis in found if analysis.config_hash in ("", run.config_hash)]
 
 
 def analysis_path(run: records.Record, root: str | os.PathLike | None = None) -> Path:

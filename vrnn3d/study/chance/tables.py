@@ -85,7 +85,7 @@ def spread_lines(oracle: Analysis, found: Mapping[str, Sequence[Analysis]], miss
             "variance before": spread({seed: part.before for seed, part in parts.items()}),
             "variance after": spread({seed: part.after for seed, part in parts.items()}),
             "over error": spread({seed: part.over_error(each[0].samples) for seed, part in parts.items()}),
-            "order": spread({s: part.order for s, part in parts.items() if part.order is not None and part.after > _NEGLIGIBLE}),
+            "order": spread({seed: o for seed, part in parts.items() if (o := part.order) and part.after > _NEGLIGIBLE}),
         }
         texts = {label: "" if value is None else value.text() for label, value in values.items()}
         share = share_of_oracle(each, oracle)

@@ -298,7 +298,7 @@ def wiring_table(found: Runs, pool: str = "test") -> pandas.DataFrame:
 
     lines = []
     for variant, compared in wirings(found, pool).items():
-        seeds = len(next(iter(compared.values())).seeds)
+        seeds = min(next(iter(compared.values())).trainings)
         lines.append({"loss": NAMES[variant], "seeds": seeds} | changes(compared))
     return pandas.DataFrame(lines).set_index("loss")
 
@@ -364,7 +364,7 @@ def steps_table(told: Iterable[tuple[TableStep, Comparison | None]]) -> pandas.D
             row["here"] = percent(comparison.estimate / comparison.theirs)
             row["95% over test sequences"] = _share(comparison.test_interval, comparison.theirs)
             row["95% over seeds"] = _share(comparison.seed_interval, comparison.theirs)
-            row["seeds"] = f"{len(comparison.seeds)}{'*' * comparison.borrowed}"
+            row["seeds"] = str(min(comparison.trainings))
             row["the error is"] = _EFFECTS.get(comparison.outcome, UNDECIDED)
             row["the paper's size is"] = {None: "", True: "ruled out", False: "possible"}[ruled_out]
         rows.append(row)

@@ -148,7 +148,8 @@ def outcomes_against(
     protocols: Sequence[str] = paper.KTH_PROTOCOLS,
     metrics: Sequence[str] = ("psnr", "ssim", "mse"),
 ) -> tuple[dict[str, dict[tuple[str, str], str]], list[str]]:
-    """How each record comes out against `reference` in every measure, on persons not seen.
+    """How each record comes out against `reference` in every measure, on persons not seen: these trainings, whatever others
+    would give.
 
     Returns:
         {model: {(protocol, metric): "better", "undecided" or "worse"}}, and the measures in which nothing can be compared
@@ -161,7 +162,7 @@ def outcomes_against(
             rows = against(records, reference, protocol, metric)
             averaged += [] if rows else [f"{metric.upper()} at {paper.arrow(protocol)}"]
             for row in rows:
-                outcomes.setdefault(row.label, {})[paper.arrow(protocol), metric.upper()] = row.comparison.outcome
+                outcomes.setdefault(row.label, {})[paper.arrow(protocol), metric.upper()] = row.comparison.outcome_over_test
     return outcomes, averaged
 
 
@@ -187,7 +188,7 @@ def by_outcome(rows: Iterable[Against]) -> dict[str, list[str]]:
     """{"better": labels, "undecided": labels, "worse": labels}."""
     found: dict[str, list[str]] = {BETTER: [], UNDECIDED: [], WORSE: []}
     for row in rows:
-        found[row.comparison.outcome].append(row.label)
+        found[row.comparison.outcome_over_test].append(row.label)
     return found
 
 
