@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import re
@@ -111,7 +112,7 @@ def test_the_same_command_again_does_nothing_new(run, capsys, monkeypatch):
     monkeypatch.setattr(study, "train", lambda *_, **__: pytest.fail("it is trained again"))
     out = said(capsys, "train", "vrnn3d_kl_ll", "--quiet", "--out", str(folder.parents[2]), "--set", *FEW)
     assert f"finished: 8 sequences; {folder / 'record.json'}" in out
-    assert f"test 5->5: MSE {record.score('test', '5->5'):.2f}" in out and "black" in out
+    assert f"test 5->5, 2 sequences: MSE {record.score('test', '5->5'):.2f}" in out and "black" in out
 
 
 def test_evaluating_again(run, capsys):
@@ -123,6 +124,10 @@ def test_evaluating_again(run, capsys):
     said(capsys, "evaluate", str(folder), "--quiet", "--samples", "1", "--sequences", "1", "--out", str(folder / "e.json"))
     entry = json.loads((folder / "e.json").read_text())["evaluation"]["test"]["5->5"]
     assert (entry["samples"], entry["sequences"]) == (1, 1)
+    said(capsys, "evaluate", str(folder), "--quiet", "--samples", "1")
+    (other,) = folder.glob("evaluation-*.json")
+    assert json.loads((folder / "evaluation.json").read_text())["evaluation"] == again, "the other has a name of its own"
+    assert json.loads(other.read_text())["evaluation"]["test"]["5->5"]["samples"] == 1
 
 
 @pytest.fixture
@@ -153,6 +158,40 @@ def test_predicting_and_publishing(run, clip, tmp_path, capsys, monkeypatch):
     card = (tmp_path / "weights" / "mine" / "README.md").read_text()
     assert "--model mine" in card and record.config_hash in card
     assert "no plain name" in said(capsys, "publish", str(folder), "--name", "../mine", status=1)
+    said(capsys, "publish", str(folder), "--name", "mine")
+    values = about | {"seed": 7}
+    (tmp_path / "weights" / "mine" / "config.json").write_text(json.dumps(values))
+    told = said(capsys, "publish", str(folder), "--name", "mine", status=1)
+    assert f"mine is published already, from smoke/{record.experiment}, seed 7: choose a --name, or --replace it" in told
+    said(capsys, "publish", str(folder), "--name", "mine", "--replace")
+
+
+def test_a_card_is_not_written_from_another_run_s_record(run, tmp_path, capsys, monkeypatch):
+    folder, record = run
+    monkeypatch.setattr(published, "home", lambda: tmp_path / "weights")
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    older = dataclasses.replace(record.training, updates=1)
+    records.write(dataclasses.replace(record, training=older), copy / "record.json")
+    assert "the record is not of the weights in" in said(capsys, "publish", str(copy), status=1)
+    (copy / "record.json").unlink()
+    assert "there is no record in" in said(capsys, "publish", str(copy), status=1)
+    assert not (tmp_path / "weights").exists()
+
+
+def test_nothing_is_written_over_what_is_read(run, clip, capsys):
+    folder, _ = run
+    before = Path(clip).read_bytes()
+    for command in (
+        ["predict", clip, "--out", clip, "--model", str(folder), "--context", "6"],
+        ["evaluate", str(folder), "--quiet", "--clips", clip, "--out", clip],
+        ["export", str(folder), "--torch", clip],
+        ["export", str(folder), "--onnx", clip],
+    ):
+        assert re.search(r"name another place|does not end in \.", said(capsys, *command, status=1)), command
+    assert Path(clip).read_bytes() == before
+    inside = Path(clip).parent / "clips"
+    inside.mkdir()
+    assert "would be written into" in said(capsys, "train", "--clips", str(inside), "--out", str(inside / "runs"), status=1)
 
 
 def test_published_weights_come_before_the_newest_run(run, clip, tmp_path, capsys, monkeypatch):
@@ -317,6 +356,8 @@ def test_a_run_that_another_process_holds_is_left_to_it(tmp_path, mini, capsys):
         try:
             assert other.stdout.readline().strip() == "held"
             out = said(capsys, *next_of_queue(tmp_path))
+            named = ["train", "black", "--profile", MINI, "--quiet", "--out", str(tmp_path / "runs")]
+            assert "another process trains the run in" in said(capsys, *named, status=1)
         finally:
             other.kill()
     assert "copy_last" in out and "black/" not in out

@@ -164,10 +164,16 @@ def test_a_model_of_digits_is_measured_on_all_of_one_s_clips(digits, here, capsy
     command = ["evaluate", str(digits), "--quiet", "--clips", str(clips), "--protocols", "4:4", "3:7", "--sequences", "9"]
     assert main(command) == 0
     out = capsys.readouterr().out
-    assert "test 4->4: MSE" in out and "test 3->7: MSE" in out and "copy last" in out and "pixel mean" in out
-    found = json.loads((digits / "evaluation-clips.json").read_text())
+    assert (
+        "test 4->4, 3 sequences: MSE" in out
+        and "test 3->7, 3 sequences: MSE" in out
+        and "copy last" in out
+        and "pixel mean" in out
+    )
+    (written,) = digits.glob("evaluation-clips-*.json")
+    found = json.loads(written.read_text())
     assert found["config"]["data"]["name"] == "video" and found["evaluation"]["test"]["4->4"]["sequences"] == 3
-    with open(digits / "evaluation-clips.csv", encoding="utf-8") as file:
+    with open(written.with_suffix(".csv"), encoding="utf-8") as file:
         lines = [line for line in csv.DictReader(file) if (line["given"], line["metric"]) == ("3", "mse")]
     per_frame = found["evaluation"]["test"]["3->7"]["scores"]["mse"]["per_frame"]
     assert [float(line["average"]) for line in lines] == pytest.approx(per_frame, rel=1e-4) and len(lines) == 7
@@ -187,7 +193,8 @@ def test_the_public_test_file_is_measured(digits, here):
         main(["evaluate", str(digits), "--quiet", "--clips", "mnist_test_seq.npy", "--protocols", "10:10", "--sequences", "9"])
         == 0
     )
-    (found,) = json.loads((digits / "evaluation-mnist_test_seq.json").read_text())["evaluation"]["test"].values()
+    (written,) = digits.glob("evaluation-mnist_test_seq-*.json")
+    (found,) = json.loads(written.read_text())["evaluation"]["test"].values()
     assert found["sequences"] == 5
     moving = np.square((array[10:] / 255.0) - array[9:10] / 255.0).sum((2, 3)).mean()
     assert found["baselines"]["copy_last"] == pytest.approx(moving, rel=1e-4)
@@ -204,6 +211,19 @@ def test_settings_of_the_evaluation_alone_can_be_changed(digits, here, capsys):
         )
     found = json.loads((here / "a.json").read_text())
     assert found["config"]["data"]["size"] == [24, 20] and found["evaluation"]["test"]["4->4"]["samples"] == 1
+
+
+@pytest.mark.filterwarnings("ignore:only 4->4")
+def test_other_clips_than_were_trained_on_are_all_measured(here):
+    train(make_clips(here / "clips", count=4), "eval.samples=1")
+    (run,) = runs()
+
+    def measured(clips):
+        assert main(["evaluate", str(run), "--quiet", "--clips", str(clips), "--sequences", "9", "--out", "found.json"]) == 0
+        return json.loads((here / "found.json").read_text())["evaluation"]["test"]["4->4"]["sequences"]
+
+    assert measured(make_clips(here / "others", seed=1, count=4)) == 4
+    assert measured((here / "clips").rename(here / "moved")) == 1, "the part that was held out of the training"
 
 
 @pytest.mark.parametrize("wrong", ["10", "10:0", "a:b", "10:10:10", ":5"])

@@ -72,7 +72,7 @@ def load_state(path: str | os.PathLike, device: Any = "cpu") -> dict[str, Any]:
     path = Path(path)
     path = path / CHECKPOINT if path.is_dir() else path
     if not path.exists():
-        raise FileNotFoundError(f"there is no checkpoint at {path}; train one with: vrnn3d train NAME --out {path.parent}")
+        raise FileNotFoundError(f"there is no checkpoint at {path}: name a run's folder, or train one with: vrnn3d train NAME")
     data = path.read_bytes()
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
@@ -81,6 +81,10 @@ def load_state(path: str | os.PathLike, device: Any = "cpu") -> dict[str, Any]:
     except Exception as error:  # whatever a damaged archive makes PyTorch raise
         if out_of_memory(error):
             raise OSError(f"{path} cannot be read: it needs more memory than there is; end other programs") from None
+        if path.name != CHECKPOINT:  # most likely a file of another kind, which nobody should be told to delete
+            raise Damaged(
+                f"{path} is no checkpoint of vrnn3d, or is damaged: name a run's folder, its {CHECKPOINT} or published weights"
+            ) from None
         raise Damaged(
             f"{path} is no checkpoint of vrnn3d, or is damaged ({_one_line(error)}); delete it to train anew"
         ) from None

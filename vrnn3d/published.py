@@ -69,6 +69,19 @@ def find(name: str) -> Path:
     )
 
 
+def other_run(name: str, experiment: config.Experiment, seed: int, root: Path | None = None) -> str:
+    """What a name is published for, as "half/beyond, seed 0", where that is another run; "" where it is free, or this run's."""
+    path = (home() if root is None else Path(root)) / name / CONFIG
+    if not path.is_file():
+        return ""
+    known = json.loads(path.read_text(encoding="utf-8"))
+    there, here = (
+        (known["config"]["profile"], known["config"]["name"], known.get("seed")),
+        (experiment.profile, experiment.name, seed),
+    )
+    return "" if there == here else "{}/{}, seed {}".format(*there)
+
+
 def publish(
     weights: Mapping[str, Tensor],
     experiment: config.Experiment,

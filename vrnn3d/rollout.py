@@ -34,14 +34,19 @@ def usable_length(model: VideoModel, length: int) -> int:
 
 
 def _check_range(model: VideoModel, frames: Tensor) -> None:
-    """Refuse frames that are not floats in [0, 1]."""
+    """Refuse frames that are not floats in [0, 1], or of another precision than the model."""
     if not frames.is_floating_point():
         raise ValueError(f"frames are {frames.dtype}; models take floats in [0, 1] (divide 8-bit frames by 255)")
+    own = next((parameter.dtype for parameter in model.parameters()), frames.dtype)
+    if frames.dtype != own and not torch.is_autocast_enabled(frames.device.type):
+        raise ValueError(f"frames are {frames.dtype} and the model {own}: call frames.to({own})")
     if torch.compiler.is_compiling() or frames.device.type == "meta" or not frames.numel():
         return
     if model in _LOOKED_AT and frames.device.type != "cpu":
         return
     low, high = frames.amin().item(), frames.amax().item()
+    if low != low or high != high:
+        raise ValueError("frames hold NaN; models take numbers in [0, 1]")
     if not (-_BEYOND <= low and high <= 1 + _BEYOND):
         raise ValueError(
             f"frames have values from {low:.3g} to {high:.3g}; models take floats in [0, 1] (divide 8-bit frames by 255)"
@@ -63,7 +68,11 @@ def _check_forcing(forcing: Tensor | str | None, frames: Tensor, length: int) ->
         )
 
 
-def _check(model: VideoModel, frames: Tensor, context: int, length: int, forcing, posterior: bool) -> None:
+def _check(model: VideoModel, frames: Tensor, context: int, length: int, forcing, posterior: bool, samples: int) -> None:
+    if not isinstance(frames, Tensor):
+        raise ValueError(f"frames are a {type(frames).__name__}; models take a tensor: torch.from_numpy(frames).float()")
+    if samples < 1:
+        raise ValueError(f"samples is {samples}; ask for at least 1")
     if frames.dim() != 5 or frames.shape[2] != model.channels:
         raise ValueError(
             f"frames must be (batch, time, {model.channels}, height, width), not {tuple(frames.shape)};"
@@ -146,7 +155,7 @@ def rollout(
     Raises:
         ValueError: naming what does not fit, for shapes and lengths the model cannot take.
     """
-    _check(model, frames, context, length, forcing, posterior)
+    _check(model, frames, context, length, forcing, posterior, samples)
     with joint_statistics(), shared_kernels() if batched else nullcontext():
         return _run(model, frames, context, length, forcing, posterior, samples, batched)
 

@@ -145,7 +145,9 @@ def test_a_fault_of_the_machine_is_not_called_damage(tmp_path, monkeypatch):
         patch.setattr("pathlib.Path.read_bytes", refuse)
         with pytest.raises(PermissionError):
             checkpoint.load_state(tmp_path)
-    with pytest.raises(FileNotFoundError, match="there is no checkpoint at .*; train one with: vrnn3d train"):
+    with pytest.raises(
+        FileNotFoundError, match="there is no checkpoint at .*: name a run's folder, or train one with: vrnn3d train"
+    ):
         checkpoint.load_state(tmp_path / "nowhere")
 
 

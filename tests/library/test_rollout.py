@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -121,6 +122,15 @@ def test_bad_input_is_named():
         (lambda: rollout(model, (frames * 255).byte(), 4, 6), "frames are torch.uint8; models take floats"),
         (lambda: rollout(model, frames * 255, 4, 6), "values from .* \\(divide 8-bit frames by 255"),
         (lambda: (rollout(model, frames, 4, 6), rollout(model, frames * 255, 4, 6)), "values from .* \\(divide 8-bit"),
+        (
+            lambda: rollout(model, frames.double(), 4, 6),
+            r"frames are torch.float64 and the model torch.float32: call frames.to",
+        ),
+        (lambda: rollout(model, frames.numpy(), 4, 6), "frames are a ndarray; models take a tensor"),
+        (lambda: rollout(model, frames * math.nan, 4, 6), "frames hold NaN"),
+        (lambda: rollout(model, frames, 4, 6, samples=0), "samples is 0; ask for at least 1"),
+        (lambda: model(frames, 4, 4), "length 4 leaves nothing to predict after a context of 4 frames"),
+        (lambda: model(frames, 7, 9), "a context of 7 frames was asked for, and 6 are given"),
         (lambda: rollout(model, frames, 4, 6, forcing="truth"), "forcing is 'truth'; it is None"),
         (
             lambda: rollout(model, frames, 4, 6, forcing=torch.ones(1, 6)),

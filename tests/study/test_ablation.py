@@ -133,8 +133,8 @@ def test_a_step_of_the_paper_s_size_is_ruled_out_or_not():
     here = {s.after: percent(c.estimate / c.theirs) for s, c in told if c}
     assert ablation.paper_steps([*told[:4], (told[4][0], None)]) == (
         "a step as large as that of the paper's Table 3 is ruled out for 3D convolutions, with a latent (in the paper"
-        f" {m}31%, here {here['vrnn3d_kl']}), and not ruled out for a latent in 2D (in the paper {m}26%, here {here['vrnn2d']}),"
-        f" and not tested for the likelihood term (in the paper {m}5.7%)"
+        f" {m}31%, here {here['vrnn3d_kl']}), and not ruled out for a latent in 2D (in the paper {m}26%, here"
+        f" {here['vrnn2d']}), and not tested for the likelihood term (in the paper {m}5.7%)"
     )
 
 

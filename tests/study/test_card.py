@@ -54,10 +54,16 @@ def test_a_card_says_what_the_record_says():
     assert "cut" not in card and "do not compare" not in card
 
 
+def test_a_card_says_whose_weights_they_are():
+    assert "that this repository's study trained from scratch" in model_card("mine", made())
+    assert "that a user of vrnn3d trained from scratch" in model_card("mine", made(group="own"))
+
+
 def test_a_card_names_the_optimiser_and_what_the_training_started_from():
     assert "started from" not in model_card("mine", made())
     config = replace(made().config, train=replace(made().config.train, optimiser="muon", start="beyond"))
     card = model_card("mine", made(config=config, config_hash=config_hash(config)))
+    assert "from scratch" not in card
     assert "updates of 16; Muon for inner convolutions, Adam for the rest, learning rate 0.001" in card
     assert "| started from | `beyond` |" in card
 

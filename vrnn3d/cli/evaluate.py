@@ -7,6 +7,7 @@ model's: black frames, the last frame repeated, and the mean picture of the trai
 from __future__ import annotations
 
 import argparse
+import hashlib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=filled,
         help="write the metrics here as JSON, and those of each frame beside it as CSV (default: evaluation.json in the run's"
-        " folder, for published weights in this one; with --clips evaluation-CLIPS.json)",
+        " folder; for published weights evaluation-NAME.json in this one; with --clips, and with settings of your own, the"
+        " clips' name and a hash of the settings follow)",
     )
     parser.add_argument(
         "--at-once",
@@ -52,6 +54,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_device(parser)
     add_quiet(parser)
+
+
+def _name(args: argparse.Namespace) -> str:
+    """What the metrics are called by default: no two evaluations that differ share a name."""
+    from vrnn3d import published
+
+    parts = ["evaluation"]
+    if args.run in published.names():
+        parts.append(args.run)
+    if args.clips:
+        parts.append(Path(args.clips).resolve().stem)
+    asked = (args.protocols, args.samples, args.sequences, sorted(args.set))
+    if any(asked):
+        parts.append(hashlib.sha256(repr(asked).encode()).hexdigest()[:6])
+    return f"{'-'.join(parts)}.json"
 
 
 def protocol(text: str) -> tuple[int, int]:
@@ -78,11 +95,10 @@ def run(args: argparse.Namespace) -> int:
     from vrnn3d.study import records
     from vrnn3d.training.check import check_frames
 
-    name = f"evaluation-{Path(args.clips).resolve().stem}.json" if args.clips else "evaluation.json"
-    out = Path(args.out) if args.out else checkpoint.folder_of(args.run) / name
-    if out.suffix.lower() == ".csv":
-        raise ValueError(f"{out} ends in .csv: name the JSON file, the table of the frames is written beside it")
+    out = Path(args.out) if args.out else checkpoint.folder_of(args.run) / _name(args)
     check_file(out)
+    if out.suffix.lower() != ".json":
+        raise ValueError(f"{out} does not end in .json: name the JSON file, the table of the frames is written beside it")
     check_file(out.with_suffix(".csv"))
     model, trained, _ = checkpoint.load_any(args.run, pick_device(args.device))
     changed = _changed(trained, args)
@@ -109,6 +125,9 @@ def _changed(experiment: Experiment, args: argparse.Namespace) -> Experiment:
     changes: dict[str, Any] = {}
     if args.clips and isinstance(experiment.data, VideoData):
         changes["data.path"] = args.clips
+        trained_on = experiment.name.rpartition("-")[2]  # what the clips hold, wherever they lie (profiles.customised)
+        if not VideoData(path=args.clips).contents().startswith(trained_on):
+            changes["data.use"] = "test"  # others than were trained on: none needs to be held out
     elif args.clips:  # none of them was trained on: all are for the test
         changes |= {"data.name": VideoData.NAME, "data.path": args.clips, "data.use": "test"}
         changes["data.colour"] = experiment.data.channels == 3

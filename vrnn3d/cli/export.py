@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from importlib.util import find_spec
 from pathlib import Path
 
 from vrnn3d.cli.options import filled
@@ -13,16 +14,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("model", type=filled, help="run folder, checkpoint or published weights")
     parser.add_argument("--web", type=filled, metavar="FILE", help="a .js file for a web page, in half precision")
-    parser.add_argument("--onnx", type=filled, metavar="FILE", help="one step in time as an ONNX model")
-    parser.add_argument("--torch", type=filled, metavar="FILE", help="one step in time as a PyTorch program (torch.export)")
+    parser.add_argument("--onnx", type=filled, metavar="FILE", help="one step in time as an ONNX model, .onnx")
+    parser.add_argument("--torch", type=filled, metavar="FILE", help="one step in time as a PyTorch program, .pt2")
 
 
 def run(args: argparse.Namespace) -> int:
     """Export, and print each file written with its size."""
     if not (args.web or args.onnx or args.torch):
         raise ValueError("nothing to write: name a file with --web, --onnx or --torch")
-    for file in filter(None, (args.web, args.onnx, args.torch)):
-        check_file(file)
+    for file, kind in ((args.web, ".js"), (args.onnx, ".onnx"), (args.torch, ".pt2")):
+        if file:
+            check_file(file)
+            if Path(file).suffix.lower() != kind:
+                raise ValueError(f"{file} does not end in {kind}: name a file that does")
+    if args.onnx and not find_spec("onnxscript"):
+        raise ValueError("--onnx needs the packages onnx and onnxscript: pip install onnx onnxscript")
     from vrnn3d import checkpoint, export
     from vrnn3d.study import web
 

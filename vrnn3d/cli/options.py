@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 
@@ -40,6 +41,17 @@ def filled(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("it is empty")
     return text
+
+
+def refuse_source(out: str, *sources: str | None) -> None:
+    """``ValueError`` where what is to be written would replace, or lie inside, what is read."""
+    place = Path(out).expanduser().resolve()
+    for source in filter(None, sources):
+        read = Path(source).expanduser().resolve()
+        if read.exists() and (place == read or read in place.parents):
+            raise ValueError(
+                f"{out} would be written {'over' if place == read else 'into'} {source}, which is read: name another place"
+            )
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:

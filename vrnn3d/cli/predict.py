@@ -1,4 +1,4 @@
-"""Continue a video of your own: the end of the clip, or any place in it. Takes seconds.
+"""Continue a video of your own: the end of the clip, or any place in it. Takes seconds, for hundreds of frames minutes.
 
 Where the truth is in the clip, scores are printed beside those of repeating the last frame: ``--last`` predicts the frames
 at its end, which are known. What is written keeps the clip's frame rate.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 
-from vrnn3d.cli.options import add_device, filled, whole_number
+from vrnn3d.cli.options import add_device, filled, refuse_source, whole_number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
     from vrnn3d.evaluation.write import check_name, write
 
     check_name(args.out)
+    refuse_source(args.out, args.clip)
     if args.size is not None and len(args.size) > 2:
         raise ValueError(f"--size takes one number, or height and width; it was given {len(args.size)}")
     size = None if args.size is None else (args.size[0], args.size[-1])

@@ -1,4 +1,4 @@
-"""Write a run's weights, and a card about them, under weights/. Takes seconds."""
+"""Write a run's weights, and a card about them, under the package's weights/: of a checkout, where it lies. Takes seconds."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("run", type=filled, help="a run's folder")
     parser.add_argument("--name", type=filled, help="a plain name for the published weights (default: the experiment's)")
+    parser.add_argument("--replace", action="store_true", help="replace the weights of another run that have this name")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -23,11 +24,17 @@ def run(args: argparse.Namespace) -> int:
     from vrnn3d.study.folders import RECORD
 
     model, experiment, _ = checkpoint.load_run(args.run)
-    record = records.read(checkpoint.folder_of(args.run) / RECORD)
+    path = checkpoint.folder_of(args.run) / RECORD
+    record = records.read(path) if path.exists() else None
+    if record is None or record.training.updates != checkpoint.load_state(args.run)["step"]:
+        told = "there is no record" if record is None else "the record is not of the weights"
+        raise ValueError(f"{told} in {path.parent}: the run's own train command, once more, writes it")
     about = {"seed": record.seed, "status": record.status, "sequences": record.training.sequences}
     about |= records.plain({"provenance": record.provenance})
     name = args.name or experiment.name.replace("+", "-")  # of settings of the user's own, which hubs do not take
     card = model_card(name, record)
+    if not args.replace and (other := published.other_run(name, experiment, record.seed)):
+        raise ValueError(f"{name} is published already, from {other}: choose a --name, or --replace it")
     if isinstance(experiment.data, VideoData):  # where the user's clips lie is nobody else's business
         experiment = override(experiment, {"data.path": ""})
     for path in published.publish(model.state_dict(), experiment, name, about, card):

@@ -12,7 +12,16 @@ import shlex
 import time
 from contextlib import nullcontext
 
-from vrnn3d.cli.options import add_device, add_quiet, add_settings, filled, positive_number, settings, whole_number
+from vrnn3d.cli.options import (
+    add_device,
+    add_quiet,
+    add_settings,
+    filled,
+    positive_number,
+    refuse_source,
+    settings,
+    whole_number,
+)
 from vrnn3d.config import Experiment
 from vrnn3d.files import check_writable
 
@@ -60,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
     if args.record and (changes or args.clips):
         raise ValueError("--record is for the study's own runs; with --set or --clips the record stays in --out")
     if args.clips:
+        refuse_source(args.out, args.clips)
         changes = {"data.name": "video", "data.path": os.path.abspath(os.path.expanduser(args.clips)), **changes}
     if args.record:
         check_writable(records.folder())
@@ -68,6 +78,10 @@ def run(args: argparse.Namespace) -> int:
         experiment = customised(get(args.name, args.profile), changes)
         if args.clips:
             _announce(experiment)
+        if args.max_minutes is not None and time.monotonic() - started >= 60 * args.max_minutes:
+            raise ValueError(
+                f"the {args.max_minutes:g} minutes of --max-minutes were over before the training began: give it more"
+            )
         _one(experiment, args.seed, args, started)
         return 0
     if changes:
@@ -130,7 +144,8 @@ def _one(experiment: Experiment, seed: int, args: argparse.Namespace, started: f
         raise TrainingDiverged(f"{error}: {command}", error.changes) from None
     if Team.current().leads:
         folder = run_folder(args.out, experiment, seed)
-        print(f"{record.status}: {record.training.sequences} sequences; {folder / RECORD}")
+        goes_on = "" if record.finished else "; the same command goes on"
+        print(f"{record.status}: {record.training.sequences} sequences; {folder / RECORD}{goes_on}")
         print_scores(record.evaluation)
         if args.record:
             print(f"recorded: {commit_record(record, folder)}")
@@ -151,7 +166,8 @@ def print_scores(evaluation: dict) -> None:
     for pool, protocols in evaluation.items():
         for protocol, entry in protocols.items():
             mse, ssim = entry.scores["mse"].average, entry.scores["ssim"].average
-            line = f"  {pool} {protocol}: MSE {mse:.2f}  SSIM {ssim:.4f}"
+            count = f"{entry.sequences:,} sequence{'s' * (entry.sequences != 1)}"
+            line = f"  {pool} {protocol}, {count}: MSE {mse:.2f}  SSIM {ssim:.4f}"
             if entry.baselines:
                 known = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in entry.baselines.items())
                 line += f"  (MSE of {known})"

@@ -124,4 +124,20 @@ def build(
     if isinstance(builder, str):
         module, _, name = builder.partition(":")
         builder = getattr(import_module(module), name)
-    return builder(settings, split, pool, settings.length if length is None else length, device)
+    length = settings.length if length is None else length
+    found = builder(settings, split, pool, length, device)
+    _check_batch(found, settings, length)
+    return found
+
+
+def _check_batch(data: Dataset, settings: DataSettings, length: int) -> None:
+    """``ValueError`` where a data set, a user's own perhaps, does not give what trainings and evaluations take."""
+    import torch
+
+    batch = data.batch(torch.tensor([0]))
+    wanted = (1, length, settings.channels, *settings.height_width)
+    if batch.dtype != torch.uint8 or tuple(batch.shape) != wanted:
+        raise ValueError(
+            f"the data set {settings.NAME!r} gives batches of {batch.dtype}, {tuple(batch.shape)} for one sequence; they must"
+            f" be torch.uint8 with values 0 to 255, {wanted}"
+        )

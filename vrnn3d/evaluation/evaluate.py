@@ -39,9 +39,9 @@ def predict(model: VideoModel, frames: Tensor, context: int, predict: int, sampl
     drawn than where they do.
 
     Raises:
-        ValueError: for fewer than one sample, or fewer than one prediction at once.
+        ValueError: for fewer than one frame, sample or prediction at once.
     """
-    for name, value in (("samples", samples), ("at_once", at_once)):
+    for name, value in (("predict", predict), ("samples", samples), ("at_once", at_once)):
         if value < 1:
             raise ValueError(f"{name} is {value}; ask for at least 1")
     samples = samples if model.stochastic else 1
@@ -101,6 +101,7 @@ def evaluate(
         for pool in pools:
             source = build(experiment.data, "test", pool=pool, length=length, device=place)
             starts = range(0, min(settings.sequences, len(source)), settings.batch)
+            bar.total = len(pools) * len(furthest) * -(-starts.stop // team.world)  # the clips of a user may be few
             measured: Parts = {p: {} for p in settings.protocols if p[0] in furthest}
             for context, ahead in furthest.items():
                 for start in starts[team.rank :: team.world]:

@@ -20,6 +20,9 @@ from vrnn3d.evaluation.scores import Evaluation, Score
 WINDOW = 7  # pixels: scikit-image's default uniform window, used by PredRNN and E3D-LSTM
 PSNR_MAX = 100.0  # dB; a perfect frame's PSNR is infinite, which no record can hold
 LONG = 40  # predicted frames from which on each sequence's decay is recorded (KTH)
+#: How far values may leave [0, 1] before they are taken for frames that are not scaled to it: a network that has just begun to
+#: learn may predict anything, the truth is a picture.
+_BEYOND = {"prediction": 16.0, "truth": 0.5}
 _CHUNK = 1 << 23  # pixels worked on at a time: about 0.3 GB of temporaries
 
 
@@ -32,6 +35,29 @@ def _check(prediction: Tensor, truth: Tensor) -> None:
     for name, video in (("prediction", prediction), ("truth", truth)):
         if not video.is_floating_point():
             raise ValueError(f"the {name} is {video.dtype}; metrics take floats in [0, 1] (divide 8-bit frames by 255)")
+        _check_range(name, video)
+
+
+def _check_range(name: str, video: Tensor) -> None:
+    """Refuse what is not scaled to [0, 1]; NaN is told elsewhere, and on a GPU looking would cost a wait."""
+    if video.device.type != "cpu" or not video.numel():
+        return
+    low, high = video.amin().item(), video.amax().item()
+    if low < -_BEYOND[name] or high > 1 + _BEYOND[name]:
+        raise ValueError(
+            f"the {name} has values from {low:.3g} to {high:.3g}; metrics take floats in [0, 1] (divide 8-bit frames by 255)"
+        )
+
+
+def _check_samples(samples: Tensor, truth: Tensor) -> None:
+    if samples.ndim != 6 or samples.shape[:1] + samples.shape[2:] != truth.shape:
+        raise ValueError(
+            f"samples {tuple(samples.shape)} must be (batch, sample, time, channel, height, width) and truth"
+            f" {tuple(truth.shape)} the same without the samples"
+        )
+    if samples.shape[1] == 0:
+        raise ValueError("there are no samples; draw at least one prediction per sequence")
+    _check(samples[:, 0], truth)
 
 
 def _measured(name: str, prediction: Tensor, truth: Tensor) -> Tensor:
@@ -125,6 +151,7 @@ def crps(samples: Tensor, truth: Tensor) -> Tensor:
     ``mean |x_s - y| - sum over s < r of |x_s - x_r| / (S (S - 1))``. With S = 1 it is the absolute error.
     A calibrated sampler minimises it in expectation; a collapsed one does not.
     """
+    _check_samples(samples, truth)
     s = samples.shape[1]
     ordered = samples.float().clamp(0, 1).sort(dim=1).values
     score = (ordered - truth[:, None].float()).abs().mean(1)
@@ -186,14 +213,7 @@ def sample_metrics(samples: Tensor, truth: Tensor) -> dict[str, dict[str, Tensor
     "ssim_uint8", "sample_variance" and "crps" have "average" only. The variance divides by S and is summed over pixels,
     so that mse average = mse mean_frame + sample_variance for every frame.
     """
-    if samples.ndim != 6 or samples.shape[:1] + samples.shape[2:] != truth.shape:
-        raise ValueError(
-            f"samples {tuple(samples.shape)} must be (batch, sample, time, channel, height, width) and truth"
-            f" {tuple(truth.shape)} the same without the samples"
-        )
-    if samples.shape[1] == 0:
-        raise ValueError("there are no samples; draw at least one prediction per sequence")
-    _check(samples[:, 0], truth)
+    _check_samples(samples, truth)
     at_once = max(1, _CHUNK // samples[0].numel())
     parts = [_sample_metrics(x, y) for x, y in zip(samples.split(at_once), truth.split(at_once))]
     return concatenate(parts)

@@ -62,15 +62,23 @@ def _longest(experiment: Experiment) -> tuple[int, str]:
     lengths = sorted({context + ahead for context, ahead in experiment.eval.protocols if context >= window}, reverse=True)
     refused: list[ValueError] = []
     for length in lengths:
-        try:
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                for pool in experiment.data.pools():
-                    build(experiment.data, "test", pool=pool, length=length)
-        except ValueError as error:
-            refused.append(error)
-            continue
-        for warning in caught:  # of the attempt that counts
-            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-        return length, str(refused[-1]) if refused else ""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            error = _refusal(experiment, length)
+        if error is None or length == lengths[-1]:  # the attempt that counts
+            for warning in caught:
+                warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+        if error is None:
+            return length, str(refused[-1]) if refused else ""
+        refused.append(error)
     raise refused[-1]
+
+
+def _refusal(experiment: Experiment, length: int) -> ValueError | None:
+    """What a test set says that has no sequences of `length` frames."""
+    try:
+        for pool in experiment.data.pools():
+            build(experiment.data, "test", pool=pool, length=length)
+    except ValueError as error:
+        return error
+    return None

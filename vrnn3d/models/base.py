@@ -102,9 +102,19 @@ class VideoModel(nn.Module):
 
         Returns:
             (batch, samples, time, channel, height, width): the frames `context` .. `length` - 1.
+
+        Raises:
+            ValueError: for frames, a context or a length that the model cannot take.
         """
         from vrnn3d.rollout import rollout  # which needs this module
 
+        if length <= context:
+            raise ValueError(
+                f"length {length} leaves nothing to predict after a context of {context} frames: it is that of the whole"
+                " sequence"
+            )
+        if context > frames.shape[1]:
+            raise ValueError(f"a context of {context} frames was asked for, and {frames.shape[1]} are given")
         predicted, _ = rollout(self, frames[:, :context], context, length, samples=samples)
         return predicted[:, context - self.window :].unflatten(0, (frames.shape[0], samples))
 

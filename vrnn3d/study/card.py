@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from vrnn3d.data.settings import VideoData
 from vrnn3d.study.profiles import PROFILES
 from vrnn3d.study.records import Record
 from vrnn3d.training.optimisers import TITLES
@@ -18,6 +19,8 @@ def model_card(name: str, record: Record) -> str:
         experiment=record.experiment,
         profile=record.profile,
         seed=record.seed,
+        origin=_origin(record),
+        clips=" --clips my_clips/" if isinstance(record.config.data, VideoData) else "",
         channels=record.config.data.channels,
         height=height,
         width=width,
@@ -28,6 +31,12 @@ def model_card(name: str, record: Record) -> str:
     )
 
 
+def _origin(record: Record) -> str:
+    """Who trained the weights, and from what."""
+    who = "that a user of vrnn3d trained" if record.group == "own" else "that this repository's study trained"
+    return f"{who} on from others" if record.config.train.start else f"{who} from scratch"
+
+
 _CARD = """\
 ---
 library_name: vrnn3d
@@ -36,7 +45,7 @@ tags: [video-prediction, variational-recurrent-network, {data}]
 ---
 # {title}
 
-Weights that this repository's study trained from scratch: experiment `{experiment}`, profile `{profile}`, seed {seed}.
+Weights {origin}: experiment `{experiment}`, profile `{profile}`, seed {seed}.
 They are not the weights of the paper's authors. This card was written from the run's record by `vrnn3d publish`.
 
 {facts}
@@ -49,7 +58,7 @@ They are not the weights of the paper's authors. This card was written from the 
 
 ```bash
 vrnn3d predict my_clip.mp4 --model {name} --out future.webp
-vrnn3d evaluate {name}
+vrnn3d evaluate {name}{clips}
 ```
 
 ```python

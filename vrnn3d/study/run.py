@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from vrnn3d.settings import parse
 from vrnn3d.study import records
 from vrnn3d.study.bench.counting import training_gigaflops
 from vrnn3d.study.chance.command import analyse_run
-from vrnn3d.study.folders import CHANCE_GROUP, CLIPS, OWN_PICTURES, RECORD, local_record, run_folder
+from vrnn3d.study.folders import CHANCE_GROUP, CLIPS, OWN_PICTURES, RECORD, claim, local_record, run_folder
 from vrnn3d.study.provenance import Provenance, provenance
 from vrnn3d.training.check import check
 from vrnn3d.training.distributed import Team
@@ -69,6 +70,23 @@ def run(
     asked, experiment = experiment, with_fitting_protocols(experiment)
     if experiment is not asked and (done := local_record(out, experiment, seed)) is not None and done.evaluation:
         return done
+    alone = int(os.environ.get("WORLD_SIZE", 1)) == 1  # the processes of torchrun train one run together
+    with claim(out, experiment, seed) if alone else nullcontext(True) as mine:
+        if not mine:
+            raise ValueError(f"another process trains the run in {folder}: wait for it, or choose another seed or --out")
+        return _claimed(experiment, seed, folder, device, max_minutes, evaluate_cut, progress)
+
+
+def _claimed(
+    experiment: Experiment,
+    seed: int,
+    folder: Path,
+    device: str | None,
+    max_minutes: float | None,
+    evaluate_cut: bool,
+    progress: bool,
+) -> records.Record:
+    """What :func:`run` does while no other process does it."""
     calls = _calls(folder, provenance(device=pick_device(device)))  # before hours of training may change the checkout
     trained = train(experiment, seed, folder, device=device, max_minutes=max_minutes, progress=progress)
     record, team = _record(experiment, seed, trained, calls), Team.current()

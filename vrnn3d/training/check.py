@@ -36,6 +36,8 @@ def check(experiment: Experiment, seed: int, folder: str | Path, *, fitted: bool
             do not fit it, or a folder that holds a run with other settings or another seed.
     """
     find_latent_loss(experiment.loss.variant)
+    if getattr(experiment.data, "use", "") == "test":
+        raise ValueError("data.use=test keeps all clips for the test, and a training needs some: leave it out")
     model = checkpoint.model_of(experiment)
     check_frames(model, experiment.data)
     _check_context(model, experiment)
@@ -51,6 +53,11 @@ def check(experiment: Experiment, seed: int, folder: str | Path, *, fitted: bool
 def check_frames(model: VideoModel, data: DataSettings) -> None:
     """``ValueError`` where frames of the data's size are none that the model takes, or too small to be measured."""
     height, width = data.height_width
+    if data.channels != model.channels:
+        raise ValueError(
+            f"the data have {data.channels} channels and the model takes {model.channels}; for clips set"
+            f" data.colour={str(model.channels == 3).lower()}"
+        )
     try:
         model.check_size(height, width)
     except ValueError as error:

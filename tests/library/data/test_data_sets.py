@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
@@ -189,11 +190,15 @@ def test_one_file_and_one_registration_add_a_data_set(dots):
 
 def test_a_registration_may_name_a_module_that_is_not_imported_yet(dots, tmp_path, monkeypatch):
     (tmp_path / "more_dots.py").write_text(
-        "def build(settings, split, pool, length, device):\n    return (split, pool, length)\n"
+        "import torch\n"
+        "class Dots:\n"
+        "    def __init__(self, *asked): self.asked = asked\n"
+        "    def batch(self, indices): return torch.zeros(1, self.asked[2], 1, 64, 64, dtype=torch.uint8)\n"
+        "def build(settings, split, pool, length, device): return Dots(split, pool, length)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(data.REGISTRY, "dots", data.REGISTRY["dots"]._replace(builder="more_dots:build"))
-    assert data.build(dots(), "test") == ("test", "test", 20)
+    assert data.build(dots(), "test").asked == ("test", "test", 20)
 
 
 def test_what_cannot_be_registered_or_built(dots):
@@ -217,3 +222,13 @@ def test_what_cannot_be_registered_or_built(dots):
 def test_importing_the_registry_does_not_import_torch():
     code = "import sys, vrnn3d.data, vrnn3d.data.settings; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_data_set_whose_batches_are_of_another_kind_is_refused(monkeypatch):
+    """Floats in [0, 1] would be divided by 255 a second time, and end in a perfect score."""
+    frames = torch.zeros(1, 20, 1, 64, 64, dtype=torch.uint8)
+    for wrong in (frames.float(), frames[..., :32], frames[:, :5], frames.expand(-1, -1, 3, -1, -1)):
+        fake = SimpleNamespace(batch=lambda indices, epoch=0, wrong=wrong: wrong)
+        monkeypatch.setitem(data.REGISTRY, "moving_mnist", data.Entry(MovingMNISTData, lambda *_, fake=fake: fake))
+        with pytest.raises(ValueError, match="the data set 'moving_mnist' gives batches of .* must be torch.uint8 with"):
+            data.build(MovingMNISTData(), "train")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import warnings
@@ -12,11 +13,14 @@ import torch
 from PIL import Image
 from videos import clip, save_any, save_container, save_pictures, save_pillow
 
+from trials import tiny
 from vrnn3d import data
+from vrnn3d.config import Eval
 from vrnn3d.data.settings import VideoData
 from vrnn3d.data.splits import SPLITS
 from vrnn3d.data.video import VideoFolder, find_clips, list_clips, split_clips
 from vrnn3d.data.video.sources import natural_order
+from vrnn3d.evaluation.protocols import with_fitting_protocols
 
 
 def numbered(number, frames=10):
@@ -125,6 +129,28 @@ def test_two_clips_are_each_cut_in_time(tmp_path):
         VideoFolder(folder, "test", length=6, size=16)
 
 
+def test_how_long_a_clip_that_is_cut_must_be_holds_for_all_its_parts(tmp_path):
+    """For what training asks for too, so that no one is sent from one error to the next."""
+
+    def refusal(split, **options):
+        with pytest.raises(ValueError, match="put a longer one there, or 3 clips, or .*data.length .* eval.protocols") as error:
+            data.build(settings, split, **options)
+        return str(error.value)
+
+    settings = VideoData(path=str(many(tmp_path / "clips", 1, 12)), size=16, length=10)
+    assert "the train part of clip0.npy has 10 frames, and windows of 11" in refusal("train", length=11)
+    assert "needs 110 frames at least for all of its parts" in refusal("train", length=11)
+    assert "needs 100 frames" in refusal("validation") and "needs 100 frames" in refusal("test", length=8)
+    many(tmp_path / "clips", 1, 100)
+    assert [len(data.build(settings, split)) for split in SPLITS] == [71, 1, 1]
+
+
+@pytest.mark.parametrize("count, frames, told", [(1, 3, "the test part of clip0.npy has 0"), (3, 0, "the longest, .* has 0")])
+def test_a_clip_without_frames_is_too_short(tmp_path, count, frames, told):
+    with pytest.raises(ValueError, match=told):
+        VideoFolder(many(tmp_path / "clips", count, frames), "test", length=4, size=16)
+
+
 def test_class_folders(tmp_path):
     for name in ("boxing", "walking", "deep/er"):
         many(tmp_path / "clips" / name, 4)
@@ -228,6 +254,19 @@ def test_pictures_of_several_series_in_one_folder_are_named(tmp_path):
         assert len(list_clips(tmp_path)) == 1
 
 
+@pytest.mark.parametrize("of_a_run", ["checkpoint.pt", "calls.json", "record.json"])
+def test_folders_of_runs_are_named_and_left_out(tmp_path, of_a_run):
+    """They hold pictures of the truth that was held out."""
+    folder = many(tmp_path / "clips", 2)
+    run = folder / "runs" / "own" / "seed0"
+    many(run / "deeper", 1)
+    save_pillow(run / "own_clips.webp", clip())
+    np.savez(run / "clips.npz", frames=numbered(3))
+    (run / of_a_run).touch()
+    with pytest.warns(UserWarning, match="seed0 is the folder of a run of vrnn3d and is left out of the clips"):
+        assert names(list_clips(folder)) == ["clip0.npy", "clip1.npy"]
+
+
 def test_links_to_their_own_folder_and_to_nothing_end(tmp_path):
     many(tmp_path / "clips", 1)
     (tmp_path / "clips" / "gone.npy").symlink_to(tmp_path / "nothing.npy")
@@ -278,6 +317,65 @@ def test_a_bad_clip_is_named_and_skipped(tmp_path):
         warnings.simplefilter("ignore")
         with pytest.raises(ValueError, match="none of the 3 train clips in split could be read"):
             VideoFolder(tmp_path / "split", "train", length=4, size=16)
+
+
+def test_where_none_can_be_read_clips_and_reason_are_named(tmp_path):
+    folder = many(tmp_path / "clips", 4)
+    (held,) = split_clips(list_clips(folder))["test"]
+    held.path.write_text("no array")
+    told = f"none of the 1 test clips in clips could be read .{held.name}., the first because .*{held.name} cannot be read"
+    with pytest.raises(ValueError, match=f"{told}.*; mend them, or move them out of the folder"):
+        VideoFolder(folder, "test", length=4, size=16)
+    held.path.unlink()
+    assert len(VideoFolder(folder, "test", length=4, size=16)) == 2, "another takes its place"
+
+
+def test_clips_that_are_too_short_are_named_and_may_be_moved(tmp_path):
+    folder = many(tmp_path / "clips", 5)
+    with pytest.raises(ValueError, match="move clip0.npy, clip1.npy, clip2.npy and 2 more out of the folder, or ask for"):
+        VideoFolder(folder, "test", length=11, size=16, use="test")
+    np.savez(tmp_path / "clips.npz", np.stack([numbered(n) for n in range(4)]))
+    with pytest.raises(ValueError, match="put longer ones there, or ask for"):
+        VideoFolder(tmp_path / "clips.npz", "test", length=11, size=16)
+
+
+def test_what_is_wrong_with_the_clips_is_told_where_no_protocol_fits(tmp_path):
+    """Warnings of attempts are held back, but those of the last come before the error."""
+    for split in ("train", "val", "test"):
+        many(tmp_path / split, 2)
+    (tmp_path / "test" / "text.mp4").write_text("no video")
+    settings = VideoData(path=str(tmp_path), size=16, length=8)
+    experiment = dataclasses.replace(tiny(), data=settings, eval=Eval(((5, 8), (5, 9))))
+    with warnings.catch_warnings(record=True) as caught, pytest.raises(ValueError, match="has 13 frames .the longest, test/"):
+        warnings.simplefilter("always")
+        with_fitting_protocols(experiment)
+    assert sum("text.mp4" in str(warning.message) for warning in caught) == 1
+    for path in (tmp_path / "test").glob("*.npy"):
+        path.unlink()
+    with pytest.raises(ValueError, match="could be read .test/text.mp4., the first because .*text.mp4 cannot be read"):
+        with_fitting_protocols(experiment)
+
+
+def test_clips_that_are_nearly_black_are_named_once(tmp_path):
+    """Masks of 0 and 1, and twelve bits in sixteen."""
+    np.save(tmp_path / "masks.npy", np.eye(16, dtype=np.uint8)[None].repeat(5, 0))
+    np.save(tmp_path / "deep.npy", np.full((5, 16, 16), 4095, np.uint16))
+    np.save(tmp_path / "numbers.npy", np.eye(16, dtype=np.int64)[None].repeat(5, 0))
+    save_pictures(tmp_path / "pictures", np.full((5, 16, 16), 4095, np.uint16))
+    np.save(tmp_path / "black.npy", np.zeros((5, 16, 16), np.uint8))
+    np.save(tmp_path / "fades in.npy", np.arange(0, 50, 10, dtype=np.uint8)[:, None, None].repeat(16, 1).repeat(16, 2))
+    np.save(tmp_path / "switch.npy", np.eye(16, dtype=bool)[None].repeat(5, 0))
+    with pytest.warns(UserWarning) as caught:
+        VideoFolder(tmp_path, "test", length=5, size=16, use="test")
+    (told,) = [str(warning.message) for warning in caught]
+    assert told.startswith("4 test clips are read as nearly black, and should be rescaled")
+    for name, value in (
+        ("masks.npy", "1 of 0..255"),
+        ("deep.npy", "4095 of 0..65535"),
+        ("numbers.npy", "1 of 0..255"),
+        ("pictures", "4095 of 0..65535"),
+    ):
+        assert f"{name} (its brightest value is {value})" in told
 
 
 @pytest.mark.parametrize("fault", ["damaged", "another size"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 import weakref
@@ -368,3 +369,70 @@ def test_pictures_of_two_sizes(tmp_path):
         Image.new("L", size).save(tmp_path / f"{number}.png")
     with pytest.raises(ValueError, match="frame 3 is 8 x 9 pixels and the first is 8 x 8"):
         read_video(tmp_path)
+
+
+# ---- what is to be turned, and what is more than a picture ----------------------------------------------------------
+
+#: Quarters counter-clockwise, and the matrix by which a phone says so in the header of a track: where it puts
+#: x and y, with y pointing down.
+TURNS = {1: (0, -1, 1, 0), 2: (-1, 0, 0, -1), 3: (0, 1, -1, 0)}
+
+
+def save_turned(path, frames, quarters):
+    """A video as a phone writes it that was held another way: the frames lie, and the header says how to turn them."""
+    save_container(path, frames, "mpeg4")
+    content = path.read_bytes()
+    plain, turned = (struct.pack(">9i", *numbers) for numbers in (matrix(1, 0, 0, 1), matrix(*TURNS[quarters])))
+    start = content.index(plain, content.index(b"tkhd"))
+    path.write_bytes(content[:start] + turned + content[start + len(plain) :])
+    return path
+
+
+def matrix(a, b, c, d):
+    """All nine numbers, in fixed point."""
+    return a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov"])
+@pytest.mark.parametrize("quarters", TURNS)
+def test_a_phones_video_is_turned_upright(tmp_path, name, quarters):
+    frames = clip(15)
+    plain = read_video(save_container(tmp_path / f"plain {name}", frames, "mpeg4"), channels=3)
+    path = save_turned(tmp_path / name, frames, quarters)
+    assert torch.equal(read_video(path, channels=3), plain.rot90(quarters, (2, 3)))
+    assert torch.equal(read_last(path, 2, channels=3), plain[-2:].rot90(quarters, (2, 3)))
+    height, width = (32, 24) if quarters % 2 else (24, 32)
+    assert probe(path) == (15, 10.0, height, width)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
+def test_pictures_are_turned_as_they_say(tmp_path, suffix):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the first row is the right side
+    frames = clip(2)
+    for number, frame in enumerate(frames):
+        Image.fromarray(frame).save(tmp_path / f"{number}.{suffix}", exif=exif, **({"quality": 95} if suffix == "jpg" else {}))
+    turned = np.rot90(frames, -1, (1, 2)).transpose(0, 3, 1, 2) / 255
+    close(read_video(tmp_path, channels=3), turned, 0.05 if suffix == "jpg" else 1e-6)
+    assert probe(tmp_path) == (2, None, 32, 24)
+
+
+def test_damaged_exif_data_do_not_spoil_a_picture(tmp_path):
+    Image.new("L", (8, 6)).save(tmp_path / "a.png", exif=b"Exif\0\0nonsense")
+    assert read_video(tmp_path).shape == (1, 1, 6, 8)
+
+
+def test_a_picture_of_several_pages_is_refused(tmp_path):
+    save_pillow(tmp_path / "stack.tif", clip(3))
+    told = "stack.tif holds 3 pages, .*: save its pages as single pictures, or as one npy array"
+    with pytest.raises(UnreadableError, match=told):
+        read_video(tmp_path)
+    with pytest.raises(UnreadableError, match=told):
+        probe(tmp_path)
+
+
+def test_a_phones_picture_is_one_whatever_lies_behind_it(tmp_path):
+    save_pillow(tmp_path / "a.jpg", clip(2), format="MPO")
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert image.format == "MPO" and image.n_frames == 2
+    assert read_video(tmp_path).shape == (1, 1, 24, 32)

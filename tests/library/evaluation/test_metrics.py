@@ -168,6 +168,18 @@ def test_half_precision_predictions_are_measured_in_float32():
         torch.testing.assert_close(value, getattr(metrics, metric)(rounded.float(), truth))
 
 
+def test_frames_that_are_not_scaled_are_refused():
+    """All clipped to 1, they would have a score like any other."""
+    truth = torch.rand(1, 2, 1, 8, 8)
+    for wrong in ((truth * 255, truth), (truth, truth * 255), (truth, 2 * truth - 1)):
+        with pytest.raises(ValueError, match=r"has values from .* metrics take floats in \[0, 1\]"):
+            metrics.mse(*wrong)
+    with pytest.raises(ValueError, match="the truth has values"):
+        metrics.crps(truth[:, None], truth * 255)
+    with pytest.raises(ValueError, match="the same without the samples"):
+        metrics.crps(truth[:, None], truth[:, :1])
+
+
 def test_the_bootstrap_interval_is_that_of_the_mean():
     x = np.random.default_rng(0).normal(3.0, 2.0, (400, 2))
     low, high = metrics.bootstrap(x)

@@ -22,7 +22,7 @@ def of_clips(folder, protocols, model="vrnn3d"):
 def clips(tmp_path):
     """Three clips of nine frames."""
     for number in range(3):
-        np.save(tmp_path / f"{number}.npy", np.full((9, 16, 16), number, np.uint8))
+        np.save(tmp_path / f"{number}.npy", np.full((9, 16, 16), 100 + number, np.uint8))
     return tmp_path
 
 

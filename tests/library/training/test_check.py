@@ -7,12 +7,13 @@ import pytest
 from trials import tiny
 from vrnn3d import checkpoint
 from vrnn3d.config import override
+from vrnn3d.data.settings import VideoData
 from vrnn3d.evaluation import evaluate as evaluation
 from vrnn3d.evaluation import metrics
 from vrnn3d.files import CannotWrite
 from vrnn3d.training import check as module
 from vrnn3d.training import loop
-from vrnn3d.training.check import check
+from vrnn3d.training.check import check, check_frames
 from vrnn3d.training.loop import train
 
 pytestmark = pytest.mark.slow  # some train a step
@@ -41,6 +42,7 @@ WRONG = [
         ValueError,
         "data.size gives frames of 4 x 4 pixels, which are too small to be evaluated: SSIM needs at least 7 x 7",
     ),
+    ({"data.name": "video", "data.path": "x", "data.use": "test"}, ValueError, "data.use=test keeps all clips for the test"),
     ({"data.length": 3, "train.context": (2,)}, ValueError, "sequences of 3 frames are too short for window 2"),
 ]
 
@@ -100,6 +102,12 @@ def test_of_several_processes_the_first_alone_needs_to_write(tmp_path, monkeypat
         check(tiny("convlstm2d"), 0, tmp_path / "file" / "run")
     monkeypatch.setenv("RANK", "1")
     check(tiny("convlstm2d"), 0, tmp_path / "file" / "run")
+
+
+def test_data_of_other_channels_than_the_model_s_are_told():
+    grey = checkpoint.model_of(tiny())
+    with pytest.raises(ValueError, match="the data have 3 channels and the model takes 1; for clips set data.colour=false"):
+        check_frames(grey, VideoData(path="x", size=16, colour=True))
 
 
 def test_the_smallest_frame_is_ssim_s_window():

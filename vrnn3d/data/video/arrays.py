@@ -138,7 +138,7 @@ class ArrayClip:
             raise UnreadableError(f"{path} holds {stored.dtype}; a clip is of unsigned integers, or of floats in [0, 1]")
         self.path, self.number, self._stored, self._channels = path, number, stored, axes.channels
         shape = stored.shape[1:] if axes.several else stored.shape
-        self.length = shape[0]
+        self.length, self.top = shape[0], _top(stored.dtype)
         self.height, self.width = shape[2:] if self._channels == "first" else shape[1:3]
 
     def frames(self) -> Iterator[Callable[[], np.ndarray]]:
@@ -153,10 +153,15 @@ class ArrayClip:
         return _scaled(f"{self.path}: frame {number}", np.asarray(frame))
 
 
+def _top(dtype: np.dtype) -> int:
+    """The number that is white."""
+    return int(np.iinfo(dtype).max) if dtype.kind == "u" else 255 if dtype.kind == "i" else 1
+
+
 def _scaled(where: str, frame: np.ndarray) -> np.ndarray:
     """uint8 as it is, anything else as float32 in [0, 1]."""
     kind = frame.dtype.kind
-    top = np.iinfo(frame.dtype).max if kind == "u" else 255 if kind == "i" else 1
+    top = _top(frame.dtype)
     if kind == "f" and not np.isfinite(frame).all():
         raise UnreadableError(f"{where} holds NaN or infinite values; replace them before reading")
     if kind in "if" and (frame.min() < 0 or frame.max() > top):

@@ -2,7 +2,7 @@
 
 Taken are: a folder of clips (files, or sub-folders of numbered pictures), also in sub-folders, one for each class for
 example; the same below ``train``, ``val`` and ``test``, which are then the splits; a folder of pictures, which is one
-clip; a single file; and an array that holds several clips.
+clip; a single file; and an array that holds several clips. Folders of runs of this package below them are left out.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ SPLIT_NAMES = {
 #: Where a clip is cut in time when there are too few to share out, in percent of its frames.
 CUTS = {"train": (0, 80), "validation": (80, 90), "test": (90, 100)}
 WHOLE = (0, 100)
+#: A folder that holds one of these is a run, and the pictures and arrays in it show clips that were held out.
+_OF_A_RUN = ("checkpoint.pt", "calls.json", "record.json")
 _HELD_OUT = 10  # one clip in so many is for validation, and another for the test
 
 
@@ -69,6 +71,9 @@ def _clips(path: Path, name: str, above: tuple[Path, ...] = ()) -> list[Clip]:
     if path.is_file():
         return _of_file(path, name) if path.suffix.lower() in _KINDS else []
     if not path.is_dir() or (here := path.resolve()) in above:  # a link to nothing, or back to where we come from
+        return []
+    if above and any((path / run).is_file() for run in _OF_A_RUN):
+        warnings.warn(f"{path} is the folder of a run of vrnn3d and is left out of the clips", stacklevel=4)
         return []
     found = []
     for entry in path.iterdir():

@@ -11,6 +11,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -18,13 +19,15 @@ from tqdm import tqdm
 from vrnn3d.data.sequences import SequenceDataset, pair, pixels
 from vrnn3d.data.settings import USES, VideoData
 from vrnn3d.data.splits import check_split
-from vrnn3d.data.video.clips import WHOLE, Clip, find_clips, list_clips
+from vrnn3d.data.video.clips import CUTS, WHOLE, Clip, find_clips, list_clips
 from vrnn3d.data.video.errors import UnreadableError
 from vrnn3d.data.video.identity import add_clip
 from vrnn3d.data.video.read import FITS, check_size, convert
-from vrnn3d.data.video.sources import DelayedFrame, open_source
+from vrnn3d.data.video.sources import DelayedFrame, Source, open_source
 
 _NAMED = 8  # clips that a warning lists
+_FEW = 3  # clips that an error lists
+_DARK = 0.1  # of its range, below which the brightest value of a clip is worth a warning
 _BAR_FROM = 5  # clips from which on a progress bar is shown
 _FITTED = {"crop": "cropped to shape", "pad": "with black borders", "stretch": "stretched to shape"}
 
@@ -33,7 +36,8 @@ class VideoFolder(SequenceDataset):
     """Windows of `length` frames of the clips of one split, held in memory as uint8.
 
     Training windows start at every frame; those of validation and test do not overlap. A frame or clip that cannot be
-    read, and a clip shorter than `length`, is named in a warning and left out; no window spans the gap.
+    read, and a clip shorter than `length`, is named in a warning and left out; no window spans the gap. Clips that use next
+    to nothing of the range of their type are named too.
 
     Args:
         path: a folder of clips, or one clip; see :mod:`vrnn3d.data.video.clips`.
@@ -45,6 +49,7 @@ class VideoFolder(SequenceDataset):
         seed: of the split.
         use: "shared" between the splits, or all clips for the "test": then every split holds all of them.
         device: where the frames are held.
+        other_length: frames of the windows that are asked of other splits, where known; only told in messages.
 
     Raises:
         FileNotFoundError: when there is nothing at `path`.
@@ -65,6 +70,7 @@ class VideoFolder(SequenceDataset):
         seed: int = 0,
         use: str = "shared",
         device: torch.device | str = "cpu",
+        other_length: int = 0,
     ):
         check_split(split)
         if length < 1 or min(pair(size)) < 1:
@@ -81,6 +87,7 @@ class VideoFolder(SequenceDataset):
         self.clips: list[Clip] = []
         digest = hashlib.sha256()
         problems: list[str] = []
+        dark: list[str] = []
         pieces: list[Tensor] = []
         short: list[tuple[str, int]] = []
         clips = find_clips(path, seed)[split] if use == "shared" else list_clips(path)
@@ -90,18 +97,22 @@ class VideoFolder(SequenceDataset):
             if (known := _length_in_array(clip)) is not None and known < length:
                 short.append((clip.name, known))
                 continue
-            read = list(_read_pieces(clip, self.size, channels, fit, problems))
+            told = len(problems)
+            read = list(_read_pieces(clip, self.size, channels, fit, problems, dark))
             long_enough = [piece for piece in read if len(piece) >= length]
-            if read and not long_enough:
-                short.append((clip.name, max(map(len, read))))
+            if not long_enough and (read or len(problems) == told):  # else it cannot be read, which is told
+                short.append((clip.name, max(map(len, read), default=0)))
             if long_enough:
                 self.clips.append(clip)
                 pieces += long_enough
                 add_clip(digest, clip)
+        if not (pieces or short):
+            raise ValueError(_unreadable(self.source, split, clips, problems))
         _warn(f"{len(problems)} frames or clips of {self.source} are skipped", problems)
         if not pieces:
-            raise ValueError(_too_short(self.source, split, clips, length, short))
+            raise ValueError(_too_short(self.source, split, clips, length, short, max(length, other_length)))
         _warn(f"{len(short)} {split} clips are shorter than {length} frames and left out", [name for name, _ in short])
+        _warn(f"{len(dark)} {split} clips are read as nearly black, and should be rescaled if they are not meant to be", dark)
         self.identity = digest.hexdigest()[:16]  #: of the contents of the clips, wherever they lie
         self._frames = torch.cat(pieces).to(self.device)
         self._starts = torch.tensor(_starts(pieces, length, 1 if split == "train" else length)).to(self.device)
@@ -141,12 +152,18 @@ def _starts(pieces: list[Tensor], length: int, step: int) -> list[int]:
     return starts
 
 
-def _read_pieces(clip: Clip, size: tuple[int, int], channels: int, fit: str, problems: list[str]) -> Iterator[Tensor]:
-    """The runs of good frames of a clip, uint8 (T, channels, *size); what is bad is added to `problems`."""
+def _read_pieces(
+    clip: Clip, size: tuple[int, int], channels: int, fit: str, problems: list[str], dark: list[str]
+) -> Iterator[Tensor]:
+    """The runs of good frames of a clip, uint8 (T, channels, *size).
+
+    What is bad is added to `problems`, and a clip that is nearly black with its brightest value to `dark`.
+    """
     run: list[Tensor] = []
-    shape, good = None, 0
+    shape, good, brightest, top = None, 0, 0.0, 255
     try:
-        for number, delayed in _frames(clip):
+        source = open_source(clip.path, clip.number)
+        for number, delayed in _frames(clip, source):
             try:
                 frame = delayed()
                 shape = shape or frame.shape[:2]
@@ -159,15 +176,18 @@ def _read_pieces(clip: Clip, size: tuple[int, int], channels: int, fit: str, pro
             else:
                 run.append((convert(frame, size, channels, fit) * 255).round().to(torch.uint8))
                 good += 1
+                brightest = max(brightest, frame.max() / (255 if frame.dtype == np.uint8 else 1))
+                top = 255 if frame.dtype == np.uint8 else source.top
     except UnreadableError as error:  # nothing more comes out of the file
         problems.append(f"{error}; {good} frames before that are used" if good else str(error))
+    if 0 < brightest < _DARK:
+        dark.append(f"{clip.name} (its brightest value is {brightest * top:.4g} of 0..{top})")
     if run:
         yield torch.stack(run)
 
 
-def _frames(clip: Clip) -> Iterator[tuple[int, DelayedFrame]]:
+def _frames(clip: Clip, source: Source) -> Iterator[tuple[int, DelayedFrame]]:
     """The frames of the part of a clip that is used, with their numbers, from 1."""
-    source = open_source(clip.path, clip.number)
     if clip.part == WHOLE:
         return enumerate(source.frames(), 1)
     count = source.count()
@@ -177,24 +197,38 @@ def _frames(clip: Clip) -> Iterator[tuple[int, DelayedFrame]]:
 
 def _warn(what: str, names: list[str]) -> None:
     if names:
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        warnings.warn(f"{what}: {', '.join(names[:_NAMED])}{more}", stacklevel=3)
+        warnings.warn(f"{what}: {_listed(names, _NAMED)}", stacklevel=3)
 
 
-def _too_short(source: str, split: str, clips: list[Clip], length: int, short: list[tuple[str, int]]) -> str:
-    """Why there is no window, and what to do."""
-    if not short:
-        return f"none of the {len(clips)} {split} clips in {source} could be read: put clips there that can"
+def _listed(names: list[str], most: int) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
+
+
+def _unreadable(source: str, split: str, clips: list[Clip], problems: list[str]) -> str:
+    """Why there is no frame, and what to do."""
+    return (
+        f"none of the {len(clips)} {split} clips in {source} could be read ({_listed([clip.name for clip in clips], _FEW)}), "
+        f"the first because {problems[0]}; mend them, or move them out of the folder"
+    )
+
+
+def _too_short(source: str, split: str, clips: list[Clip], length: int, short: list[tuple[str, int]], longest: int) -> str:
+    """Why there is no window, and what to do; `longest` is the most frames that any split is asked for."""
     name, most = max(short, key=lambda found: found[1])
-    start, stop = clips[0].part
+    shorter = "ask for shorter windows (data.length in training, eval.protocols in the test)"
+    names = _listed([name for name, _ in short], _FEW)
     if clips[0].part == WHOLE:
+        moved = "" if clips[0].number is not None else f" move {names} out of the folder,"  # the clips of an array stay
         return (
             f"none of the {len(clips)} {split} clips in {source} has {length} frames (the longest, {name}, has {most}): "
-            "put longer ones there, or ask for shorter windows (data.length in training, eval.protocols in the test)"
+            f"put longer ones there,{moved} or {shorter}"
         )
+    needed = max(ceil(100 * longest / (stop - start)) for start, stop in CUTS.values())
     return (
         f"the {split} part of {name} has {most} frames, and windows of {length} are asked for: too few clips are there to "
-        f"share out, so each is cut in time, and one needs {ceil(100 * length / (stop - start))} frames at least"
+        f"share out, so each is cut in time, and one needs {needed} frames at least for all of its parts; "
+        f"put a longer one there, or {len(CUTS)} clips, or {shorter}"
     )
 
 
@@ -218,4 +252,5 @@ def _read(settings: VideoData, split: str, length: int, device: str, contents: s
         seed=settings.seed,
         use=settings.use,
         device=device,
+        other_length=settings.length,
     )

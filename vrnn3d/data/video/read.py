@@ -34,6 +34,7 @@ def read_video(
 
     Arrays are (T, H, W), (T, H, W, C) or (T, C, H, W) with C = 1, 3 or 4, integers from 0 to the largest of an unsigned
     type, or floats in [0, 1]. Of animations every stored frame counts once, whatever its duration.
+    Videos and pictures are turned as they say that they are to be shown.
 
     Args:
         path: a file, or a folder of numbered pictures.
@@ -80,12 +81,14 @@ def read_last(
     if len(kept) < count:  # a damaged file has fewer than it says
         kept = deque(source.frames(), maxlen=count)
     if len(kept) < count:
-        raise UnreadableError(f"{path} has {len(kept)} frames, and the last {count} were asked for")
+        raise UnreadableError(f"{path} has {len(kept)} frames, and the last {count} were asked for: ask for fewer")
     return torch.stack(list(converted(path, kept, size, channels, fit)))
 
 
 def probe(path: Path | str) -> VideoInfo:
-    """Number of frames and frames a second, as far as the file says, height and width; nothing is decoded.
+    """Number of frames and frames a second, as far as the file says, height and width as it is shown.
+
+    No more than the first frame is decoded.
 
     Raises:
         FileNotFoundError: when there is no such clip.

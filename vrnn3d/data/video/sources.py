@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from PIL import Image, ImageSequence
+from PIL import Image, ImageOps, ImageSequence
 
 from vrnn3d.data.video.arrays import ArrayClip
 from vrnn3d.data.video.errors import UnreadableError, unreadable
@@ -38,10 +38,15 @@ class VideoInfo(NamedTuple):
 
 
 class Source(Protocol):
-    """A clip of some kind."""
+    """A clip of some kind; frames, height and width are upright, as a viewer shows them."""
+
+    @property
+    def top(self) -> int:
+        """The largest number that a pixel of its kind can hold, where its frames are not uint8."""
+        ...
 
     def info(self) -> VideoInfo:
-        """What it says about itself, without decoding it."""
+        """What it says about itself; no more than its first frame is decoded."""
         ...
 
     def frames(self, first: int = 0) -> Iterator[DelayedFrame]:
@@ -120,8 +125,18 @@ def _pixels(image: Image.Image) -> np.ndarray:
     return np.asarray(image.convert("L" if grey else "RGB"))
 
 
+def _turned(image: Image.Image) -> Image.Image:
+    """A picture as its EXIF data say that it is to be shown."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except SyntaxError:  # these data are damaged, which the picture need not be
+        return image
+
+
 class _Pictures:
     """A folder of numbered pictures."""
+
+    top = 65535
 
     def __init__(self, path: Path):
         self.paths = pictures(path)
@@ -129,11 +144,8 @@ class _Pictures:
             raise UnreadableError(f"{path} holds no pictures ({' '.join(PICTURES)}): a folder is read as one clip of frames")
 
     def info(self) -> VideoInfo:
-        try:
-            with Image.open(self.paths[0]) as image:
-                return VideoInfo(len(self.paths), None, image.height, image.width)
-        except Exception as error:  # see _guarded
-            raise unreadable(self.paths[0], error) from None
+        height, width = _called(self.paths[0], partial(self._read, self.paths[0])).shape[:2]
+        return VideoInfo(len(self.paths), None, height, width)
 
     def frames(self, first: int = 0) -> Iterator[DelayedFrame]:
         return iter([partial(_called, path, partial(self._read, path)) for path in self.paths[first:]])
@@ -144,11 +156,19 @@ class _Pictures:
     @staticmethod
     def _read(path: Path) -> np.ndarray:
         with Image.open(path) as image:
-            return _pixels(image)
+            # a phone's jpeg (MPO) is one picture, with a preview or a map of brightness behind it
+            if image.format != "MPO" and (pages := getattr(image, "n_frames", 1)) > 1:
+                raise UnreadableError(
+                    f"{path} holds {pages} pages, and a picture is one frame: save its pages as single pictures, or as one"
+                    " npy array"
+                )
+            return _pixels(_turned(image))
 
 
 class _Animation:
     """A gif, webp or apng file; every stored frame counts once, whatever its duration."""
+
+    top = 255
 
     def __init__(self, path: Path):
         self.path = path
@@ -179,6 +199,7 @@ class _Array:
 
     def __init__(self, path: Path, number: int | None):
         self.clip = ArrayClip(path, number)
+        self.top = self.clip.top
 
     def info(self) -> VideoInfo:
         return VideoInfo(self.clip.length, None, self.clip.height, self.clip.width)
@@ -193,6 +214,8 @@ class _Array:
 class _Container:
     """A video file, by PyAV."""
 
+    top = 255
+
     def __init__(self, path: Path):
         self.path = path
 
@@ -203,7 +226,10 @@ class _Container:
             with av.open(str(self.path)) as container:
                 stream = _video_stream(container)
                 rate = stream.average_rate or stream.guessed_rate
-                return VideoInfo(stream.frames or None, float(rate) if rate else None, stream.height, stream.width)
+                first = next(container.decode(stream), None)  # a stream does not tell how it is turned
+                lying = first is not None and _quarter_turns(first) % 2
+                height, width = (stream.width, stream.height) if lying else (stream.height, stream.width)
+                return VideoInfo(stream.frames or None, float(rate) if rate else None, height, width)
         except Exception as error:  # see _guarded
             raise unreadable(self.path, error) from None
 
@@ -217,7 +243,7 @@ class _Container:
             stream = _video_stream(container)
             frames = self._sought(container, stream, first) if first else None
             for frame in frames or islice(_decoded(container, stream), first, None):
-                yield partial(frame.to_ndarray, format="rgb24")
+                yield partial(_upright, frame)
 
     def _sought(self, container: Any, stream: Any, first: int) -> Iterator[Any] | None:
         """The frames from number `first` on, decoded from the key frame before it; None, and back at the beginning, where
@@ -251,6 +277,15 @@ class _Container:
 
     def count(self) -> int:
         return len(self._times())  # what the header says may be an estimate
+
+
+def _upright(frame: Any) -> np.ndarray:
+    return np.rot90(frame.to_ndarray(format="rgb24"), _quarter_turns(frame))
+
+
+def _quarter_turns(frame: Any) -> int:
+    """By how many quarters a player turns a frame, counter-clockwise: a phone that is held upright films lying frames."""
+    return round(getattr(frame, "rotation", 0) / 90)  # old versions of PyAV do not tell
 
 
 def _is_shown(packet: Any) -> bool:

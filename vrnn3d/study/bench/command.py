@@ -55,6 +55,8 @@ def plan_of(args: argparse.Namespace) -> Plan:
         options = json.loads(args.options)
     except json.JSONDecodeError as problem:
         raise ValueError(f"--options is {args.options!r}, which is not JSON ({problem})") from None
+    if args.context >= args.length:
+        raise ValueError(f"--context {args.context} leaves nothing to predict of sequences of --length {args.length}: lower it")
     given = {field.name: getattr(args, field.name) for field in dataclasses.fields(Plan)}
     return Plan(**given | {"options": options, "device": str(pick_device(args.device))})
 
