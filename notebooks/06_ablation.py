@@ -159,8 +159,8 @@ display(Markdown(f"{head}{text}{small} At full size {len(waiting)} runs of this 
 # ## Every loss against KL
 #
 # The difference to a training with the KL divergence of equation 9 in the same wiring, on the same test sequences. Runs of
-# one seed share the order of the data, the masks and the noise, so they are paired. Left of the dashed line is better than
-# KL.
+# one seed share the order of the data, the masks and the noise, so that their differences are shown too. Left of the dashed line is
+# better than KL.
 
 # %% tags=["hide-input"]
 lowest, highest = pictures.ends(cells)
@@ -171,8 +171,8 @@ figure_html(
 )
 
 # %% [markdown]
-# *Dot: mean over seeds. Ticks: single seeds. Thick: 95% over test sequences. Thin: Student's 95% over seeds; where it
-# runs out of the panel, the seeds disagree too much to say.*
+# *Dot: mean over seeds. Ticks: single seeds. Thick: 95% over test sequences. Thin: 95% over seeds, as above; where it runs out of
+# the panel, the seeds disagree too much to say.*
 #
 # One protocol is not enough. Here are all four; "better" and "worse" mean that the paired difference lies beyond both uncertainties
 # together, and everything else is undecided:
@@ -200,8 +200,7 @@ display(
 # ### The losses at the scale of the paper's step
 #
 # Does the order of the losses hold at the scale of the first section of this page? Only some cells of the grid have been trained
-# there, and not all of them with several seeds; fewer than three are judged by the spread of all experiments of the scale that have
-# several.
+# there, and not all of them with several seeds; how far others would be off is told by the spread of all experiments of that scale.
 
 # %% tags=["hide-input"]
 if scale == rows_scale:
