@@ -241,7 +241,9 @@ if best is not None:
     took = f"{run.processor_hours:.1f} hours of {'a CPU core' if device.startswith('CPU') else device}"
     whose = "" if run.experiment in SYSTEMS else " That model is not the paper's: the page of results tells in what it differs."
     words = f"Test sequences 0 and 1, and what “{run.title}” predicts of them, trained at {scales.words(SCALE)} in {took}; over all "
-    words += f"test sequences it has {run.percent_of_black('test', '10->10'):.0f}% of the error of a black frame (10 → 10).{whose}"
+    words += (
+        f"test sequences it has {run.percent_of_black('test', '10->10'):.0f}% of the error of a black frame (10 → 10).{whose}"
+    )
     alt = "Two test sequences of two moving digits, each beside what a model predicts after its first ten frames."
     landing = show.animation(curves.beside_truth(run, clip, ahead=10), alt=alt, context=int(clip["context"]), scale=4)
 else:

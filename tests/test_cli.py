@@ -20,7 +20,7 @@ from PIL import Image
 
 import vrnn3d
 from trials import MINI
-from vrnn3d import checkpoint, published
+from vrnn3d import checkpoint, cli, published
 from vrnn3d.cli import COMMANDS, main, parser
 from vrnn3d.cli import list as list_command
 from vrnn3d.config import config_hash
@@ -507,6 +507,23 @@ def test_data_that_were_asked_for_and_not_had_are_no_success(capsys, monkeypatch
     assert main(["data"]) == 1
     assert "only the packaged excerpt of 1,000 digits" in capsys.readouterr().out
     assert main(["data", "--no-download"]) == 0
+
+
+def test_a_signal_while_pytorch_is_imported_waits_for_it(monkeypatch):
+    """Raised there, it would abort the process with a stack of C++."""
+    spec = sys.modules["torch"].__spec__
+    monkeypatch.setattr(spec, "_initializing", True)
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    cli.raise_when_terminated()
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.3)
+        monkeypatch.setattr(spec, "_initializing", False)
+        with pytest.raises(cli.Terminated):
+            time.sleep(10)
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

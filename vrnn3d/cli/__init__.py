@@ -92,9 +92,19 @@ def raise_when_terminated() -> None:
             signal.signal(signal.SIGINT, _stop)
 
 
-def _stop(number: int, frame: object) -> NoReturn:
+def _stop(number: int, frame: object) -> None:
     _CAME.append(Terminated("terminated") if number == signal.SIGTERM else KeyboardInterrupt())
+    if _importing("torch"):  # whose C++ would abort the process: the signal comes again a moment later
+        again = threading.Timer(0.1, signal.raise_signal, [number])
+        again.daemon = True
+        again.start()
+        return
     raise _CAME[-1]
+
+
+def _importing(name: str) -> bool:
+    """Whether a module is being imported at this moment."""
+    return bool(getattr(getattr(sys.modules.get(name), "__spec__", None), "_initializing", False))
 
 
 def swallowed() -> KeyboardInterrupt | None:
