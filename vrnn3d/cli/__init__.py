@@ -95,11 +95,19 @@ def raise_when_terminated() -> None:
 def _stop(number: int, frame: object) -> None:
     _CAME.append(Terminated("terminated") if number == signal.SIGTERM else KeyboardInterrupt())
     if _importing("torch"):  # whose C++ would abort the process: the signal comes again a moment later
-        again = threading.Timer(0.1, signal.raise_signal, [number])
+        again = threading.Timer(0.1, _to_main_thread, [number])
         again.daemon = True
         again.start()
         return
     raise _CAME[-1]
+
+
+def _to_main_thread(number: int) -> None:
+    """Send a signal where it interrupts what the program waits for."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    else:  # Windows
+        signal.raise_signal(number)
 
 
 def _importing(name: str) -> bool:
