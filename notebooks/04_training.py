@@ -267,7 +267,8 @@ display(
 #
 # Further trials of the same length, with changes that leave the paper's recipe. They prepare the rows beyond the paper, the best
 # models that we could train. *Muon* is an optimiser that makes the update of a weight matrix orthogonal, so that all of its
-# directions move alike {cite:p}`jordan2024muon`; here it has the inner convolutions, and Adam the rest.
+# directions move alike {cite:p}`jordan2024muon`; here it has the inner convolutions, and Adam the rest. *Cells* are the places of
+# the recurrent state: by default each covers 4 × 4 pixels.
 
 # %% tags=["hide-input"]
 trials_table(catalogue.IDEAS, f"What changes of the recipe do, alone and together. {trials.conditions()}")
