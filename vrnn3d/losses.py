@@ -125,8 +125,20 @@ def latent_total(latents: Sequence, variant: str | LatentLoss, frames: int) -> T
     for pairs in latents:
         for q, p in pairs:
             _check_gaussians(q, p)
-    per_step: list[Tensor] = [sum(loss(q, p).flatten(1).sum(1) for q, p in pairs) for pairs in latents]  # type: ignore[misc]
+    per_step: list[Tensor] = [sum(_of_pair(loss, q, p) for q, p in pairs) for pairs in latents]  # type: ignore[misc]
     return torch.stack(per_step).sum(0) / frames
+
+
+def _of_pair(loss: LatentLoss, q: Gaussian, p: Gaussian) -> Tensor:
+    """A latent loss summed over the elements of one latent, (B,)."""
+    nats, wanted = loss(q, p), torch.broadcast_shapes(q.mean.shape, p.mean.shape)
+    if nats.shape != wanted:
+        name = getattr(loss, "__name__", str(loss))
+        raise ValueError(
+            f"the latent loss {name} gives {tuple(nats.shape)} for a latent of {tuple(wanted)}: it must give one value for each"
+            " element"
+        )
+    return nats.flatten(1).sum(1)
 
 
 def sequence_loss(

@@ -311,3 +311,11 @@ def test_under_z_p_the_reconstruction_sends_no_gradient_to_the_posterior(wiring)
     size = lambda gradients: sum(float(g.abs().sum()) for g in gradients if g is not None)  # noqa: E731
     assert size(latent) > 0
     assert (size(reconstruction) == 0) == (wiring == "z_p")
+
+
+def test_a_loss_of_one_s_own_gives_a_value_for_each_element():
+    gaussian = Gaussian(torch.zeros(2, 3, 1, 4, 4), torch.ones(2, 3, 1, 4, 4))
+    assert latent_total([((gaussian, gaussian),)], lambda q, p: q.mean + 1, 1).tolist() == [48, 48]
+    for wrong in (lambda q, p: q.mean.sum(), lambda q, p: q.mean.flatten(1).sum(1)):
+        with pytest.raises(ValueError, match="the latent loss <lambda> gives .* it must give one value for each element"):
+            latent_total([((gaussian, gaussian),)], wrong, 1)

@@ -225,9 +225,9 @@ def _sample_metrics(samples: Tensor, truth: Tensor) -> dict[str, dict[str, Tenso
     out = {}
     for name, metric in METRICS.items():
         if metric.ensemble:
-            out[name] = {"average": metric.compute(samples, truth)}
+            out[name] = {"average": _of_frames(name, metric.compute(samples, truth), truth.shape[:2])}
             continue
-        values = metric.compute(samples, truth[:, None])  # (B, S, T)
+        values = _of_frames(name, metric.compute(samples, truth[:, None]), samples.shape[:3])  # (B, S, T)
         out[name] = {"average": values.mean(1)}
         if metric.statistics:
             score = values.mean(2)
@@ -235,6 +235,22 @@ def _sample_metrics(samples: Tensor, truth: Tensor) -> dict[str, dict[str, Tenso
             out[name]["best"] = values[torch.arange(len(values), device=values.device), pick]
             out[name]["mean_frame"] = metric.compute(middle, truth)
     return out
+
+
+def _of_frames(name: str, values: Tensor, wanted: torch.Size) -> Tensor:
+    """``ValueError`` where a metric, a user's own perhaps, does not give a value for each frame."""
+    if values.shape != wanted:
+        raise ValueError(
+            f"the metric {name!r} gives values of {tuple(values.shape)} where {tuple(wanted)} are wanted: one for each frame, and"
+            " for each sample unless it is registered with ensemble=True"
+        )
+    return values
+
+
+def try_metrics(channels: int = 1) -> None:
+    """``ValueError`` where a registered metric does not give a value for each frame, before a training that ends in them."""
+    samples = torch.zeros(1, 2, 2, channels, WINDOW, WINDOW)
+    sample_metrics(samples, samples[:, 0])
 
 
 def concatenate(parts: list[dict[str, dict[str, Tensor]]]) -> dict[str, dict[str, Tensor]]:

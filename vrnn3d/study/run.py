@@ -15,6 +15,7 @@ from vrnn3d.config import Experiment, config_hash
 from vrnn3d.data.settings import VideoData
 from vrnn3d.device import pick_device
 from vrnn3d.evaluation.evaluate import evaluate, examples
+from vrnn3d.evaluation.metrics import try_metrics
 from vrnn3d.evaluation.protocols import with_fitting_protocols
 from vrnn3d.settings import parse
 from vrnn3d.study import records
@@ -67,6 +68,7 @@ def run(
     if (done := local_record(out, experiment, seed)) is not None and done.evaluation:
         return done
     check(experiment, seed, folder, fitted=False)  # mistakes are told before the test data are read
+    try_metrics(experiment.data.channels)
     asked, experiment = experiment, with_fitting_protocols(experiment)
     if experiment is not asked and (done := local_record(out, experiment, seed)) is not None and done.evaluation:
         return done

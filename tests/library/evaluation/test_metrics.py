@@ -168,6 +168,18 @@ def test_half_precision_predictions_are_measured_in_float32():
         torch.testing.assert_close(value, getattr(metrics, metric)(rounded.float(), truth))
 
 
+def test_a_metric_that_gives_no_value_for_each_frame_is_told_before_a_training(monkeypatch):
+    metrics.try_metrics(3)
+    for wrong in (
+        metrics.Metric(lambda x, y: (x - y).square().mean()),
+        metrics.Metric(lambda x, y: (x - y).square().mean((-2, -1))),
+        metrics.Metric(lambda x, y: x.mean((1, 3, 4, 5)).mean(), ensemble=True),
+    ):
+        monkeypatch.setitem(metrics.METRICS, "mine", wrong)
+        with pytest.raises(ValueError, match="the metric 'mine' gives values of .* are wanted: one for each frame"):
+            metrics.try_metrics()
+
+
 def test_frames_that_are_not_scaled_are_refused():
     """All clipped to 1, they would have a score like any other."""
     truth = torch.rand(1, 2, 1, 8, 8)
