@@ -241,8 +241,8 @@ def _of_frames(name: str, values: Tensor, wanted: torch.Size) -> Tensor:
     """``ValueError`` where a metric, a user's own perhaps, does not give a value for each frame."""
     if values.shape != wanted:
         raise ValueError(
-            f"the metric {name!r} gives values of {tuple(values.shape)} where {tuple(wanted)} are wanted: one for each frame, and"
-            " for each sample unless it is registered with ensemble=True"
+            f"the metric {name!r} gives values of {tuple(values.shape)} where {tuple(wanted)} are wanted: one for each frame,"
+            " and for each sample unless it is registered with ensemble=True"
         )
     return values
 
