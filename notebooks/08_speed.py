@@ -195,13 +195,13 @@ for name, lines in halves.items():
     product = everything[name].matrix_product_tflops
     text = f"*A matrix product in float32 ran at {1000 * product:,.0f} GFLOP/s there, on all threads.*" if product else ""
     display(Markdown(text))
-effect = " ".join(controls(read_records(), "half"))
-glue("speed_half_precision", effect or "not measured yet.", display=False)
+effect = "; ".join(controls(read_records(), "half"))
+glue("speed_half_precision", effect or "not measured yet", display=False)
 if not halves:
     display(Markdown("*Not measured yet: `vrnn3d bench --out results/bench/cpu_bfloat16.json` on such a processor.*"))
 
 # %% [markdown]
-# What half precision does to the result of a training: {glue:text}`speed_half_precision`
+# What half precision does to the result of a training was {glue:text}`speed_half_precision`.
 #
 # ## What the whole study costs
 #

@@ -26,18 +26,18 @@ def mixed_precision(records: Iterable[Record], experiments: Iterable[str], profi
         return ""
     how = {"in bfloat16": half, "partly in bfloat16": partly}
     told = "; ".join(f"{listed([title_of(name) for name in of])}: trained {words}" for words, of in how.items() if of)
-    effect = " ".join(controls(records, profile)) or "What that does was not measured."
-    return f"{told}, the others in float32. {effect}"
+    effect = "; ".join(controls(records, profile)) or "not measured"
+    return f"{told}, the others in float32. What that does was {effect}."
 
 
 def controls(records: Iterable[Record], profile: str) -> Iterator[str]:
-    """A sentence for each row that was trained in either precision."""
+    """For each row that was trained in either precision: "measured on ...", the end of a sentence on half precision."""
     records = list(records)
     for row in PRECISION:
         name = row.name.removesuffix("_bfloat16")
         half, whole = (seed_spread(runs_at(records, each, profile), PROTOCOL, "mse", POOL) for each in (row.name, name))
         if half and whole:
             yield (
-                f"What that does was measured on {title_of(name)}: an MSE of {half.text()} in bfloat16 and of {whole.text()} in"
-                f" float32 ({words(profile)}, {arrow(PROTOCOL)}, held-out digits)."
+                f"measured on {title_of(name)}: an MSE of {half.text()} in bfloat16 and of {whole.text()} in"
+                f" float32 ({words(profile)}, {arrow(PROTOCOL)}, held-out digits)"
             )
