@@ -86,12 +86,12 @@ glue("results_headline", headlines.systems(records, SCALE), display=False)
 # side is better where the 95% interval of the paired difference leaves out zero, for other test sequences and other trainings
 # together: the two uncertainties add as variances. How far trainings are apart is told by all experiments of that scale that have
 # several seeds, pooled where these spread alike, else by three or more of the systems compared; where nothing tells it, nothing is
-# decided, and what was trained on less is not beaten. *Reproduced*: better in every comparison. *Contradicted*: worse in at least one, with a p-value that
-# stays below 5% when it is multiplied by the number of comparisons (Bonferroni): among many, one would come out worse by accident.
-# *Undecided*: the runs cannot tell, or part of the claim has none. The scale is the largest whose runs answer all of the claim, or
-# contradict it; where none does, the one that answers most. A verdict is about which side is better; whether a step can be as large
-# as the paper's is a question of its own, answered beside Table 3 below. C2 is counted instead. Test digits are ones that no
-# training saw.
+# decided, and what was trained on less is not beaten. *Reproduced*: better in every comparison. *Contradicted*: worse in at least
+# one, with a p-value that stays below 5% when it is multiplied by the number of comparisons (Bonferroni): among many, one would come
+# out worse by accident. *Undecided*: the runs cannot tell, or part of the claim has none. The scale is the largest whose runs answer
+# all of the claim, or contradict it; where none does, the one that answers most. A verdict is about which side is better; whether a
+# step can be as large as the paper's is a question of its own, answered beside Table 3 below. C2 is counted instead. Test digits are
+# ones that no training saw.
 #
 # ## Table 1 at half scale
 #

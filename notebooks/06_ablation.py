@@ -13,8 +13,8 @@
 # %% [markdown]
 # # Does the likelihood term help?
 #
-# The second of the paper's contributions rests on one step of its Table 3: the likelihood term (LL) lowers the MSE of the 3D VRNN, 10 → 10,
-# from {glue:text}`paper_kl:.1f` to {glue:text}`paper_kl_ll:.1f`. The table prints one number for each. This page repeats
+# The second of the paper's contributions rests on one step of its Table 3: the likelihood term (LL) lowers the MSE of the 3D VRNN,
+# 10 → 10, from {glue:text}`paper_kl:.1f` to {glue:text}`paper_kl_ll:.1f`. The table prints one number for each. This page repeats
 # that step, asks the same question of seven losses, of both wirings and of several seeds, and then asks what the effect is
 # due to: the term itself, its weight, or the noise that it takes away.
 #
@@ -92,7 +92,8 @@ show_steps(rows_scale, rows)
 # %% [markdown]
 # *Dot: mean over seeds. Ticks: single seeds. Thick: 95% over test sequences. Thin: 95% over seeds, by the spread of all experiments
 # of the scale that have several, where these spread alike, else by Student's interval of the seeds compared. What is lower, higher
-# or ruled out lies outside of both together, which add as variances. The two scales differ in more than size, so this says what the step does here, not at full size.*
+# or ruled out lies outside of both together, which add as variances. The two scales differ in more than size, so this says what the
+# step does here, not at full size.*
 #
 # The first three test sequences, of digits that no training saw; one sample each, seed 0. The network saw the first ten
 # frames. *KL, z_q* decoded the posterior's sample in training, all others with a latent the prior's, as the paper does.

@@ -161,7 +161,11 @@ class Loaded(NamedTuple):
 
 def load_run(path: str | os.PathLike, device: Any = "cpu") -> Loaded:
     """The model of a run with the weights that ``train.weights`` asks for, ready for prediction."""
-    state = load_state(path)  # only the weights are moved: the optimiser's state is twice as large, and not needed
+    return loaded(load_state(path), path, device)  # the weights alone are moved: the optimiser's state is twice as large
+
+
+def loaded(state: dict[str, Any], path: str | os.PathLike, device: Any = "cpu") -> Loaded:
+    """The same of a checkpoint that :func:`load_state` read from `path`."""
     with fitting(path):
         experiment = config.from_dict(json.loads(state["config"]))
         model = model_of(experiment)

@@ -23,10 +23,11 @@ def run(args: argparse.Namespace) -> int:
     from vrnn3d.study.card import model_card
     from vrnn3d.study.folders import RECORD
 
-    model, experiment, _ = checkpoint.load_run(args.run)
+    state = checkpoint.load_state(args.run)
+    model, experiment, _ = checkpoint.loaded(state, args.run)
     path = checkpoint.folder_of(args.run) / RECORD
     record = records.read(path) if path.exists() else None
-    if record is None or record.training.updates != checkpoint.load_state(args.run)["step"]:
+    if record is None or record.training.updates != state["step"]:
         told = "there is no record" if record is None else "the record is not of the weights"
         raise ValueError(f"{told} in {path.parent}: the run's own train command, once more, writes it")
     about = {"seed": record.seed, "status": record.status, "sequences": record.training.sequences}

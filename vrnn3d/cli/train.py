@@ -10,7 +10,7 @@ import argparse
 import os
 import shlex
 import time
-from contextlib import nullcontext
+from contextlib import suppress
 
 from vrnn3d.cli.options import (
     add_device,
@@ -100,23 +100,20 @@ def _announce(experiment: Experiment) -> None:
 def _queue(args: argparse.Namespace, started: float) -> None:
     """Run after run of a queue, until it or the time is at its end."""
     from vrnn3d.study import queue, records
-    from vrnn3d.study.folders import claim, commit_record, local_record, run_folder
+    from vrnn3d.study.folders import Taken, commit_record, local_record, run_folder
 
-    alone = int(os.environ.get("WORLD_SIZE", 1)) == 1  # the processes of torchrun train one run together
     left = queue.unfinished(args.next, records.read_records(skip_damaged=True))
     if not left:
         print("the queue is done")
     for run in left:
         experiment, seed = run.experiment, run.seed
-        with claim(args.out, experiment, seed) if alone else nullcontext(True) as mine:
-            if not mine:
-                continue
-            done = local_record(args.out, experiment, seed)  # another process may have finished it since
-            if done is None:
+        done = local_record(args.out, experiment, seed)  # another process may have finished it since
+        if done is None:
+            with suppress(Taken):
                 if not _one(experiment, seed, args, started):
                     return
-            elif args.record:
-                print(f"recorded: {commit_record(done, run_folder(args.out, experiment, seed))}")
+        elif args.record:
+            print(f"recorded: {commit_record(done, run_folder(args.out, experiment, seed))}")
 
 
 def _one(experiment: Experiment, seed: int, args: argparse.Namespace, started: float) -> bool:

@@ -152,6 +152,10 @@ def crps(samples: Tensor, truth: Tensor) -> Tensor:
     A calibrated sampler minimises it in expectation; a collapsed one does not.
     """
     _check_samples(samples, truth)
+    return _crps(samples, truth)
+
+
+def _crps(samples: Tensor, truth: Tensor) -> Tensor:
     s = samples.shape[1]
     ordered = samples.float().clamp(0, 1).sort(dim=1).values
     score = (ordered - truth[:, None].float()).abs().mean(1)
@@ -192,7 +196,7 @@ METRICS: dict[str, Metric] = {
     "psnr": Metric(_decibels, larger_is_better=True, label="PSNR (dB)", paired_if_long=True),
     "ssim_uint8": Metric(_ssim_uint8, larger_is_better=True, label="SSIM, 8 bit", statistics=False),
     "sample_variance": Metric(_variance, larger_is_better=True, ensemble=True, label="sample variance"),
-    "crps": Metric(crps, ensemble=True, label="CRPS of a frame"),
+    "crps": Metric(_crps, ensemble=True, label="CRPS of a frame"),
 }
 
 

@@ -47,6 +47,7 @@ AT_FLOOR = 0.5
 #: posterior's variance, for equal means.
 BUILT_IN = {"kl_ll_balanced": math.log(2) / 2 - 1 / 4}
 
+_NOT_TESTED = "not tested"
 #: {experiment: its runs by seed} at one scale.
 Runs = Mapping[str, list[Record]]
 
@@ -307,15 +308,14 @@ def _compared(
 
 def paper_steps(told: Iterable[tuple[TableStep, Comparison | None]]) -> str:
     """Which steps of the paper's Table 3, as large as printed relative to the error before them, the runs rule out."""
-    named: dict[bool | None | str, list[str]] = {True: [], False: [], "one": [], None: []}
+    words = {True: "ruled out", False: "not ruled out", None: "not decided by one training each"}
+    named: dict[str, list[str]] = {word: [] for word in (*words.values(), _NOT_TESTED)}
     for step, comparison in told:
         if (share := paper.change(step.before, step.after)) is not None:
             here = "" if comparison is None else f", here {percent(comparison.estimate / comparison.theirs)}"
-            ruled_out = rules_out_paper(comparison, step.before, step.after)
-            key = "one" if comparison is not None and ruled_out is None else ruled_out
-            named[key].append(f"{step.what} (in the paper {percent(share)}{here})")
-    words = {True: "ruled out", False: "not ruled out", "one": "not decided by one training each", None: "not tested"}
-    parts = [f"{words[key]} for {listed(steps)}" for key, steps in named.items() if steps]
+            word = _NOT_TESTED if comparison is None else words[rules_out_paper(comparison, step.before, step.after)]
+            named[word].append(f"{step.what} (in the paper {percent(share)}{here})")
+    parts = [f"{word} for {listed(steps)}" for word, steps in named.items() if steps]
     return f"a step as large as that of the paper's Table 3 is {', and '.join(parts)}"
 
 

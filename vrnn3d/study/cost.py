@@ -144,7 +144,7 @@ def devices(benches: Iterable[Bench]) -> list[Device]:
     for bench in benches:
         found = best.setdefault(bench.device, {})
         for row in bench.rows:
-            if row.kind == "train" and not row.sweep and row.form in _WHOLE and _experiment_of(row.model) in EXPERIMENTS:
+            if row.kind == "train" and row.form in _WHOLE and _experiment_of(row.model) in EXPERIMENTS:
                 key = row.model, row.size, row.length
                 found[key] = max(found.get(key, 0.0), row.sequences_per_second)
     return [Device(name, tuple(rate(*key, value) for key, value in rates.items())) for name, rates in best.items()]

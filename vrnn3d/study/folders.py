@@ -73,6 +73,10 @@ def waiting(root: str | Path, runs: Iterable[Run]) -> Iterator[Run]:
             yield run
 
 
+class Taken(ValueError):
+    """Another process trains a run."""
+
+
 @contextmanager
 def claim(root: str | Path, experiment: Experiment, seed: int) -> Iterator[bool]:
     """Hold a run below `root` for this process: yields False where another process of any machine holds it.

@@ -21,7 +21,7 @@ from vrnn3d.settings import parse
 from vrnn3d.study import records
 from vrnn3d.study.bench.counting import training_gigaflops
 from vrnn3d.study.chance.command import analyse_run
-from vrnn3d.study.folders import CHANCE_GROUP, CLIPS, OWN_PICTURES, RECORD, claim, local_record, run_folder
+from vrnn3d.study.folders import CHANCE_GROUP, CLIPS, OWN_PICTURES, RECORD, Taken, claim, local_record, run_folder
 from vrnn3d.study.provenance import Provenance, provenance
 from vrnn3d.training.check import check
 from vrnn3d.training.distributed import Team
@@ -56,7 +56,8 @@ def run(
         evaluate_cut: evaluate also a training that was cut.
 
     Raises:
-        ValueError: before the training, when its settings make no sense or no protocol fits the test data.
+        ValueError: before the training, when its settings make no sense or no protocol fits the test data; ``Taken`` when
+            another process trains it.
         Interrupted: when a signal stopped the training, after the checkpoint and the record of a cut run were written.
 
     Returns:
@@ -75,7 +76,7 @@ def run(
     alone = int(os.environ.get("WORLD_SIZE", 1)) == 1  # the processes of torchrun train one run together
     with claim(out, experiment, seed) if alone else nullcontext(True) as mine:
         if not mine:
-            raise ValueError(f"another process trains the run in {folder}: wait for it, or choose another seed or --out")
+            raise Taken(f"another process trains the run in {folder}: wait for it, or choose another seed or --out")
         return _claimed(experiment, seed, folder, device, max_minutes, evaluate_cut, progress)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from study.chance.made import analysis, oracle, scores
 from study.made import record as made
@@ -104,3 +106,10 @@ def test_tables_of_analyses_begin_with_the_oracle(made_by):
     if made_by is tables.spread_lines:
         assert (lines[0]["of the oracle's"], lines[1]["of the oracle's"]) == ("100%", "75%")
         assert lines[1]["variance after"] == "7.50 ± 3.54"
+
+
+@pytest.mark.parametrize("after, order, shown", [(5.0, 0.0, "0.00"), (5.0, None, ""), (0.001, 0.4, "")])
+def test_the_order_is_shown_where_samples_vary_at_all(after, order, shown):
+    one = analysis("chance_kl_ll_z_q", 0, after=after)
+    one = replace(one, spread=replace(one.spread, order=order))
+    assert tables.spread_lines(oracle(), {"chance_kl_ll_z_q": [one]}, [])[1]["order"] == shown

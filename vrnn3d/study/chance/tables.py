@@ -81,11 +81,12 @@ def spread_lines(oracle: Analysis, found: Mapping[str, Sequence[Analysis]], miss
     lines = []
     for title, each in _each(oracle, found):
         parts = {a.seed: a.spread for a in each if a.spread is not None}
+        telling = {seed: part for seed, part in parts.items() if part.after > _NEGLIGIBLE}
         values = {
             "variance before": spread({seed: part.before for seed, part in parts.items()}),
             "variance after": spread({seed: part.after for seed, part in parts.items()}),
             "over error": spread({seed: part.over_error(each[0].samples) for seed, part in parts.items()}),
-            "order": spread({seed: o for seed, part in parts.items() if (o := part.order) and part.after > _NEGLIGIBLE}),
+            "order": spread({seed: part.order for seed, part in telling.items() if part.order is not None}),
         }
         texts = {label: "" if value is None else value.text() for label, value in values.items()}
         share = share_of_oracle(each, oracle)
