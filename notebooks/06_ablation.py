@@ -34,7 +34,7 @@ from IPython.display import HTML, Markdown, display
 from myst_nb import glue
 
 from vrnn3d import show
-from vrnn3d.study import ablation, compare, paper, queue, scales
+from vrnn3d.study import ablation, paper, queue, scales, spread
 from vrnn3d.study.catalogue import EXPERIMENTS, WIRINGS
 from vrnn3d.study.figures import ablation as pictures
 from vrnn3d.study.figures.loss import NAMES, WIRING_NAMES
@@ -286,7 +286,7 @@ glue("ablation_built_in", f"{ablation.BUILT_IN['kl_ll_balanced']:.2f}", display=
 # spread is right. The CRPS charges only what is wrong.
 
 # %% tags=["hide-input"]
-without = compare.seed_spread(found.get(ablation.NO_LATENT, []))
+without = spread.seed_spread(found.get(ablation.NO_LATENT, []))
 silent = None if without is None else ("no latent", without.mean)
 figure_html(
     pictures.pareto(cells, silent),

@@ -38,7 +38,7 @@ from vrnn3d.data import build
 from vrnn3d.data.kth.cache import KTHWarning
 from vrnn3d.evaluation import metrics
 from vrnn3d.evaluation.protocols import frames_of
-from vrnn3d.study import compare, decay, paper, profiles, queue, scales
+from vrnn3d.study import compare, decay, paper, profiles, queue, scales, wording
 from vrnn3d.study.catalogue import EXPERIMENTS
 from vrnn3d.study.figures import curves, kth, style, tables
 from vrnn3d.study.figures.decay import forms_table
@@ -86,7 +86,7 @@ if sets:
 if sets:
     for some in (actions[:3], actions[3:]):  # all in one row would be too small on a narrow screen
         moving = {name: chosen[name][::2, 0] for name in some}
-        display(show.animation(moving, alt=f"Grey videos of single persons: {compare.listed(some)}.", scale=2, fps=6))
+        display(show.animation(moving, alt=f"Grey videos of single persons: {wording.listed(some)}.", scale=2, fps=6))
 
 # %% [markdown]
 # ## How long people stay
@@ -227,7 +227,7 @@ def show_window(at, window, why=""):
     action = "" if test is None else f", {test.actions[window]}"
     rows = kth.window_rows(at.clips, window, truth(window), frames=40)
     strip = show.strip(rows, start=11, every=4, title=f"{at.words}, test window {window}{action}{why}")
-    alt = f"At {at.words}, test window {window}{action}: frames 11 to 50, every fourth one, of {compare.listed(list(rows))}."
+    alt = f"At {at.words}, test window {window}{action}: frames 11 to 50, every fourth one, of {wording.listed(list(rows))}."
     display(figure_html(strip, alt))
 
 
@@ -238,7 +238,7 @@ if focus:
     worst = int(at.clips[focus]["indices"][at.clips[focus]["first"]])
     show_window(at, worst, f": the worst of {focus}")
     without = [name for name, kept in at.clips.items() if worst not in kept["indices"]]
-    text = f" Not kept by {compare.listed(without)}." if without else ""
+    text = f" Not kept by {wording.listed(without)}." if without else ""
     display(Markdown(f"*Each model keeps the first windows and its own worst ones.{text}*"))
 if not at.clips:
     display(Markdown("*No predictions to show.*"))
@@ -251,7 +251,7 @@ for action in sorted(set(test.actions)) if few and test is not None else ():
     if len(rows) > 1:
         alt = (
             f"Frames 11 to 50 of a person not seen in training, {action}: the true frames beside the predictions of "
-            f"{compare.listed(list(rows)[1:])}."
+            f"{wording.listed(list(rows)[1:])}."
         )
         display(show.animation({name: video[::2] for name, video in rows.items()}, alt=alt, fps=6, scale=2))
         text = f"*The first test window of {action}: every second frame of 11 to 50, at half speed.*"
@@ -293,7 +293,7 @@ def show_rates(at):
     for r in at.runs:
         rate = decay.decay_rate(r.measured("test", LONGEST).scores["psnr"])
         ends = {"first 10 frames (dB)": rate.first, "last 10 frames (dB)": rate.last}
-        slope, low, high = (f"{10 * x:+.2f}".replace("-", "\N{MINUS SIGN}") for x in (rate.slope, *rate.interval))
+        slope, low, high = (wording.with_minus(f"{10 * x:+.2f}") for x in (rate.slope, *rate.interval))
         rows.append({"model": kth.title(r)} | ends | {"slope (dB in 10 frames)": f"{slope} [{low}, {high}]"})
     caption = f"{SUBSET}, {at.words}, {paper.arrow(LONGEST)}: PSNR"
     display(tables.table_html(pd.DataFrame(rows).set_index("model"), caption=caption, decimals=2) if rows else not_run)
@@ -333,7 +333,7 @@ for r in asked.ours():
     others = kth.against(asked.runs, r, LONGEST, "psnr", values="per_sequence_slope")
     rows = [kth.Against(row.record, row.comparison.reversed()) for row in reversed(others)]
     if rows:
-        slower, level, faster = (compare.listed(names) or "none" for names in kth.by_outcome(rows).values())
+        slower, level, faster = (wording.listed(names) or "none" for names in kth.by_outcome(rows).values())
         text = f"**{kth.title(r)}** falls more slowly than: {slower}. Not told apart from: {level}. Faster than: {faster}."
         display(Markdown(text))
         figure = curves.forest([row.row() for row in rows], "slope minus that of the model named, dB a frame", reference=0)
@@ -361,7 +361,7 @@ if forms:
     display(tables.table_html(forms_table(forms), caption=caption, decimals=3))
     better = [name for name, form in forms.items() if form.exponential.extrapolated < form.linear.extrapolated]
     told = decay.forms_in_words(list(forms.values())).capitalize()
-    display(Markdown(f"{told}{': ' + compare.listed(better) if better else ''}."))
+    display(Markdown(f"{told}{': ' + wording.listed(better) if better else ''}."))
 else:
     display(not_run)
 

@@ -10,8 +10,9 @@ from study.made import digits, record, seeds
 
 from vrnn3d.study import ablation, paper, queue, scales
 from vrnn3d.study.catalogue import SWEPT_BETAS, SWEPT_FLOORS, SWEPT_LOSSES, WIRINGS, names
-from vrnn3d.study.compare import compare_runs, percent
+from vrnn3d.study.compare import compare_runs
 from vrnn3d.study.figures import ablation as pictures
+from vrnn3d.study.wording import percent
 
 pytestmark = pytest.mark.slow  # bootstraps of many records
 

@@ -11,7 +11,7 @@ from scipy.stats import norm, t, ttest_1samp
 from study.made import digits, people, record, seeds
 
 from vrnn3d.evaluation import metrics
-from vrnn3d.study import compare
+from vrnn3d.study import spread
 from vrnn3d.study.compare import Comparison, compare_curves, compare_runs, describe
 
 
@@ -39,7 +39,7 @@ def test_without_a_seed_in_common_all_are_averaged():
     assert "2 seeds against one" in describe(found) and found.outcome == "undecided"
     others = seeds("vrnn2d", [1.0, 2.0])
     known = compare_runs(seeds("vrnn3d_kl_ll", [3.0, 5.0]), [record("vrnn3d_kl", 2.0, seed=5)], others=others)
-    half = compare.training_noise(others).interval([0.0, 0.0], [0.0])[1]
+    half = spread.training_noise(others).interval([0.0, 0.0], [0.0])[1]
     assert known.pooled and known.seed_interval == pytest.approx((known.estimate - half, known.estimate + half))
     assert "over 2 seeds against one by the spread of all" in describe(known)
 
@@ -47,7 +47,7 @@ def test_without_a_seed_in_common_all_are_averaged():
 def test_one_seed_is_judged_by_how_far_the_seeds_of_others_are_apart():
     """The others' seeds have a pooled standard deviation of 1 over 3 degrees of freedom; Student's factor for 3 is 3.182."""
     others = [*seeds("vrnn2d", [7.0, 8.0, 9.0]), *seeds("convlstm2d", [4.0, 4.0 + math.sqrt(2)])]
-    noise = compare.training_noise(others)
+    noise = spread.training_noise(others)
     assert (noise.std, noise.freedom) == (pytest.approx(1, abs=0.02), 3)
     alone = compare_runs(seeds("vrnn3d_kl_ll", [3.0]), seeds("vrnn3d_kl", [5.0]))
     assert alone.seed_interval is None and alone.outcome == "undecided", "nothing is known of other trainings"
@@ -69,22 +69,12 @@ def test_one_seed_is_judged_by_how_far_the_seeds_of_others_are_apart():
 def test_three_seeds_speak_for_themselves_where_experiments_spread_unlike():
     quiet = [*seeds("vrnn2d", [7.0, 7.01, 7.02]), *seeds("convlstm2d", [4.0, 4.01, 4.02])]
     wild = seeds("e3d_lstm", [1.0, 9.0, 17.0])
-    assert compare.training_noise(quiet).alike and not compare.training_noise([*quiet, *wild]).alike
+    assert spread.training_noise(quiet).alike and not spread.training_noise([*quiet, *wild]).alike
     ours, theirs = seeds("vrnn3d_kl_ll", [3.0, 3.1, 3.2]), seeds("vrnn3d_kl", [5.0, 5.2, 5.1])
     assert compare_runs(ours, theirs, others=quiet).pooled
     own = compare_runs(ours, theirs, others=[*quiet, *wild])
-    assert not own.pooled and own.seed_interval == pytest.approx(compare.seed_interval(own.by_seed)) and own.outcome == "better"
+    assert not own.pooled and own.seed_interval == pytest.approx(spread.seed_interval(own.by_seed)) and own.outcome == "better"
     assert compare_runs(ours[:2], theirs, others=[*quiet, *wild]).outcome == "undecided", "two do not"
-
-
-def test_the_variance_of_samples_spreads_in_proportion():
-    """One experiment that hardly varies must not make those that do look surer than they are."""
-    small, large = ([record(name, variance=level * share, seed=i) for i, share in enumerate((0.9, 1.1))]
-                    for name, level in (("vrnn2d", 0.01), ("vrnn3d_kl", 10.0)))  # fmt: skip
-    alone, both = (compare.training_noise(runs, metric="sample_variance") for runs in (large, [*small, *large]))
-    assert both.relative and both.std == pytest.approx(alone.std, rel=1e-3) and both.freedom == 2
-    low, high = both.interval([0.01, 0.01], [10.0, 10.0])
-    assert high - low == pytest.approx(2 * 4.3027 * both.std * 10 / math.sqrt(2), rel=1e-3)
 
 
 def test_both_uncertainties_add_as_variances():
@@ -103,18 +93,7 @@ def test_the_noise_of_trainings_is_that_of_the_same_scale_and_test_set():
         *seeds("vrnn2d", [7.0]),
     ]
     assert compare_runs(ours, theirs, others=elsewhere).seed_interval is None
-    assert compare.training_noise([]) is None and compare.training_noise(seeds("vrnn2d", [7.0])) is None
-
-
-def test_models_that_do_not_sample_say_nothing_of_how_far_samples_vary():
-    entries = {
-        pool: {k: dataclasses.replace(e, samples=1) for k, e in found.items()} for pool, found in record().evaluation.items()
-    }
-    certain = [record("convlstm2d", seed=seed, evaluation=entries) for seed in (0, 1)]
-    sampled = [record("vrnn2d", variance=1.0 + seed, seed=seed) for seed in (0, 1)]
-    alone, both = (compare.training_noise(runs, metric="sample_variance") for runs in (sampled, [*sampled, *certain]))
-    assert alone == both and alone.freedom == 1
-    assert compare.training_noise([*sampled, *certain], metric="mse").freedom == 2
+    assert spread.training_noise([]) is None and spread.training_noise(seeds("vrnn2d", [7.0])) is None
 
 
 def test_a_change_is_ruled_out_where_the_interval_ends_short_of_it():
@@ -217,19 +196,13 @@ def test_the_ends_of_curves_are_compared_by_seed():
     assert found.by_seed == pytest.approx((0.5, 0.5, 0.5)) and found.outcome == "better"
     assert compare_curves(ours, [record(log_std=None)], "log_std_prior", "log std", larger_is_better=True) is None
     long = record(curves={"loss": tuple(float(i) for i in range(30))}, log_std=None)
-    assert compare.end_of(long, "loss") == 28 and math.isnan(compare.end_of(long, "latent"))
-
-
-def test_students_interval_of_three_seeds():
-    low, high = compare.seed_interval([1.0, 2.0, 3.0])
-    assert (low + high) / 2 == pytest.approx(2) and high - 2 == pytest.approx(4.302653 / math.sqrt(3), rel=1e-5)
-    assert compare.seed_interval([1.0]) is None
+    assert spread.end_of(long, "loss") == 28 and math.isnan(spread.end_of(long, "latent"))
 
 
 def test_the_p_value_is_students_over_seeds_widened_by_the_test_set():
     by_seed = [0.3, 0.5, 0.9]
     mean = sum(by_seed) / 3
-    alone = Comparison("x", False, mean, 0.0, (0, 1, 2), tuple(by_seed), None, compare.seed_interval(by_seed), freedom=2)
+    alone = Comparison("x", False, mean, 0.0, (0, 1, 2), tuple(by_seed), None, spread.seed_interval(by_seed), freedom=2)
     assert alone.p_value == pytest.approx(ttest_1samp(by_seed, 0).pvalue, rel=1e-9)
     both = dataclasses.replace(alone, test_interval=(mean - 1, mean + 1))
     error = math.hypot(np.std(by_seed, ddof=1) / math.sqrt(3), 1 / norm.ppf(0.975))
@@ -260,20 +233,3 @@ def test_trainings_of_unequal_length_are_marked():
     found = compare_runs(ours, shorter)
     assert found.trained == (ours[0].training.sequences, 7_500) and found.reversed().trained == found.trained[::-1]
     assert describe(found).endswith(f"trained on {ours[0].training.sequences:,} against 7,500 sequences)")
-
-
-def test_the_spread_over_seeds_is_apart_from_the_test_sets_interval():
-    runs = seeds("vrnn3d_kl_ll", [40.0, 44.0, 48.0])
-    numbers = [r.score("train", "10->10") for r in runs]
-    found = compare.seed_spread(runs, pool="train")
-    assert found.mean == pytest.approx(np.mean(numbers)) and found.std == pytest.approx(np.std(numbers, ddof=1))
-    assert found.seeds == (0, 1, 2) and found.text(0) == "46 ± 4"
-    one = compare.seed_spread(runs[:1], pool="train")
-    assert one.std is None and "±" not in one.text()
-    assert compare.seed_spread(runs, protocol="10->30") is None
-    assert compare.black_spread(runs).mean == pytest.approx(compare.seed_spread(runs).mean / 2)  # black scores 200
-    assert compare.black_spread([record(black=None)]) is None
-
-
-def test_names_in_a_sentence():
-    assert [compare.listed(list(names)) for names in ("", "a", "ab", "abc")] == ["", "a", "a and b", "a; b and c"]

@@ -10,7 +10,7 @@ import pytest
 from study.made import record, seeds
 
 from vrnn3d.study import paper, tables
-from vrnn3d.study.compare import black_spread
+from vrnn3d.study.spread import black_spread
 
 
 def test_table_1_puts_ours_beside_the_papers():

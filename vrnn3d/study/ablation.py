@@ -11,23 +11,11 @@ import numpy as np
 from vrnn3d.layers.gaussian import SIGMA_MIN
 from vrnn3d.study import paper
 from vrnn3d.study.catalogue import EXPERIMENTS, LATENT_LOSSES, SWEPT_BETAS, SWEPT_FLOORS, WIRINGS
-from vrnn3d.study.compare import (
-    BETTER,
-    WORSE,
-    Comparison,
-    Spread,
-    compare_runs,
-    describe,
-    end_of,
-    listed,
-    percent,
-    rules_out_paper,
-    seed_spread,
-    seeds_in_words,
-    signed,
-)
+from vrnn3d.study.compare import BETTER, WORSE, Comparison, compare_runs, describe, rules_out_paper, seeds_in_words
 from vrnn3d.study.records import Record
 from vrnn3d.study.scales import SCALES, runs_at, validation_error
+from vrnn3d.study.spread import Spread, end_of, seed_spread
+from vrnn3d.study.wording import listed, percent, signed
 
 #: The loss that the paper adds its term to (eq. 9): the one that others are compared with.
 REFERENCE = "kl_pq"

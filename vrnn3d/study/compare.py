@@ -11,25 +11,21 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from vrnn3d.evaluation.metrics import METRICS, bootstrap
-from vrnn3d.evaluation.scores import Score
 from vrnn3d.study import paper
 from vrnn3d.study.records import Record
+from vrnn3d.study.spread import Interval, TrainingNoise, end_of, level_of, scored, seed_interval, student, training_noise
+from vrnn3d.study.wording import signed
 
-BETTER, WORSE, UNDECIDED, NOT_RUN = "better", "worse", "undecided", "not run"
+BETTER, WORSE, UNDECIDED = "better", "worse", "undecided"
 #: What per-sequence values can be compared: those of the metric itself, or their decay per predicted frame.
 VALUES = ("per_sequence", "per_sequence_slope")
-
-Interval = tuple[float, float]
-
-
-# --- paired differences -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -61,7 +57,7 @@ class Comparison:
         if self.seed_interval is None:
             return None
         error, freedom = self._error()
-        half = _student(freedom) * error
+        half = student(freedom) * error
         return self.estimate - half, self.estimate + half
 
     @property
@@ -93,8 +89,8 @@ class Comparison:
         """Standard error of the difference, and its degrees of freedom by Welch and Satterthwaite; that over test sequences has
         so many that it counts as known.
         """
-        over_test = _half(self.test_interval) / _student(math.inf)
-        over_seeds = _half(self.seed_interval) / _student(self.freedom)
+        over_test = _half(self.test_interval) / student(math.inf)
+        over_seeds = _half(self.seed_interval) / student(self.freedom)
         both = math.hypot(over_test, over_seeds)
         return both, self.freedom * (both / over_seeds) ** 4 if over_seeds else math.inf
 
@@ -127,13 +123,6 @@ def _half(interval: Interval | None) -> float:
     return 0.0 if interval is None else (interval[1] - interval[0]) / 2
 
 
-def _student(freedom: float) -> float:
-    """How many standard errors a 95% interval reaches to either side."""
-    from scipy.stats import t
-
-    return float(t.ppf(0.975, freedom))
-
-
 def _negated(interval: Interval | None) -> Interval | None:
     return None if interval is None else (-interval[1], -interval[0])
 
@@ -164,7 +153,7 @@ def compare_runs(
     if values not in VALUES:
         raise ValueError(f"no per-sequence values {values!r}; there are: {', '.join(VALUES)}")
     slopes = values == "per_sequence_slope"
-    sides = [_measured(records, protocol, metric, pool, slopes) for records in (ours, theirs)]
+    sides = [scored(records, protocol, metric, pool, slopes) for records in (ours, theirs)]
     if not all(sides):
         return None
     seeds = sorted(sides[0].keys() & sides[1].keys())
@@ -178,9 +167,9 @@ def compare_runs(
     compared = _compared(
         f"slope of {label} per frame" if slopes else label,
         METRICS[metric].larger_is_better,
-        [[_level(score, slopes) for score in side] for side in scores],
+        [[level_of(score, slopes) for score in side] for side in scores],
         seeds,
-        tuple(_level(sides[0][s][1], slopes) - _level(sides[1][s][1], slopes) for s in seeds),
+        tuple(level_of(sides[0][s][1], slopes) - level_of(sides[1][s][1], slopes) for s in seeds),
         _test_interval(*([getattr(score, values) for score in side] for side in scores)),
         noise,
     )
@@ -203,68 +192,6 @@ def rules_out_paper(comparison: Comparison | None, before: str, after: str) -> b
     return None if share is None or comparison is None else comparison.rules_out(share)
 
 
-#: Metrics of which trainings spread in proportion: their levels differ by orders of magnitude between experiments.
-_IN_PROPORTION = ("sample_variance",)
-#: Below this p-value of Bartlett's test, spreads over seeds are not alike.
-_UNLIKE = 0.05
-
-
-@dataclass(frozen=True)
-class TrainingNoise:
-    """How far trainings that differ in their seed alone are apart in one quantity, pooled over experiments."""
-
-    std: float  #: standard deviation of one training; in proportion to its level where `relative`
-    freedom: int  #: degrees of freedom: seeds beyond the first of each experiment
-    relative: bool = False
-    alike: bool = True  #: whether the experiments spread alike, by Bartlett's test
-
-    def interval(self, ours: Sequence[float], theirs: Sequence[float]) -> Interval:
-        """Student's 95% interval of the difference between two experiments, from the levels of the trainings of each."""
-        means = [float(np.mean(side)) for side in (ours, theirs)]
-        unit = [abs(mean) if self.relative else 1.0 for mean in means]
-        error = self.std * math.hypot(unit[0] / math.sqrt(len(ours)), unit[1] / math.sqrt(len(theirs)))
-        half = _student(self.freedom) * error
-        return means[0] - means[1] - half, means[0] - means[1] + half
-
-
-def training_noise(
-    records: Iterable[Record], protocol: str = "10->10", metric: str = "mse", pool: str = "test", slopes: bool = False
-) -> TrainingNoise | None:
-    """The noise of runs of one scale; None where no experiment among them has several seeds.
-
-    How far samples vary is told by models that sample: the zeros of the others say nothing of it.
-    """
-    relative = metric in _IN_PROPORTION and not slopes
-    levels: dict[str, dict[int, float]] = {}
-    for record in records:
-        entry = record.measured(pool, protocol)
-        if metric == "sample_variance" and entry is not None and entry.samples == 1:
-            continue
-        for seed, (_, score) in _measured([record], protocol, metric, pool, slopes).items():
-            level = _level(score, slopes)
-            if level > 0 or not relative:
-                levels.setdefault(record.config_hash, {})[seed] = math.log(level) if relative else level
-    several = [list(by_seed.values()) for by_seed in levels.values() if len(by_seed) > 1]
-    freedom = sum(len(each) - 1 for each in several)
-    if not freedom:
-        return None
-    squares = sum(float(np.var(each)) * len(each) for each in several)
-    return TrainingNoise(math.sqrt(squares / freedom), freedom, relative, _alike(several))
-
-
-def _alike(samples: Sequence[Sequence[float]]) -> bool:
-    from scipy.stats import bartlett
-
-    spread_out = [each for each in samples if np.var(each) > 0]
-    return len(spread_out) < 2 or bool(bartlett(*spread_out).pvalue >= _UNLIKE)
-
-
-def _like(run: Record, others: Iterable[Record]) -> list[Record]:
-    """The usable runs of a run's profile that were measured on the same test sequences."""
-    same = (r for r in others if r.profile == run.profile and r.usable)
-    return [r for r in same if _test_set(r) == _test_set(run)]
-
-
 def compare_curves(
     ours: Sequence[Record], theirs: Sequence[Record], curve: str, quantity: str, larger_is_better: bool
 ) -> Comparison | None:
@@ -275,29 +202,6 @@ def compare_curves(
     seeds = sorted(sides[0].keys() & sides[1].keys())
     levels = [[side[seed] for seed in seeds or sorted(side)] for side in sides]
     return _compared(quantity, larger_is_better, levels, seeds, tuple(sides[0][s] - sides[1][s] for s in seeds), None)
-
-
-def end_of(record: Record, curve: str) -> float:
-    """Mean of a training curve over its last tenth; NaN where it was not kept."""
-    values = record.curve(curve)
-    return float(values[-max(1, len(values) // 10) :].mean()) if len(values) else math.nan
-
-
-def _measured(
-    records: Sequence[Record], protocol: str, metric: str, pool: str, slopes: bool
-) -> dict[int, tuple[Record, Score]]:
-    """{seed: the run and its score} of the runs that were measured so."""
-    found = {}
-    for record in records:
-        entry = record.measured(pool, protocol)
-        score = entry.scores.get(metric) if entry else None
-        if score is not None and not (slopes and score.per_sequence_slope is None):
-            found[record.seed] = record, score
-    return found
-
-
-def _level(score: Score, slopes: bool) -> float:
-    return float(np.mean(score.per_sequence_slope or ())) if slopes else score.average
 
 
 def _test_interval(ours: list[tuple[float, ...] | None], theirs: list[tuple[float, ...] | None]) -> Interval | None:
@@ -337,16 +241,10 @@ def _compared(
     )
 
 
-def seed_interval(values: Iterable[float]) -> Interval | None:
-    """Student's 95% interval of the mean of a few seeds' values; None for fewer than two."""
-    from scipy.stats import t
-
-    values = np.asarray(list(values), float)
-    n = len(values)
-    if n < 2:
-        return None
-    half = t.ppf(0.975, n - 1) * values.std(ddof=1) / math.sqrt(n)
-    return float(values.mean() - half), float(values.mean() + half)
+def _like(run: Record, others: Iterable[Record]) -> list[Record]:
+    """The usable runs of a run's profile that were measured on the same test sequences."""
+    same = (r for r in others if r.profile == run.profile and r.usable)
+    return [r for r in same if _test_set(r) == _test_set(run)]
 
 
 #: Settings of a data set that decide its training sequences and not those of the test.
@@ -370,32 +268,6 @@ def _require_one_test_set(records: Sequence[Record]) -> None:
                 f"{records[0].name} and {other.name} were measured on different test sequences, so their difference"
                 " cannot be paired"
             )
-
-
-# --- in words ---------------------------------------------------------------------------------------------------------
-
-
-_MINUS = "\N{MINUS SIGN}"
-
-
-def number(value: float) -> str:
-    """A number to four digits, with a proper minus."""
-    return (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}").replace("-", _MINUS)
-
-
-def signed(value: float) -> str:
-    """A difference with its sign, to three digits, with a proper minus."""
-    return (f"{value:+,.0f}" if abs(value) >= 1000 else f"{value:+.3g}").replace("-", _MINUS)
-
-
-def percent(share: float) -> str:
-    """A relative change in percent with its sign, in two digits below ten and else whole, with a proper minus."""
-    return f"{100 * share:+.{0 if abs(share) >= 0.1 else 1}f}%".replace("-", _MINUS)
-
-
-def listed(names: Sequence[str]) -> str:
-    """ "a", "a and b", "a; b and c", for a sentence; the names may hold commas."""
-    return "; ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else "".join(names)
 
 
 def describe(comparison: Comparison) -> str:
@@ -427,45 +299,3 @@ def seeds_in_words(comparison: Comparison) -> str:
 
 def _span(interval: Interval) -> str:
     return f"{signed(interval[0])} to {signed(interval[1])}"
-
-
-# --- spread over seeds ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Spread:
-    """A number over training seeds: the uncertainty of the training, never mixed with that of the test set."""
-
-    mean: float
-    std: float | None  #: sample standard deviation; None for one seed
-    seeds: tuple[int, ...]
-
-    def text(self, digits: int = 2) -> str:
-        """ "12.34 ± 0.56", or the mean alone for one seed."""
-        return f"{self.mean:.{digits}f}" + ("" if self.std is None else f" ± {self.std:.{digits}f}")
-
-
-def spread(values: Mapping[int, float]) -> Spread | None:
-    """The spread of {seed: value}; what is NaN was not measured and is left out, and None is returned for nothing."""
-    known = {seed: value for seed, value in sorted(values.items()) if not math.isnan(value)}
-    if not known:
-        return None
-    numbers = list(known.values())
-    std = float(np.std(numbers, ddof=1)) if len(numbers) > 1 else None
-    return Spread(float(np.mean(numbers)), std, tuple(known))
-
-
-def seed_spread(
-    runs: Iterable[Record],
-    protocol: str = "10->10",
-    metric: str = "mse",
-    pool: str = "test",
-    statistic: str = "average",
-) -> Spread | None:
-    """The spread of a score over the runs of one experiment; None where it was not measured."""
-    return spread({r.seed: r.score(pool, protocol, metric, statistic) for r in runs})
-
-
-def black_spread(runs: Iterable[Record], protocol: str = "10->10", pool: str = "test") -> Spread | None:
-    """The spread of the MSE in percent of that of a black frame; None where the record does not hold the latter."""
-    return spread({r.seed: r.percent_of_black(pool, protocol) for r in runs})

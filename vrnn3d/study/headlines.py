@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from vrnn3d.evaluation.protocols import frames_of
 from vrnn3d.study import paper, scales
 from vrnn3d.study.catalogue import names
-from vrnn3d.study.compare import black_spread, listed
 from vrnn3d.study.records import Record
+from vrnn3d.study.spread import black_spread
 from vrnn3d.study.tables import System
 from vrnn3d.study.tables import systems as systems_at
 from vrnn3d.study.verdicts import COUNTED, Verdict, tally
+from vrnn3d.study.wording import listed
 
 _COUNTED = ("reproduced", "contradicted", "undecided", "not run")
 _OURS, _POOL, _PROTOCOL = "vrnn3d_kl_ll", "test", "10->10"

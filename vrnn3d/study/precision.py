@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from vrnn3d.study.catalogue import PRECISION
-from vrnn3d.study.compare import listed, seed_spread
 from vrnn3d.study.paper import arrow
 from vrnn3d.study.records import Record
 from vrnn3d.study.scales import runs_at, title_of, words
+from vrnn3d.study.spread import seed_spread
+from vrnn3d.study.wording import listed
 
 POOL, PROTOCOL = "test", "10->10"
 

@@ -13,10 +13,11 @@ from vrnn3d.evaluation.metrics import bootstrap
 from vrnn3d.evaluation.protocols import frames_of, name_of
 from vrnn3d.study import paper
 from vrnn3d.study.catalogue import EXPERIMENTS, STAGES
-from vrnn3d.study.compare import NOT_RUN, Interval, Spread, black_spread, seed_spread
 from vrnn3d.study.profiles import PROFILES
 from vrnn3d.study.records import Record
 from vrnn3d.study.scales import runs_at, title_of
+from vrnn3d.study.spread import Interval, Spread, black_spread, seed_spread
+from vrnn3d.study.wording import NOT_RUN
 
 if TYPE_CHECKING:
     import pandas

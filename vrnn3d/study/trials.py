@@ -11,6 +11,7 @@ from vrnn3d.study.catalogue import trial_name
 from vrnn3d.study.paper import arrow
 from vrnn3d.study.records import Record, runs_of
 from vrnn3d.study.scales import words
+from vrnn3d.study.wording import with_minus
 
 PROFILE = "half_short"
 _POOL, _PROTOCOL = "test", "10->10"
@@ -61,7 +62,7 @@ def rival_in_words(records: Iterable[Record]) -> str:
         f"With the recipe as it is, the error of PredRNN++ differs from that of the 3D VRNN by {apart:+.0f}%; "
         f"Muon changes the former by {rival:+.0f}% and the latter by {ours:+.0f}%. One seed each."
     )
-    return text.replace("-", "\N{MINUS SIGN}")
+    return with_minus(text)
 
 
 def _against(records: list[Record], title: str, reference: str) -> float:

@@ -18,11 +18,12 @@ from vrnn3d.config import Experiment, different_from_default
 from vrnn3d.data.settings import MovingMNISTData
 from vrnn3d.models.vrnn import VRNN
 from vrnn3d.study import paper, queue
-from vrnn3d.study.compare import seed_spread
 from vrnn3d.study.profiles import get
 from vrnn3d.study.queue import Run
 from vrnn3d.study.records import Record
 from vrnn3d.study.scales import runs_at, seeds_text, title_of
+from vrnn3d.study.spread import seed_spread
+from vrnn3d.study.wording import with_minus
 
 if TYPE_CHECKING:
     import pandas
@@ -72,7 +73,7 @@ def falling(record: Record) -> str:
     if tail is None:
         return "too few validations to tell"
     verdict = "still falling" if tail.change < -STILL_FALLING else "no longer falling"
-    change = f"{100 * tail.change:+z.1f}%".replace("-", "\N{MINUS SIGN}")
+    change = with_minus(f"{100 * tail.change:+z.1f}%")
     return f"{verdict}: {change} over the last fifth ({tail.points} validations)"
 
 

@@ -24,23 +24,12 @@ from vrnn3d.evaluation.protocols import name_of
 from vrnn3d.layers.gaussian import SIGMA_MIN
 from vrnn3d.study import paper
 from vrnn3d.study.catalogue import EXPERIMENTS, STAGES, WINDOWS, WIRINGS, names
-from vrnn3d.study.compare import (
-    BETTER,
-    NOT_RUN,
-    UNDECIDED,
-    WORSE,
-    Comparison,
-    compare_curves,
-    compare_runs,
-    describe,
-    number,
-    percent,
-    rules_out_paper,
-)
+from vrnn3d.study.compare import BETTER, UNDECIDED, WORSE, Comparison, compare_curves, compare_runs, describe, rules_out_paper
 from vrnn3d.study.decay import forms_in_words, forms_of
 from vrnn3d.study.precision import mixed_precision
 from vrnn3d.study.records import Record
 from vrnn3d.study.scales import SCALES, runs_at, title_of, words
+from vrnn3d.study.wording import NOT_RUN, number, percent
 
 REPRODUCED, CONTRADICTED = "reproduced", "contradicted"
 #: The scale of a verdict that no run was needed for.

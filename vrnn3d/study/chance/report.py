@@ -14,9 +14,9 @@ from vrnn3d.study.catalogue import names
 from vrnn3d.study.chance.calibration import Calibration, index_of
 from vrnn3d.study.chance.probe import CEILING
 from vrnn3d.study.chance.record import ORACLE, TITLES, Analysis, read_runs
-from vrnn3d.study.compare import Spread, spread
 from vrnn3d.study.records import Record
 from vrnn3d.study.scales import runs_at, title_of
+from vrnn3d.study.spread import Spread, spread
 
 #: The test set of every run of the group: held-out digits.
 POOL = "test"

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from vrnn3d.study.chance.record import ORACLE, TITLES, Analysis
 from vrnn3d.study.chance.report import Placing, Row, calibration_spread, pooled, share_of_oracle
-from vrnn3d.study.compare import NOT_RUN, spread
 from vrnn3d.study.scales import title_of
+from vrnn3d.study.spread import spread
+from vrnn3d.study.wording import NOT_RUN
 
 Line = dict[str, str]
 

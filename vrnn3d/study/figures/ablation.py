@@ -24,21 +24,11 @@ from vrnn3d.study.ablation import (
     wirings,
 )
 from vrnn3d.study.catalogue import LATENT_LOSSES, SWEPT_LOSSES, WIRINGS
-from vrnn3d.study.compare import (
-    BETTER,
-    UNDECIDED,
-    WORSE,
-    Comparison,
-    Interval,
-    Spread,
-    black_spread,
-    listed,
-    percent,
-    rules_out_paper,
-    seed_spread,
-)
+from vrnn3d.study.compare import BETTER, UNDECIDED, WORSE, Comparison, rules_out_paper
 from vrnn3d.study.figures.loss import NAMES, WIRING_NAMES
 from vrnn3d.study.figures.style import colour, dash
+from vrnn3d.study.spread import Interval, Spread, black_spread, seed_spread
+from vrnn3d.study.wording import listed, percent
 
 if TYPE_CHECKING:
     import pandas

@@ -13,12 +13,14 @@ from vrnn3d.evaluation.metrics import METRICS
 from vrnn3d.evaluation.protocols import frames_of
 from vrnn3d.show import GREY, closed
 from vrnn3d.study import paper
-from vrnn3d.study.compare import BETTER, UNDECIDED, WORSE, Comparison, compare_runs, listed, seed_spread
+from vrnn3d.study.compare import BETTER, UNDECIDED, WORSE, Comparison, compare_runs
 from vrnn3d.study.figures.style import colour, dash
 from vrnn3d.study.profiles import PROFILES
 from vrnn3d.study.records import Record
 from vrnn3d.study.scales import SCALES, conditions, pictured_at, runs_at, shown_at, words
+from vrnn3d.study.spread import seed_spread
 from vrnn3d.study.tables import two_levels
+from vrnn3d.study.wording import listed, with_minus
 
 if TYPE_CHECKING:
     import pandas
@@ -116,7 +118,7 @@ class Against:
 def difference_text(comparison: Comparison, digits: int = 2, factor: float = 1.0) -> str:
     """A difference with its 95% interval over the windows, as tables print it; `factor` changes its unit."""
     numbers = [factor * x for x in (comparison.estimate, *(comparison.test_interval or ()))]
-    estimate, *ends = (f"{x:+.{digits}f}".replace("-", "\N{MINUS SIGN}") for x in numbers)
+    estimate, *ends = (with_minus(f"{x:+.{digits}f}") for x in numbers)
     return f"{estimate} [{', '.join(ends)}]" if ends else estimate
 
 

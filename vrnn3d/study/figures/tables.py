@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas
 
+from vrnn3d.study.wording import MINUS, NOT_RUN, with_minus
+
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
 
-MINUS = "\N{MINUS SIGN}"
-NOT_RUN = "not run"
 _MISSING = (NOT_RUN, "not measured")
 #: Digits after the point by column name, on any level; one digit elsewhere.
 DECIMALS = {"SSIM": 3, "ssim": 3, "PSNR": 2, "psnr": 2}
@@ -99,7 +99,7 @@ def markdown_table(rows: Sequence[Mapping[str, Any]], caption: str = "") -> Mark
 
 def number(value: float, digits: int, sign: str = "") -> str:
     """A number as tables print it: thousands separated, a true minus sign; `sign` "+" also marks what is above zero."""
-    return f"{value:{sign},.{digits}f}".replace("-", MINUS)
+    return with_minus(f"{value:{sign},.{digits}f}")
 
 
 def _digits(column: Any, decimals: int | Mapping[str, int]) -> int:
