@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import vrnn3d
@@ -478,6 +479,17 @@ def test_a_damaged_committed_record_stops_no_list_and_no_queue(capsys, tmp_path,
 @pytest.mark.parametrize("word, told", [("\udcff", "bytes that are not UTF-8"), ("a\0b", "holds a zero byte")])
 def test_names_that_nothing_could_hold_are_refused_at_once(word, told, capsys):
     assert told in said(capsys, "predict", "clip.npy", "--out", word, status=1)
+
+
+def test_an_exported_step_says_what_goes_in_and_what_comes_out(run, tmp_path, capsys):
+    folder, record = run
+    out = said(capsys, "export", str(folder), "--torch", str(tmp_path / "step.pt2"))
+    inputs = torch.export.load(tmp_path / "step.pt2").example_inputs[0]
+    shapes = [" x ".join(map(str, tensor.shape)) for tensor in inputs]
+    told = re.findall(r"^    (\w+) +(\d[\dx ]*\d)  ", out, re.MULTILINE)
+    assert [shape for _, shape in told[: len(shapes)]] == shapes and told[0][0] == "clip" and told[1][0] == "noise_0"
+    assert [name for name, _ in told[len(shapes) :]][:2] == ["prediction", "next_0"]
+    assert "the last 2 frames" in out and "the clip 2 frames further on" in out
 
 
 def test_a_name_that_the_locale_cannot_print_costs_nothing(run, tmp_path):

@@ -13,6 +13,7 @@ import yaml
 import extended
 from trials import tiny
 from vrnn3d import checkpoint, config, data, losses, models
+from vrnn3d.cli import main
 from vrnn3d.evaluation import metrics
 from vrnn3d.evaluation.evaluate import evaluate
 from vrnn3d.training.loop import train
@@ -87,6 +88,39 @@ def test_a_metric(tmp_path):
     score = found["test"]["5->5"].scores["brightness"]
     assert 0 <= score.best <= score.average <= 1 and len(score.per_frame) == 5
     assert score.interval[0] <= score.average <= score.interval[1]
+
+
+def test_a_file_of_one_s_own_by_command(tmp_path):
+    """All four in a file anywhere, and never a change of the package."""
+    (tmp_path / "mine.py").write_text("".join(map(extended.block, extended.REGISTERING)))
+    settings = ["model.name=residual", "model.window=1", "model.horizon=1", "loss.variant=free_bits", "data.name=bars"]
+    settings += ["train.sequences=8", "train.batch=4", "eval.sequences=4", "eval.protocols=[[5,5]]"]
+
+    def said(*words: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "vrnn3d", *words, "--quiet"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=_with_tests_importable())
+
+    done = said("--import", "mine.py", "train", "vrnn3d_kl", "--set", *settings)
+    assert done.returncode == 0, done.stderr
+    (record,) = tmp_path.rglob("record.json")
+    assert '"brightness"' in record.read_text()
+    folder = str(record.parent.relative_to(tmp_path))
+    assert said("evaluate", folder, "--import", "mine").returncode == 0, "a module found from here, and anywhere in the line"
+    without = said("evaluate", folder)
+    assert without.returncode == 1 and "no data set named 'bars'" in without.stderr, without.stderr
+    assert "was not imported" in without.stderr
+
+
+@pytest.mark.parametrize("name", ["nowhere.py", "nowhere", "nowhere.part"])
+def test_what_cannot_be_imported_is_told(name, capsys):
+    assert main(["--import", name, "list"]) == 1
+    assert capsys.readouterr().err.startswith(f"vrnn3d list: there is no {name} to import: name a .py file")
+
+
+def test_what_goes_wrong_within_a_file_of_one_s_own_is_told_as_it_is(tmp_path, capsys):
+    (tmp_path / "fails.py").write_text("import nowhere_at_all")
+    assert main(["list", "--import", str(tmp_path / "fails.py")]) == 1
+    assert capsys.readouterr().err == "vrnn3d list: No module named 'nowhere_at_all'\n"
 
 
 @pytest.mark.slow

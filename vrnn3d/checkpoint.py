@@ -129,7 +129,8 @@ def model_of(experiment: config.Experiment) -> VideoModel:
     """The freshly initialised model that an experiment describes.
 
     Raises:
-        ValueError: for an unknown model or option, or one that has a setting of its own.
+        ValueError: for an unknown model or option, for one that has a setting of its own, and for a window or horizon that
+            the model does not have.
     """
     m, d = experiment.model, experiment.data
     known = arguments(m.name)
@@ -142,7 +143,12 @@ def model_of(experiment: config.Experiment) -> VideoModel:
     for name in m.options:
         if name in settings:
             raise ValueError(f"model.options.{name} is set by {settings[name][1]}; leave it out of the options")
-    return build_model(m.name, **{name: value for name, (value, _) in settings.items() if name in known}, **m.options)
+    model = build_model(m.name, **{name: value for name, (value, _) in settings.items() if name in known}, **m.options)
+    for name in ("window", "horizon"):
+        value, sets = settings[name]
+        if getattr(model, name) != value:
+            raise ValueError(f"{m.name} has a {name} of {getattr(model, name)} and no other: set {sets} to it, not to {value}")
+    return model
 
 
 def is_run(path: str | os.PathLike) -> bool:
@@ -185,7 +191,8 @@ def fitting(path: str | os.PathLike) -> Iterator[None]:
         if out_of_memory(error):
             raise
         raise ValueError(
-            f"the weights in {path} do not fit a model of this program ({_one_line(error)}); was it another version's?"
+            f"the weights in {path} do not fit a model of this program ({_one_line(error)}); are they another version's,"
+            " or of a model of your own that was not imported?"
         ) from None
 
 

@@ -8,6 +8,7 @@ prediction takes its place (paper, sect. 3.3). Steps whose clips are wholly know
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from contextlib import nullcontext
 
 import torch
@@ -134,6 +135,7 @@ def rollout(
     posterior: bool = False,
     samples: int = 1,
     batched: bool = True,
+    on_frame: Callable[[Tensor], object] | None = None,
 ) -> tuple[Tensor, list[Latents]]:
     """Run the model over a sequence. Of several threads one does at a time, for what is shared meanwhile is the process's.
 
@@ -147,6 +149,7 @@ def rollout(
         posterior: give the model the clip to be predicted as its target (training).
         samples: predictions per sequence, each with its own noise.
         batched: False runs encoder and decoder step by step even where they need not be (for the benchmark).
+        on_frame: called with each predicted frame (B * samples, C, H, W) as soon as there is one, to show or to count them.
 
     Returns:
         (prediction (B * samples, length - M, C, H, W) of frames M .. length - 1, the samples of a sequence adjacent;
@@ -157,10 +160,10 @@ def rollout(
     """
     _check(model, frames, context, length, forcing, posterior, samples)
     with joint_statistics(), shared_kernels() if batched else nullcontext():
-        return _run(model, frames, context, length, forcing, posterior, samples, batched)
+        return _run(model, frames, context, length, forcing, posterior, samples, batched, on_frame)
 
 
-def _run(model, frames, context, length, forcing, posterior, samples, batched):
+def _run(model, frames, context, length, forcing, posterior, samples, batched, on_frame):
     m, h = model.window, model.horizon
     steps = -(-(length - m) // h)
     known = length if isinstance(forcing, str) else context
@@ -199,6 +202,8 @@ def _run(model, frames, context, length, forcing, posterior, samples, batched):
             for frame in clip[:, m - h :].to(frames.dtype).unbind(1):
                 index = m + len(predicted)
                 predicted.append(frame)
+                if on_frame is not None and index < length:
+                    on_frame(frame)
                 if index < len(fed):
                     continue  # the truth is fed
                 if forcing is not None and index < length:

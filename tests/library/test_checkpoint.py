@@ -16,8 +16,9 @@ import pytest
 import torch
 
 from trials import tiny
-from vrnn3d import checkpoint, published
+from vrnn3d import checkpoint, models, published
 from vrnn3d.files import CannotWrite, Damaged
+from vrnn3d.models.base import VideoModel
 from vrnn3d.training.loop import train
 
 ROOT = Path(published.__file__).parents[1]
@@ -33,6 +34,16 @@ def test_an_option_with_a_setting_of_its_own_is_named(option, place):
     experiment = tiny("pixel_mean" if option == "size" else "vrnn3d", **{f"model.options.{option}": 1})
     with pytest.raises(ValueError, match=f"model.options.{option} is set by {place}; leave it out"):
         checkpoint.model_of(experiment)
+
+
+def test_a_window_that_the_model_does_not_have_is_no_setting_of_it(monkeypatch):
+    class Fixed(VideoModel):
+        window, horizon = 1, 1
+
+    monkeypatch.setitem(models.REGISTRY, "fixed", models.Entry(Fixed, {}))
+    with pytest.raises(ValueError, match="fixed has a window of 1 and no other: set model.window to it, not to 2"):
+        checkpoint.model_of(tiny("fixed", **{"model.window": 2, "model.horizon": 1, "model.options": {}}))
+    assert isinstance(checkpoint.model_of(tiny("fixed", **{"model.window": 1, "model.horizon": 1, "model.options": {}})), Fixed)
 
 
 @pytest.fixture

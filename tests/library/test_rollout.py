@@ -57,6 +57,13 @@ def test_windows_walk_by_the_horizon_and_predictions_take_over(batched):
 
 
 @pytest.mark.parametrize("batched", [True, False])
+def test_each_frame_is_handed_over_as_it_comes(batched):
+    came = []
+    prediction, _ = rollout(Recorder(2, 2), numbered(10), 5, 9, batched=batched, on_frame=came.append)
+    assert torch.equal(torch.stack(came, 1), prediction), "the frame beyond the length, which the last clip has, is left out"
+
+
+@pytest.mark.parametrize("batched", [True, False])
 def test_sliding_by_one_frame(batched):
     model = Recorder(3, 1)
     prediction, _ = rollout(model, numbered(6), 4, 7, batched=batched)

@@ -83,6 +83,9 @@ def test_a_user_s_own_settings_get_a_name_of_their_own():
     assert changed.name == f"vrnn3d_kl+{config_hash(changed)[:8]}" and changed.group == "own"
     assert changed.title == f"{row.title}, train.lr = 0.5"
     assert customised(row, {"train.lr": row.train.lr}) == row, "what changes nothing is no change"
+    other = customised(row, {"model.name": "predrnnpp", "model.window": 1, "model.horizon": 1})
+    assert row.model.options and not other.model.options, "the options of one model mean nothing to another"
+    assert customised(other, {"model.name": "predrnnpp", "model.options.patch": 2}).model.options == {"patch": 2}
     assert customised(row, {"eval.batch": 3}).name == row.name, "what changes no result neither"
 
 

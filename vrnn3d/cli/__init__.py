@@ -12,11 +12,14 @@ import warnings
 from importlib import import_module
 from typing import NoReturn
 
+from vrnn3d.cli.own import add_import, import_own, importing
+
 EXAMPLES = """examples:
   vrnn3d train vrnn3d_kl_ll --profile smoke          a run of seconds, on a CPU
   vrnn3d train vrnn3d_kl_ll --profile half           the paper's model at half scale, about an hour on a CPU core
   vrnn3d train --next half --record                  the next unfinished run of the study's half-scale queue
   vrnn3d predict my_clip.mp4 --out future.webp       continue your own video
+  vrnn3d --import mine.py train --set model.name=my_network    train a model of your own, which mine.py registers
   vrnn3d book                                        execute the notebooks and build the book
 """
 
@@ -62,6 +65,7 @@ def parser(only: str | None = None) -> Parser:
         "vrnn3d", description="Video prediction with a 3D convolutional VRNN: train, evaluate, predict.", epilog=EXAMPLES
     )
     top.add_argument("--version", action="version", version=f"vrnn3d {__version__}")
+    add_import(top)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (module, words) in COMMANDS.items():
         one = commands.add_parser(name, help=words)
@@ -71,6 +75,22 @@ def parser(only: str | None = None) -> Parser:
             command.add_arguments(one)
             one.set_defaults(function=command.run)
     return top
+
+
+def _command(argv: list[str]) -> str:
+    """The command that a command line names; "" where it names none."""
+    words = [word for before, word in zip(["", *argv], argv) if before != "--import"]
+    return next((word for word in words if word in COMMANDS), "")
+
+
+def _imports_first(argv: list[str]) -> list[str]:
+    """A command line with its ``--import`` before the command, and these imports done: options list what is registered."""
+    early = Parser("vrnn3d", add_help=False, allow_abbrev=False)
+    add_import(early)
+    found, rest = early.parse_known_args(argv)
+    for module in found.own:
+        import_own(module)
+    return [*importing(found.own), *rest]
 
 
 class Terminated(KeyboardInterrupt):
@@ -134,7 +154,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run a command; 0 on success, 1 after an error that is the user's to mend (one sentence on stderr), 2 for a
     command line that is wrong, 130 or 143 after an interrupt."""
     argv = sys.argv[1:] if argv is None else argv
-    chosen = next((word for word in argv if word in COMMANDS), "")
+    chosen = _command(argv)
     who = f"vrnn3d {chosen}".strip()
     raise_when_terminated()
     usual, warnings.formatwarning = warnings.formatwarning, _one_line
@@ -143,7 +163,7 @@ def main(argv: list[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         _check_words(argv)
-        args = parser(chosen).parse_args(argv)
+        args = parser(chosen).parse_args(_imports_first(argv))
         return args.function(args) or 0
     except BrokenPipeError:  # the reader of our output, `head` say, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vrnn3d.cli.options import filled
 from vrnn3d.files import check_file
+
+if TYPE_CHECKING:
+    from vrnn3d.export import Prepared
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +47,30 @@ def run(args: argparse.Namespace) -> int:
     if args.torch:
         export.export_program(model, args.torch, *size)
         print(f"{_told(args.torch)}: one step of {what}, for torch.export.load")
+    if args.onnx or args.torch:
+        _print_signature(export.prepare(model, *size))
     return 0
+
+
+def _print_signature(prepared: Prepared) -> None:
+    """What goes into a step, in this order, and what comes out of it."""
+    model = prepared.step.model
+    meanings = {
+        "clip": f"the last {_frames(model.window)}, values in [0, 1]",
+        "noise": "numbers of N(0, 1); zeros give the mean",
+        "state": "zeros at first",
+        "prediction": f"the clip {_frames(model.horizon)} further on; feed it back",
+        "next": "the state of the next step",
+    }
+    outputs = {name: prepared.inputs[name.replace("next", "state").replace("prediction", "clip")] for name in prepared.outputs}
+    for title, tensors in (("inputs", prepared.inputs), ("outputs", outputs)):
+        print(f"  {title}, float32:")
+        for name, tensor in tensors.items():
+            print(f"    {name:10}  {' x '.join(map(str, tensor.shape)):20}  {meanings[name.partition('_')[0]]}")
+
+
+def _frames(count: int) -> str:
+    return f"{count} frames" if count > 1 else "one frame"
 
 
 def _told(file: str) -> str:

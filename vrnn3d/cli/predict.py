@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 
-from vrnn3d.cli.options import add_device, filled, refuse_source, whole_number
+from vrnn3d.cli.options import add_device, add_quiet, filled, refuse_source, whole_number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fit", choices=("crop", "pad", "stretch"), default="crop", help="for another aspect ratio")
     parser.add_argument("--seed", type=whole_number(0), default=0, help="of the noise")
     add_device(parser)
+    add_quiet(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -71,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
         size=size,
         fit=args.fit,
         seed=args.seed,
+        progress=not args.quiet,
     )
     written = write(continued, args.out, args.apart)
     height, width = continued.given.shape[-2:]

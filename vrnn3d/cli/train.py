@@ -22,6 +22,7 @@ from vrnn3d.cli.options import (
     settings,
     whole_number,
 )
+from vrnn3d.cli.own import importing
 from vrnn3d.config import Experiment
 from vrnn3d.files import check_writable
 
@@ -152,7 +153,8 @@ def _one(experiment: Experiment, seed: int, args: argparse.Namespace, started: f
 def _again(experiment: Experiment, seed: int, args: argparse.Namespace, changes: dict[str, str]) -> str:
     """The command that runs an experiment again with other settings, ready to be typed."""
     name = experiment.name.partition("+")[0]  # what follows the plus sign says that --set or --clips changed it
-    words = ["vrnn3d", "train", name, "--profile", experiment.profile, "--seed", str(seed), "--out", args.out]
+    words = ["vrnn3d", *importing(args.own), "train", name, "--profile", experiment.profile, "--seed", str(seed)]
+    words += ["--out", args.out]
     for option, value in (("--clips", args.clips), ("--device", args.device)):
         words += [option, value] if value else []
     return shlex.join([*words, "--set", *args.set, *(f"{setting}={value}" for setting, value in changes.items())])

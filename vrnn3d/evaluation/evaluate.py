@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -31,12 +33,20 @@ Parts = dict[tuple[int, int], dict[int, tuple[dict, dict]]]
 
 
 @torch.no_grad()
-def predict(model: VideoModel, frames: Tensor, context: int, predict: int, samples: int = 1, at_once: int = 1000) -> Tensor:
+def predict(
+    model: VideoModel,
+    frames: Tensor,
+    context: int,
+    predict: int,
+    samples: int = 1,
+    at_once: int = 1000,
+    progress: bool = False,
+) -> Tensor:
     """Continue each sequence: (B, T >= context, C, H, W) -> (B, samples, `predict`, C, H, W), values in [0, 1].
 
     Only the first `context` frames are looked at. A deterministic model gives one sample whatever is asked for. At most
     `at_once` predictions run side by side; lower it when memory runs out. Where not all of them run at once, other noise is
-    drawn than where they do.
+    drawn than where they do. With `progress` a bar counts the frames computed, those within the context included.
 
     Raises:
         ValueError: for fewer than one frame, sample or prediction at once.
@@ -45,21 +55,33 @@ def predict(model: VideoModel, frames: Tensor, context: int, predict: int, sampl
         if value < 1:
             raise ValueError(f"{name} is {value}; ask for at least 1")
     samples = samples if model.stochastic else 1
+    groups = frames[:, :context].split(at_once)
+    runs = sum(-(-samples // (at_once // len(group))) for group in groups)
+    bar = tqdm(total=runs * (context + predict - model.window), unit=" frame", desc="predicting", disable=not progress)
     was_training = model.training
     model.eval()
     try:
-        parts = [_drawn(model, part, context, predict, samples, at_once) for part in frames[:, :context].split(at_once)]
+        parts = [_drawn(model, group, context, predict, samples, at_once, lambda _: bar.update()) for group in groups]
     finally:
         model.train(was_training)
+        bar.close()
     return torch.cat(parts).float().clamp(0, 1)
 
 
-def _drawn(model: VideoModel, frames: Tensor, context: int, predict: int, samples: int, at_once: int) -> Tensor:
+def _drawn(
+    model: VideoModel,
+    frames: Tensor,
+    context: int,
+    predict: int,
+    samples: int,
+    at_once: int,
+    on_frame: Callable[[Tensor], object],
+) -> Tensor:
     """The samples (B, `samples`, `predict`, C, H, W) of at most `at_once` sequences, as many side by side as may be."""
     step, parts = at_once // len(frames), []
     for done in range(0, samples, step):
         count = min(step, samples - done)
-        out, _ = rollout(model, frames, context, context + predict, samples=count)
+        out, _ = rollout(model, frames, context, context + predict, samples=count, on_frame=on_frame)
         parts.append(out[:, context - model.window :].unflatten(0, (len(frames), count)))
     return torch.cat(parts, dim=1)
 

@@ -73,6 +73,7 @@ def continue_video(
     size: int | tuple[int, int] | None = None,
     fit: str = "crop",
     seed: int = 0,
+    progress: bool = False,
 ) -> Continued:
     """Predict `frames` frames after `context` frames of a clip.
 
@@ -88,6 +89,7 @@ def continue_video(
         size: (height, width) or one number, to which frames are resized; default: the size the model was trained at.
         fit: "crop", "pad" or "stretch", where the clip has another aspect ratio.
         seed: of the noise.
+        progress: show a bar.
 
     Raises:
         ValueError: when the clip is shorter than asked for, or the model's window longer than the context.
@@ -108,6 +110,6 @@ def continue_video(
         video = read_video(clip, size, start, context + frames, model.channels, fit, min_frames=context)
     seed_noise(seed)
     place = next(model.parameters(), torch.zeros(0)).device
-    drawn = predict(model, video[None].to(place), context, frames, samples)[0].cpu()
+    drawn = predict(model, video[None].to(place), context, frames, samples, progress=progress)[0].cpu()
     rate = probe(clip).rate
     return Continued(video[:context], drawn, video[context:], float(rate) if rate else _USUAL_RATE, model.stochastic)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -71,6 +72,14 @@ def arguments(name: str) -> list[str]:
     return list(inspect.signature(model_class(name)).parameters)
 
 
+def check_arguments(name: str, overrides: Iterable[str]) -> None:
+    """``ValueError`` for arguments that a model of the registry does not have; the known ones are listed."""
+    known = arguments(name)
+    unknown = [key for key in overrides if key not in known]
+    if unknown:
+        raise ValueError(f"{name} has no argument {', '.join(unknown)}; its arguments are: {', '.join(known)}")
+
+
 def build_model(name: str, **overrides) -> VideoModel:
     """A freshly initialised model of the registry, at full size unless `overrides` (its class's arguments) say otherwise.
 
@@ -78,12 +87,9 @@ def build_model(name: str, **overrides) -> VideoModel:
         ValueError: for an unknown name or argument, where the known ones are listed; and for arguments that the class cannot
             take.
     """
-    cls, known = model_class(name), arguments(name)
-    unknown = [key for key in overrides if key not in known]
-    if unknown:
-        raise ValueError(f"{name} has no argument {', '.join(unknown)}; its arguments are: {', '.join(known)}")
+    check_arguments(name, overrides)
     try:
-        return cls(**{**REGISTRY[name].defaults, **overrides})
+        return model_class(name)(**{**REGISTRY[name].defaults, **overrides})
     except (TypeError, RuntimeError, ArithmeticError, LookupError) as error:  # what a class does not check by itself
         if out_of_memory(error):
             raise

@@ -1,10 +1,10 @@
-"""Is one system better than another? Paired differences with their uncertainties, and spreads over seeds.
+"""Is one system better than another? Paired differences with their uncertainties.
 
 Two uncertainties are measured apart. That of the *test set* is the bootstrap over test sequences, of the mean over seeds:
 would other test sequences say the same? That of the *training* comes from the spread over seeds: would another training say
 the same? A few seeds of two systems hardly tell, so it is pooled over all experiments of that scale that were trained with
-several seeds, where these spread alike (:class:`TrainingNoise`). The two are independent, so that they add as variances; what
-is better or worse is decided by both together (:attr:`Comparison.interval`).
+several seeds, where these spread alike (:class:`vrnn3d.study.spread.TrainingNoise`). The two are independent, so that they
+add as variances; what is better or worse is decided by both together (:attr:`Comparison.interval`).
 """
 
 from __future__ import annotations

@@ -262,6 +262,8 @@ def customised(experiment: Experiment, changes: Changes) -> Experiment:
         ValueError: for settings that make no sense, and where there are no such clips.
         FileNotFoundError: where nothing has the name of the clips.
     """
+    if changes.get("model.name", experiment.model.name) != experiment.model.name:
+        changes = {"model.options": {}, **changes}  # those of the other model mean nothing to this one
     changed = override(experiment, changes)
     if config_hash(changed) == config_hash(experiment):
         return changed
