@@ -2,9 +2,9 @@
 
 Two uncertainties are measured apart. That of the *test set* is the bootstrap over test sequences, of the mean over seeds:
 would other test sequences say the same? That of the *training* comes from the spread over seeds: would another training say
-the same? A few seeds of two systems hardly tell, so it is pooled over all experiments of that scale that were trained with
-several seeds, where these spread alike (:class:`vrnn3d.study.spread.TrainingNoise`). The two are independent, so that they
-add as variances; what is better or worse is decided by both together (:attr:`Comparison.interval`).
+the same? A few seeds of two systems hardly tell, so all experiments of that scale that were trained with several seeds have a
+say (:class:`vrnn3d.study.spread.TrainingNoise`). The two are independent, so that they add as variances; what is better or
+worse is decided by both together (:attr:`Comparison.interval`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from vrnn3d.evaluation.metrics import METRICS, bootstrap
 from vrnn3d.study import paper
 from vrnn3d.study.records import Record
-from vrnn3d.study.spread import Interval, TrainingNoise, end_of, level_of, scored, seed_interval, student, training_noise
+from vrnn3d.study.spread import Interval, Variance, added, end_of, level_of, scored, seed_interval, student, training_noise
 from vrnn3d.study.wording import signed
 
 BETTER, WORSE, UNDECIDED = "better", "worse", "undecided"
@@ -40,7 +40,7 @@ class Comparison:
     by_seed: tuple[float, ...]  #: the difference of each of them
     test_interval: Interval | None  #: over test sequences; None where no value of each sequence was kept
     seed_interval: Interval | None  #: over trainings; None where nothing tells how far they spread
-    pooled: bool = False  #: whether that spread is the one of all experiments that have several seeds
+    pooled: bool = False  #: whether all experiments that have several seeds have a say in how far these spread
     trainings: tuple[int, int] = (1, 1)  #: how many of ours and theirs were averaged
     trained: tuple[int, int] | None = None  #: training sequences of ours and theirs, where these are not as many
     precision: tuple[str, str] | None = None  #: in which ours and theirs were trained, where it is not the same
@@ -145,7 +145,7 @@ def compare_runs(
         pool: which test set, a key of the records' evaluation.
         values: "per_sequence", or "per_sequence_slope", the decay per predicted frame, which long predictions keep.
         others: further runs: those of the same profile and test sequences say how far apart trainings are that differ in their
-            seed alone. Where their spreads are not alike, three shared seeds or more speak for themselves.
+            seed alone. Without any, the differences of shared seeds do.
 
     Raises:
         ValueError: when the two were measured on different test sequences, or for unknown `values`.
@@ -158,12 +158,13 @@ def compare_runs(
         return None
     seeds = sorted(sides[0].keys() & sides[1].keys())
     noise = training_noise(_like(ours[0], others), protocol, metric, pool, slopes)
-    if noise is not None and not noise.alike and len(seeds) >= 3:
-        noise = None
     chosen = [[side[seed] for seed in (sorted(side) if noise else seeds or sorted(side))] for side in sides]
     _require_one_test_set([record for side in chosen for record, _ in side])
     scores = [[score for _, score in side] for side in chosen]
     label = METRICS[metric].label or metric
+    errors = noise and [
+        noise.error(side[0][0].config_hash, [level_of(score, slopes) for score in these]) for side, these in zip(chosen, scores)
+    ]
     compared = _compared(
         f"slope of {label} per frame" if slopes else label,
         METRICS[metric].larger_is_better,
@@ -171,7 +172,7 @@ def compare_runs(
         seeds,
         tuple(level_of(sides[0][s][1], slopes) - level_of(sides[1][s][1], slopes) for s in seeds),
         _test_interval(*([getattr(score, values) for score in side] for side in scores)),
-        noise,
+        added(errors) if errors else None,
     )
     lengths = tuple(max(record.training.sequences for record, _ in side) for side in chosen)
     kinds = tuple(" and ".join(sorted({record.training.precision for record, _ in side})) for side in chosen)
@@ -223,9 +224,11 @@ def _compared(
     seeds: Sequence[int],
     by_seed: tuple[float, ...],
     test_interval: Interval | None,
-    noise: TrainingNoise | None = None,
+    error: Variance | None = None,
 ) -> Comparison:
+    """A comparison; `error` is the square of its standard error over trainings, where others than these tell it."""
     ours, theirs = (float(np.mean(side)) for side in levels)
+    half = student(error.freedom) * math.sqrt(error.value) if error else 0.0
     return Comparison(
         quantity,
         larger_is_better,
@@ -234,10 +237,10 @@ def _compared(
         tuple(seeds),
         by_seed,
         test_interval,
-        noise.interval(*levels) if noise else seed_interval(by_seed),
-        pooled=noise is not None,
+        (ours - theirs - half, ours - theirs + half) if error else seed_interval(by_seed),
+        pooled=error is not None,
         trainings=(len(levels[0]), len(levels[1])),
-        freedom=noise.freedom if noise else len(by_seed) - 1,
+        freedom=error.freedom if error else len(by_seed) - 1,
     )
 
 
@@ -279,7 +282,7 @@ def describe(comparison: Comparison) -> str:
     if over_test is not None:
         spans.append(f"over test sequences {_span(over_test)}")
     if over_seeds is not None:
-        spans.append(f"over {seeds}{' by the spread of all' * comparison.pooled} {_span(over_seeds)}")
+        spans.append(f"over {seeds}{' with the spread of all' * comparison.pooled} {_span(over_seeds)}")
     parts = [f"95%: {'; '.join(spans)}"] if spans else []
     if over_seeds is None:
         parts.append(seeds)

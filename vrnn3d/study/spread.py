@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -79,26 +80,56 @@ def student(freedom: float) -> float:
 
 #: Metrics of which trainings spread in proportion: their levels differ by orders of magnitude between experiments.
 _IN_PROPORTION = ("sample_variance",)
-#: Below this p-value of Bartlett's test, spreads over seeds are not alike.
-_UNLIKE = 0.05
+
+
+class Variance(NamedTuple):
+    """A variance, and the degrees of freedom with which it is known."""
+
+    value: float
+    freedom: float
 
 
 @dataclass(frozen=True)
 class TrainingNoise:
-    """How far trainings that differ in their seed alone are apart in one quantity, pooled over experiments."""
+    """How far trainings that differ in their seed alone are apart in one quantity.
 
-    std: float  #: standard deviation of one training; in proportion to its level where `relative`
-    freedom: int  #: degrees of freedom: seeds beyond the first of each experiment
-    relative: bool = False
-    alike: bool = True  #: whether the experiments spread alike, by Bartlett's test
+    Two or three seeds of an experiment hardly tell its variance, so the mean variance of all experiments that have several
+    counts too. How much it counts is said by its degrees of freedom, which are the fewer the more unlike the experiments are:
+    those of the scaled chi-square with the mean and the variance of their variances (Satterthwaite's moments). With one seed an
+    experiment has that mean; with several its own variance is averaged in, each by its degrees of freedom.
+    ``tests/study/test_spread.py`` holds how often trainings that do not differ are told apart, where experiments are alike and
+    where they are not.
+    """
 
-    def interval(self, ours: Sequence[float], theirs: Sequence[float]) -> Interval:
-        """Student's 95% interval of the difference between two experiments, from the levels of the trainings of each."""
-        means = [float(np.mean(side)) for side in (ours, theirs)]
-        unit = [abs(mean) if self.relative else 1.0 for mean in means]
-        error = self.std * math.hypot(unit[0] / math.sqrt(len(ours)), unit[1] / math.sqrt(len(theirs)))
-        half = student(self.freedom) * error
-        return means[0] - means[1] - half, means[0] - means[1] + half
+    usual: Variance  #: of an experiment with one seed; infinite degrees of freedom where nothing sets experiments apart
+    own: Mapping[str, Variance]  #: of each experiment with several, by the hash of its configuration
+    freedom: int  #: degrees of freedom of all together: seeds beyond the first of each experiment
+    relative: bool = False  #: whether variances are in proportion to the square of the level
+
+    def of(self, experiment: str) -> Variance:
+        """The variance of one training of the experiment whose configuration has this hash."""
+        mine, usual = self.own.get(experiment, Variance(0.0, 0)), self.usual
+        if math.isinf(usual.freedom):
+            return Variance(usual.value, self.freedom)
+        freedom = usual.freedom + mine.freedom
+        value = (usual.freedom * usual.value + mine.freedom * mine.value) / freedom
+        return Variance(value, min(freedom, self.freedom))
+
+    def error(self, experiment: str, levels: Sequence[float]) -> Variance:
+        """The squared standard error of the mean of these trainings of an experiment."""
+        value, freedom = self.of(experiment)
+        unit = float(np.mean(levels)) ** 2 if self.relative else 1.0
+        return Variance(value * unit / len(levels), freedom)
+
+
+def added(errors: Sequence[Variance]) -> Variance:
+    """The sum of squared errors; its degrees of freedom by Welch and Satterthwaite, and no more than the larger of theirs,
+    since both rest for a good part on the same experiments.
+    """
+    total = sum(error.value for error in errors)
+    spent = sum(error.value**2 / error.freedom for error in errors)
+    most = max(error.freedom for error in errors)
+    return Variance(total, min(total**2 / spent, most) if spent else most)
 
 
 def training_noise(
@@ -118,19 +149,23 @@ def training_noise(
             level = level_of(score, slopes)
             if level > 0 or not relative:
                 levels.setdefault(record.config_hash, {})[seed] = math.log(level) if relative else level
-    several = [list(by_seed.values()) for by_seed in levels.values() if len(by_seed) > 1]
-    freedom = sum(len(each) - 1 for each in several)
-    if not freedom:
+    several = {name: list(by_seed.values()) for name, by_seed in levels.items() if len(by_seed) > 1}
+    if not several:
         return None
-    squares = sum(float(np.var(each)) * len(each) for each in several)
-    return TrainingNoise(math.sqrt(squares / freedom), freedom, relative, _alike(several))
+    own = {name: Variance(float(np.var(each, ddof=1)), len(each) - 1) for name, each in several.items()}
+    return TrainingNoise(_usual(list(own.values())), own, sum(each.freedom for each in own.values()), relative)
 
 
-def _alike(samples: Sequence[Sequence[float]]) -> bool:
-    from scipy.stats import bartlett
-
-    spread_out = [each for each in samples if np.var(each) > 0]
-    return len(spread_out) < 2 or bool(bartlett(*spread_out).pvalue >= _UNLIKE)
+def _usual(variances: Sequence[Variance]) -> Variance:
+    """The mean of variances, each weighted by its degrees of freedom, as that of an experiment which is not among them."""
+    values, freedoms = np.array([v.value for v in variances]), np.array([v.freedom for v in variances], float)
+    weights = freedoms / freedoms.sum()
+    mean = float(weights @ values)
+    if len(values) < 2:
+        return Variance(mean, math.inf)
+    # Variances of a few seeds differ by chance too: 2 s^4 / (d + 2) is expected to be the variance of such a variance.
+    between = weights @ (values - mean) ** 2 / (1 - weights @ weights) - np.mean(2 * values**2 / (freedoms + 2))
+    return Variance(mean, max(1.0, float(2 * mean**2 / between)) if between > 0 else math.inf)
 
 
 # --- what a run scored ------------------------------------------------------------------------------------------------
