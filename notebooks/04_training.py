@@ -45,6 +45,7 @@ from vrnn3d.study.figures.style import figure_html, use_style
 from vrnn3d.study.figures.tables import table_html
 from vrnn3d.study.profiles import get
 from vrnn3d.study.records import read_records
+from vrnn3d.study.spread import end_of
 from vrnn3d.training import schedules
 from vrnn3d.training.loop import train
 
@@ -235,7 +236,7 @@ def trials_table(changes, caption, recipe="the recipe"):
 
 trials_table(catalogue.RECIPE, trials.conditions())
 long = [run for name in ("vrnn3d_kl", "vrnn3d_kl_ll") for run in scales.runs_at(read_records(), name, "half") if run.seed == 0]
-shares = [f"{100 * trials.late_mean(run, 'clipped'):.0f}% of the late updates are bounded with {run.title}" for run in long]
+shares = [f"{100 * end_of(run, 'clipped'):.0f}% of the late updates are bounded with {run.title}" for run in long]
 glue("recipe_bounded", ", ".join(shares) or "not run", display=False)
 
 # %% [markdown]

@@ -392,7 +392,7 @@ if table:
 #
 # The paper calls the decay over time exponential [on KTH](09_kth) and "more linear" on Moving MNIST (claim C6), from the look of the
 # curves of Figure 6. Here a line and an exponential that levels off are fitted to each run's average over the test sequences. The
-# exponential has one number more to choose, so it never lies much farther away; the fairer question is what each foretells: both are
+# exponential has one number more to choose, so it never lies much farther away; the fairer question is what each predicts: both are
 # fitted to the first two thirds of the predicted frames and extrapolated to the last third. (Training sequences end with the
 # tenth predicted frame, or with the fifteenth after a context of five.)
 

@@ -131,6 +131,21 @@ def test_evaluating_again(run, capsys):
     assert json.loads(other.read_text())["evaluation"]["test"]["5->5"]["samples"] == 1
 
 
+def test_evaluations_of_unlike_clips_have_unlike_names(tmp_path, monkeypatch):
+    from vrnn3d.cli.evaluate import _name
+
+    def name(*words: str) -> str:
+        return _name(parser("evaluate").parse_args(["evaluate", *words]))
+
+    (tmp_path / "model.pt").touch()
+    monkeypatch.chdir(tmp_path)
+    given = [["--clips", clips] for clips in ("a/clips", "b/clips", "dog.gif", "dog.mp4")] + [["--samples", "2"], []]
+    assert len({name("model.pt", *words) for words in given}) == len(given)
+    assert name("model.pt", "--clips", "a/clips") == name("model.pt", "--clips", str(tmp_path / "a" / "clips"))
+    root = Path(vrnn3d.__file__).parents[1] / "weights"
+    assert name(str(root / "beyond")) == name("beyond") == "evaluation-beyond.json"
+
+
 @pytest.fixture
 def clip(tmp_path):
     path = tmp_path / "clip.npy"
@@ -391,6 +406,14 @@ def test_a_time_limit_ends_the_queue_at_a_checkpoint(tmp_path, mini, capsys, mon
         (["train", "--record", "--set", "train.lr=1"], "--record is for the study's own runs"),
         (["train", "--record", "--clips", "clips"], "--record is for the study's own runs"),
         (["train", "--next", "full", "--set", "train.lr=1"], "--next takes runs of the study as they are"),
+        (
+            ["train", "vrnn3d_kl", "--next", "full"],
+            "--next full names the runs itself; leave out the experiment, --profile and",
+        ),
+        (
+            ["train", "--next", "full", "--seed", "0"],
+            "--next full names the runs itself; leave out the experiment, --profile and",
+        ),
         (["train", "--device", "tpu"], "there is no device 'tpu' here; there are: cpu"),
         (["predict", "nowhere.mp4", "--model", "nothing"], "'nothing' is neither a run nor published weights"),
         (["evaluate", "nowhere"], "'nowhere' is neither a run nor published weights"),

@@ -117,6 +117,12 @@ def test_what_cannot_be_imported_is_told(name, capsys):
     assert capsys.readouterr().err.startswith(f"vrnn3d list: there is no {name} to import: name a .py file")
 
 
+def test_a_file_with_the_name_of_another_module_is_not_taken_for_it(tmp_path, capsys):
+    (tmp_path / "json.py").write_text("raise SystemExit('imported')")
+    assert main(["--import", str(tmp_path / "json.py"), "list"]) == 1
+    assert "json.py has the name of a module that is imported already, json: give it another" in capsys.readouterr().err
+
+
 def test_what_goes_wrong_within_a_file_of_one_s_own_is_told_as_it_is(tmp_path, capsys):
     (tmp_path / "fails.py").write_text("import nowhere_at_all")
     assert main(["list", "--import", str(tmp_path / "fails.py")]) == 1

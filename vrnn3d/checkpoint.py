@@ -19,6 +19,7 @@ from vrnn3d.device import out_of_memory
 from vrnn3d.files import Damaged, atomic_write
 from vrnn3d.models import arguments, build_model
 from vrnn3d.models.base import VideoModel
+from vrnn3d.settings import one_line
 
 CHECKPOINT = "checkpoint.pt"
 _DIGEST = "digest"
@@ -86,7 +87,7 @@ def load_state(path: str | os.PathLike, device: Any = "cpu") -> dict[str, Any]:
                 f"{path} is no checkpoint of vrnn3d, or is damaged: name a run's folder, its {CHECKPOINT} or published weights"
             ) from None
         raise Damaged(
-            f"{path} is no checkpoint of vrnn3d, or is damaged ({_one_line(error)}); delete it to train anew"
+            f"{path} is no checkpoint of vrnn3d, or is damaged ({one_line(error)}); delete it to train anew"
         ) from None
     if written != found:
         raise Damaged(f"{path} is damaged: it is not what was written; delete it to train anew, or restore it from a copy")
@@ -111,10 +112,6 @@ def _check_parts(state: dict[str, Any]) -> None:
 
 def _is_curve(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(point, (int, float)) for point in value)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160] or type(error).__name__
 
 
 def _moved(value: Any, device: torch.device) -> Any:
@@ -191,7 +188,7 @@ def fitting(path: str | os.PathLike) -> Iterator[None]:
         if out_of_memory(error):
             raise
         raise ValueError(
-            f"the weights in {path} do not fit a model of this program ({_one_line(error)}); are they another version's,"
+            f"the weights in {path} do not fit a model of this program ({one_line(error)}); are they another version's,"
             " or of a model of your own that was not imported?"
         ) from None
 

@@ -19,7 +19,7 @@ from vrnn3d.layers.gaussian import Gaussian, widened
 LatentLoss = Callable[[Gaussian, Gaussian], Tensor]
 
 
-class Weights(NamedTuple):
+class Coefficients(NamedTuple):
     """Coefficients of  a log s_q - b log s_p + (c s_p^2 + w (mu_p - mu_q)^2) / (2 s_q^2) - 1/2 + constant."""
 
     a: float
@@ -42,14 +42,14 @@ class Weights(NamedTuple):
 
 
 #: The paper's latent loss and the forms that the audit compares it with, by name.
-VARIANTS: dict[str, Weights] = {
-    "kl_pq": Weights(1, 1, 1, 1),  # eq. 9 as printed: KL(p || q)
-    "kl_qp": Weights(1, 1, 1, 1, mirrored=True),  # eq. 8 as named: KL(q || p)
-    "kl_ll": Weights(2, 1, 1, 3),  # eq. 13 as printed
-    "kl_ll_half": Weights(2, 1, 1, 2, constant=math.log(2 * math.pi) / 2),  # eq. 11 with the true Gaussian likelihood
-    "kl_ll_mirror": Weights(2, 1, 1, 3, mirrored=True),  # eq. 13 with p and q exchanged
-    "kl_ll_balanced": Weights(2, 2, 1, 3),  # one coefficient changed: bounded below
-    "kl_ll_mean": Weights(1, 1, 1, 3),  # only the stronger pull between the means
+VARIANTS: dict[str, Coefficients] = {
+    "kl_pq": Coefficients(1, 1, 1, 1),  # eq. 9 as printed: KL(p || q)
+    "kl_qp": Coefficients(1, 1, 1, 1, mirrored=True),  # eq. 8 as named: KL(q || p)
+    "kl_ll": Coefficients(2, 1, 1, 3),  # eq. 13 as printed
+    "kl_ll_half": Coefficients(2, 1, 1, 2, constant=math.log(2 * math.pi) / 2),  # eq. 11 with the true Gaussian likelihood
+    "kl_ll_mirror": Coefficients(2, 1, 1, 3, mirrored=True),  # eq. 13 with p and q exchanged
+    "kl_ll_balanced": Coefficients(2, 2, 1, 3),  # one coefficient changed: bounded below
+    "kl_ll_mean": Coefficients(1, 1, 1, 3),  # only the stronger pull between the means
 }
 
 #: Every latent loss that configurations can name. Add one with ``LATENT_LOSSES["name"] = function``.
@@ -99,7 +99,12 @@ def reconstruction_loss(prediction: Tensor, target: Tensor, l1: float = 1.0, l2:
 
     Both terms are summed over the pixels of a frame and averaged over its frames; `l1` and `l2` weight them.
     prediction and target are (batch, time, channel, height, width).
+
+    Raises:
+        ValueError: for another number of axes, for two that differ in shape, and for frames that are no floats.
     """
+    if prediction.dim() != 5:
+        raise ValueError(f"prediction is {tuple(prediction.shape)}; it must be (batch, time, channel, height, width)")
     if prediction.shape != target.shape:
         raise ValueError(f"prediction {tuple(prediction.shape)} and target {tuple(target.shape)} differ in shape")
     if not (prediction.is_floating_point() and target.is_floating_point()):

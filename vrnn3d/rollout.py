@@ -62,7 +62,8 @@ def _check_forcing(forcing: Tensor | str | None, frames: Tensor, length: int) ->
         raise ValueError(
             f"forcing is {forcing!r}; it is None (own predictions), {TEACHER!r} (the truth) or a boolean mask (batch, length)"
         )
-    if forcing.dtype != torch.bool or forcing.shape[0] != frames.shape[0] or forcing.shape[1] < length:
+    fits = forcing.dim() == 2 and forcing.shape[0] == frames.shape[0] and forcing.shape[1] >= length
+    if forcing.dtype != torch.bool or not fits:
         raise ValueError(
             f"the forcing mask is {forcing.dtype} of shape {tuple(forcing.shape)};"
             f" it must be boolean, ({frames.shape[0]}, {length})"
@@ -137,7 +138,7 @@ def rollout(
     batched: bool = True,
     on_frame: Callable[[Tensor], object] | None = None,
 ) -> tuple[Tensor, list[Latents]]:
-    """Run the model over a sequence. Of several threads one does at a time, for what is shared meanwhile is the process's.
+    """Run the model over a sequence. Calls from several threads run one after another: they share state of the process.
 
     Args:
         model: any :class:`~vrnn3d.models.base.VideoModel`.

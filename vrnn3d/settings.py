@@ -245,3 +245,8 @@ def _parsed(kind: Any, value: Any, who: str, where: str, limits: typing.Mapping[
         return check(where, value, kind, limits)
     except ValueError as error:
         raise ValueError(f"{who}: {error}") from None
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, on one line of at most 160 characters, to stand within a sentence."""
+    return " ".join(str(error).split())[:160] or type(error).__name__

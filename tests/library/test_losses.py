@@ -250,6 +250,8 @@ def test_reconstruction_in_half_precision_is_summed_in_float32():
 
 
 def test_reconstruction_refuses_shapes_that_would_broadcast():
+    with pytest.raises(ValueError, match=r"prediction is \(2, 1, 4, 4\); it must be \(batch, time, channel, height, width\)"):
+        reconstruction_loss(torch.zeros(2, 1, 4, 4), torch.zeros(2, 1, 4, 4))
     with pytest.raises(ValueError, match=r"prediction \(2, 1, 1, 4, 4\) and target \(2, 3, 1, 4, 4\)"):
         reconstruction_loss(torch.zeros(2, 1, 1, 4, 4), torch.zeros(2, 3, 1, 4, 4))
     with pytest.raises(ValueError, match="target torch.uint8; losses take floats"):

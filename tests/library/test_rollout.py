@@ -78,6 +78,12 @@ def test_forcing_mask_is_per_sequence_and_per_frame():
     assert model.seen == [[[0], [0]], [[1], [1]], [[2], [101]]]
 
 
+@pytest.mark.parametrize("shape", [(2,), (2, 4, 1), (1, 4), (2, 3)])
+def test_a_forcing_mask_of_another_shape_is_told(shape):
+    with pytest.raises(ValueError, match=r"it must be boolean, \(2, 4\)"):
+        rollout(Recorder(1, 1), numbered(4, 2), 2, 4, forcing=torch.ones(shape, dtype=torch.bool))
+
+
 def test_teacher_forcing_feeds_the_truth():
     model = Recorder(1, 1)
     rollout(model, numbered(4), 1, 4, forcing="teacher")

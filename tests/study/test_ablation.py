@@ -86,6 +86,9 @@ def test_the_weight_is_chosen_on_the_validation_set():
     points = ablation.sweep(ablation.runs(runs, "ablation"), "kl_ll", "z_p", "beta")
     assert [beta for beta, _ in points] == [0.01, 0.1, 1.0]
     assert ablation.best_on_validation(points)[0] == 0.1
+    never = [dataclasses.replace(r, training=dataclasses.replace(r.training, curves={})) for r in points[0][1]]
+    assert ablation.best_on_validation([(0.001, never), *points])[0] == 0.1
+    assert ablation.best_on_validation([(0.001, never)]) is None
     assert ablation.best_weights(ablation.runs(runs, "ablation"), "z_p") is None  # KL was not swept
     runs += three("loss_kl_pq_z_p", [3.0] * 3, validation=5.0)
     runs += three("sweep_kl_pq_z_p_beta0.1", [9.0] * 3, validation=6.0)

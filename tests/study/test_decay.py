@@ -53,7 +53,7 @@ def test_what_an_exponential_does_better_in_words():
     assert told.endswith("extrapolates the last 20 better for 1 of 2")
     assert decay.extrapolations_in_words([]) == ""
     ahead = decay.extrapolations_in_words([bent, straight])
-    assert ahead.startswith("fitted to the first 40 predicted frames, an exponential foretells the last 20 better than")
+    assert ahead.startswith("fitted to the first 40 predicted frames, an exponential predicts the last 20 better than")
     assert ahead.endswith("for 1 of 2 trainings")
 
 

@@ -195,6 +195,13 @@ def test_numbers_are_rounded_and_arrays_become_lists(tmp_path):
         records.write_json({"a": {1, 2}}, path)
 
 
+def test_a_configuration_comes_back_digit_by_digit(tmp_path):
+    """It is known by its hash, which a rounded learning rate would change."""
+    made = record(changes={"train.lr": 0.0001234567, "loss.beta": 1 / 3})
+    path = records.write(made, tmp_path / "record.json")
+    assert records.read(path).config == made.config and '"lr": 0.0001234567' in path.read_text()
+
+
 def test_clips_lie_beside_their_record(tmp_path):
     found = record()
     assert records.read_clips(found, tmp_path) is None

@@ -152,7 +152,18 @@ def test_a_rival_that_was_trained_on_less_is_not_beaten():
     ]
     found = verdict(short, "C1")
     assert found.outcome == "undecided" and "Against Improved VRNN undecided in all 8 comparisons" in found.why
-    assert "against 1 sequences" in found.why
+    assert "against 1 sequences), since the side with the lower error was trained on more" in found.why
+
+
+def test_nor_is_a_claim_contradicted_by_what_was_trained_on_more():
+    runs = twice([*(record(name, mse) for name, mse in CLAIMED.items() if name != "predrnnpp"), record("predrnnpp", 30)])
+    short = [
+        dataclasses.replace(r, training=dataclasses.replace(r.training, sequences=1)) if r.experiment == paper.OURS else r
+        for r in runs
+    ]
+    assert verdict(runs, "C1").outcome == "contradicted"
+    found = verdict(short, "C1")
+    assert found.outcome == "undecided" and "Against PredRNN++ undecided in all 8 comparisons" in found.why
 
 
 def test_the_papers_own_contradictions_are_told():
@@ -331,6 +342,9 @@ def test_whether_a_truncated_encoder_suffices(full, outcome, words):
     more = verdict(twice([*runs, record("encoder_stages3", 45.0, profile="half")]), "C7")
     assert "Two stages against three, half scale: better in all 8 comparisons" in more.why
     assert len(more.comparisons) == 8, "the claim is about the full network"
+    at_half_scale = "at half scale all four leave 2 \N{MULTIPLICATION SIGN} 2 cells, which favours two"
+    assert at_half_scale in found.why and "three leave the 4" not in found.why
+    assert more.why.endswith("; three leave the 4 \N{MULTIPLICATION SIGN} 4 that all four leave at full size.")
 
 
 def test_a_scale_is_in_words_and_empty_where_nothing_was_run():

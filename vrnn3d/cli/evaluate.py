@@ -1,6 +1,6 @@
 """Evaluate a run's checkpoint or published weights again: on its own test data, on others, or under other protocols.
 
-Takes from seconds to half an hour, by samples and sequences. The scores of forecasts that know nothing stand beside the
+Takes from seconds to half an hour, by samples and sequences. The scores of trivial baselines stand beside the
 model's: black frames, the last frame repeated, and the mean picture of the training data.
 """
 
@@ -58,14 +58,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _name(args: argparse.Namespace) -> str:
     """What the metrics are called by default: no two evaluations that differ share a name."""
-    from vrnn3d import published
+    from vrnn3d import checkpoint, published
 
     parts = ["evaluation"]
-    if args.run in published.names():
-        parts.append(args.run)
-    if args.clips:
-        parts.append(Path(args.clips).resolve().stem)
-    asked = (args.protocols, args.samples, args.sequences, sorted(args.set))
+    if not checkpoint.is_run(args.run):
+        parts.append(published.find(args.run).name)
+    clips = Path(args.clips).expanduser().resolve() if args.clips else None
+    if clips:
+        parts.append(clips.stem)
+    asked = (args.protocols, args.samples, args.sequences, sorted(args.set), clips and str(clips))
     if any(asked):
         parts.append(hashlib.sha256(repr(asked).encode()).hexdigest()[:6])
     return f"{'-'.join(parts)}.json"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 
@@ -32,13 +33,28 @@ def import_own(module: str) -> None:
     Raises:
         ImportError: when there is none of that name. What goes wrong within it is raised as it is.
     """
+    missing = f"there is no {module} to import: name a .py file, or a module that is found from here"
     file = Path(module).expanduser()
-    folder, name = (file.parent, file.stem) if file.suffix == ".py" else (Path(), module)
-    sys.path.insert(0, str(folder.resolve()))
+    if file.suffix == ".py":
+        if not file.is_file():
+            raise ImportError(missing)
+        _import_file(file)
+        return
+    sys.path.insert(0, str(Path().resolve()))
     try:
-        import_module(name)
+        import_module(module)
     except ModuleNotFoundError as error:
-        if error.name and error.name in (name, name.partition(".")[0]):
-            told = f"there is no {module} to import: name a .py file, or a module that is found from here"
-            raise ImportError(told) from None
+        if error.name and error.name in (module, module.partition(".")[0]):
+            raise ImportError(missing) from None
         raise
+
+
+def _import_file(file: Path) -> None:
+    """Import a file under its own name, from the folder that it lies in, so that it finds its neighbours."""
+    if file.stem in sys.modules:
+        raise ImportError(f"{file} has the name of a module that is imported already, {file.stem}: give it another")
+    sys.path.insert(0, str(file.parent.resolve()))
+    spec = spec_from_file_location(file.stem, file)
+    assert spec is not None and spec.loader is not None  # its suffix is .py
+    sys.modules[file.stem] = module_from_spec(spec)  # first, as an import statement does: dataclasses look there
+    spec.loader.exec_module(sys.modules[file.stem])

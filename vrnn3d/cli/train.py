@@ -26,15 +26,18 @@ from vrnn3d.cli.own import importing
 from vrnn3d.config import Experiment
 from vrnn3d.files import check_writable
 
+#: What is trained where nothing is named.
+_NAME, _PROFILE = "vrnn3d_kl_ll", "smoke"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     from vrnn3d.study.profiles import PROFILES
     from vrnn3d.study.queue import QUEUES
 
-    parser.add_argument("name", nargs="?", default="vrnn3d_kl_ll", help="experiment; see: vrnn3d list")
-    parser.add_argument("--profile", default="smoke", choices=list(PROFILES), help="how large and how long")
-    parser.add_argument("--seed", type=whole_number(0), default=0, help="of weights, data order and noise")
+    parser.add_argument("name", nargs="?", help=f"experiment; see: vrnn3d list (default: {_NAME})")
+    parser.add_argument("--profile", choices=list(PROFILES), help=f"how large and how long (default: {_PROFILE})")
+    parser.add_argument("--seed", type=whole_number(0), help="of weights, data order and noise (default: 0)")
     parser.add_argument("--out", type=filled, default="runs", help="root of the runs")
     parser.add_argument(
         "--max-minutes", type=positive_number, metavar="N", help="stop at a checkpoint after this long (default: never)"
@@ -76,15 +79,17 @@ def run(args: argparse.Namespace) -> int:
         check_writable(records.folder())
     started = time.monotonic()
     if not args.next:
-        experiment = customised(get(args.name, args.profile), changes)
+        experiment = customised(get(args.name or _NAME, args.profile or _PROFILE), changes)
         if args.clips:
             _announce(experiment)
         if args.max_minutes is not None and time.monotonic() - started >= 60 * args.max_minutes:
             raise ValueError(
                 f"the {args.max_minutes:g} minutes of --max-minutes were over before the training began: give it more"
             )
-        _one(experiment, args.seed, args, started)
+        _one(experiment, args.seed or 0, args, started)
         return 0
+    if args.name or args.profile or args.seed is not None:
+        raise ValueError(f"--next {args.next} names the runs itself; leave out the experiment, --profile and --seed")
     if changes:
         raise ValueError("--next takes runs of the study as they are; leave out --set and --clips, or name one experiment")
     _queue(args, started)
@@ -161,7 +166,7 @@ def _again(experiment: Experiment, seed: int, args: argparse.Namespace, changes:
 
 
 def print_scores(evaluation: dict) -> None:
-    """A line for each test set and protocol, with the scores of forecasts that know nothing beside the model's."""
+    """A line for each test set and protocol, with the scores of trivial baselines beside the model's."""
     for pool, protocols in evaluation.items():
         for protocol, entry in protocols.items():
             mse, ssim = entry.scores["mse"].average, entry.scores["ssim"].average

@@ -54,6 +54,8 @@ def predict(
     for name, value in (("predict", predict), ("samples", samples), ("at_once", at_once)):
         if value < 1:
             raise ValueError(f"{name} is {value}; ask for at least 1")
+    if not len(frames):
+        raise ValueError("there are no sequences to continue: frames hold none")
     samples = samples if model.stochastic else 1
     groups = frames[:, :context].split(at_once)
     runs = sum(-(-samples // (at_once // len(group))) for group in groups)
@@ -99,7 +101,7 @@ def evaluate(
     Protocols of one context share their predictions: 10 -> 10 is the first half of 10 -> 20. The noise is drawn from
     ``experiment.eval.seed`` for each batch of ``experiment.eval.batch`` sequences, so that batches of another size draw other
     noise, and so may an `at_once` that a batch's predictions exceed; scores of a stochastic model then differ as they do
-    between seeds. Beside the model's scores stand those of forecasts that know nothing: a black frame, the last frame given,
+    between seeds. Beside the model's scores stand those of trivial baselines: a black frame, the last frame given,
     and the mean picture of the training data. The processes of a training share the batches, and all of them return the same
     scores, which are those of one process alone.
 
@@ -190,7 +192,7 @@ def _mean_picture(experiment: Experiment, place: torch.device, length: int) -> T
 
 
 def _baseline_errors(frames: Tensor, context: int, ahead: int, mean: Tensor) -> dict[str, Tensor]:
-    """{baseline: squared error (B, `ahead`)} of forecasts that know nothing, or the last frame alone."""
+    """{baseline: squared error (B, `ahead`)} of trivial baselines."""
     truth = frames[:, context : context + ahead]
     forecasts = {"black": torch.zeros_like(truth), "pixel_mean": mean, "copy_last": frames[:, context - 1 : context]}
     return {name: metrics.mse(forecast.expand_as(truth), truth) for name, forecast in forecasts.items()}
@@ -224,7 +226,7 @@ def examples(
     ahead = furthest[context]
     scores = found[pool][name_of(context, ahead)].scores["mse"].per_sequence or ()
     height, width = experiment.data.height_width
-    count = max(1, EXAMPLE_PIXELS // (ahead * height * width))
+    count = max(1, EXAMPLE_PIXELS // (ahead * experiment.data.channels * height * width))
     worst = min(worst, count // 2)
     first = min(first, count - worst, len(scores))
     indices = torch.tensor([*range(first), *np.argsort(scores)[::-1][:worst].tolist()])

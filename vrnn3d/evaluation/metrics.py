@@ -295,7 +295,7 @@ def summarise(
         values: what :func:`sample_metrics` returned, :func:`concatenate`-d over the test set.
         samples: how many predictions per sequence went into it.
         resamples, seed: of the bootstrap over sequences (95% intervals of "average").
-        baselines: MSE of forecasts that know nothing, on the same sequences.
+        baselines: MSE of trivial baselines on the same sequences.
 
     Raises:
         ValueError: naming metric and sequence, when a value is NaN or infinite.

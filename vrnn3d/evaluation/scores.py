@@ -28,5 +28,5 @@ class Evaluation:
     sequences: int = setting(..., low=1)
     samples: int = setting(..., low=1)
     scores: dict[str, Score] = field(default_factory=dict)
-    #: MSE of forecasts that know nothing, on the same sequences: {"black": ..., "copy_last": ..., "pixel_mean": ...}
+    #: MSE of trivial baselines on the same sequences: {"black": ..., "copy_last": ..., "pixel_mean": ...}
     baselines: dict[str, float] = field(default_factory=dict)

@@ -215,7 +215,7 @@ def r3d_18_state(weights: dict[str, Tensor], channels: int = 1, stages: int = 2)
 
 
 def mirrored_state(state: dict[str, Tensor], decoder: ResNetDecoder) -> dict[str, Tensor]:
-    """An encoder's weights in the places of its mirror, for ``decoder.load_state_dict(..., strict=False)``.
+    """An encoder's weights in the places of its mirror, for ``decoder.load_state_dict``: every key of it.
 
     Convolutions go to their mirror image. Where the decoder takes more channels, the hidden state's are the last ones and
     get the weights; those before them, the latent's, keep their initial values. Batch norms are left as they are: the

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from vrnn3d.device import out_of_memory
 from vrnn3d.models.base import VideoModel
+from vrnn3d.settings import one_line
 
 
 class Entry(NamedTuple):
@@ -94,13 +95,9 @@ def build_model(name: str, **overrides) -> VideoModel:
         if out_of_memory(error):
             raise
         raise ValueError(
-            f"{name} cannot be built with {_listed(overrides)} ({_one_line(error)}); change its arguments"
+            f"{name} cannot be built with {_listed(overrides)} ({one_line(error)}); change its arguments"
         ) from error
 
 
 def _listed(arguments: dict[str, Any]) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in arguments.items()) or "its defaults"
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160] or type(error).__name__

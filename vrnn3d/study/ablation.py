@@ -13,7 +13,7 @@ from vrnn3d.study import paper
 from vrnn3d.study.catalogue import EXPERIMENTS, LATENT_LOSSES, SWEPT_BETAS, SWEPT_FLOORS, WIRINGS
 from vrnn3d.study.compare import BETTER, WORSE, Comparison, compare_runs, describe, rules_out_paper, seeds_in_words
 from vrnn3d.study.records import Record
-from vrnn3d.study.scales import SCALES, runs_at, validation_error
+from vrnn3d.study.scales import SCALES, runs_at, validation_error, was_validated
 from vrnn3d.study.spread import Spread, end_of, seed_spread
 from vrnn3d.study.wording import listed, percent, signed
 
@@ -263,14 +263,20 @@ def best_weights(found: Runs, wiring: str) -> BestWeights | None:
     ours, theirs = (sweep(found, variant, wiring, "beta") for variant in ("kl_ll", REFERENCE))
     if len(ours) < 2 or [value for value, _ in ours] != [value for value, _ in theirs]:
         return None
-    (weight, chosen), (reference_weight, reference) = map(best_on_validation, (ours, theirs))
-    comparison = _compared(found, chosen, reference)
-    return None if comparison is None else BestWeights(wiring, weight, reference_weight, comparison)
+    best, reference = best_on_validation(ours), best_on_validation(theirs)
+    if best is None or reference is None:
+        return None
+    comparison = _compared(found, best[1], reference[1])
+    return None if comparison is None else BestWeights(wiring, best[0], reference[0], comparison)
 
 
-def best_on_validation(points: list[tuple[float, list[Record]]]) -> tuple[float, list[Record]]:
-    """The point of a sweep with the lowest validation error at the end, mean over seeds: the test set chooses nothing."""
-    return min(points, key=lambda point: validation_error(point[1]))
+def best_on_validation(points: list[tuple[float, list[Record]]]) -> tuple[float, list[Record]] | None:
+    """The point of a sweep with the lowest validation error at the end, mean over seeds: the test set chooses nothing.
+
+    None where none was validated.
+    """
+    validated = [point for point in points if was_validated(point[1])]
+    return min(validated, key=lambda point: validation_error(point[1]), default=None)
 
 
 # --- Table 3 ----------------------------------------------------------------------------------------------------------

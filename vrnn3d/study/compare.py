@@ -258,8 +258,8 @@ def _test_set(record: Record) -> dict[str, Any]:
     """What decides which test sequences a run was measured on."""
     data = record.config.data
     settings = {f.name: getattr(data, f.name) for f in dataclasses.fields(data) if f.name not in _TRAINING_ONLY}
-    # Which clips of KTH a machine holds is no setting, and decides the windows all the same.
-    clips = (record.data_name, record.data.identity) if data.NAME == "kth" else ()
+    # Which clips a machine holds, of KTH or of a user, is no setting, and decides the windows all the same.
+    clips = (record.data_name, record.data.identity) if data.NAME in ("kth", "video") else ()
     longest = max(map(sum, record.config.eval.protocols), default=0) if clips else 0  # as long are all windows
     return settings | {"name": data.NAME, "clips": clips, "longest": longest}
 

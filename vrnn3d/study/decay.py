@@ -145,11 +145,11 @@ def forms_in_words(forms: Sequence[DecayForm]) -> str:
 
 
 def extrapolations_in_words(forms: Sequence[DecayForm]) -> str:
-    """For how many curves of one length an exponential foretells the last frames better than a line; "" for none."""
+    """For how many curves of one length an exponential predicts the last frames better than a line; "" for none."""
     if not forms:
         return ""
     return (
-        f"fitted to the first {forms[0].frames - forms[0].held_out} predicted frames, an exponential foretells the last"
+        f"fitted to the first {forms[0].frames - forms[0].held_out} predicted frames, an exponential predicts the last"
         f" {forms[0].held_out} better than a line does for {_ahead(forms)} of {len(forms)} trainings"
     )
 

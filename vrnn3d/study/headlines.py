@@ -19,9 +19,8 @@ _OURS, _POOL, _PROTOCOL = "vrnn3d_kl_ll", "test", "10->10"
 
 
 def state(verdicts: Sequence[Verdict]) -> str:
-    """How many of the claims came out how, and at which scales they were judged."""
-    counts = [(sum(v.outcome == word for v in verdicts), word) for word in _COUNTED]
-    told = ", ".join(f"{number} {word}" for number, word in counts if number)
+    """How many of the claims came out how, which of them are decided, and at which scales they were judged."""
+    told = ", ".join(filter(None, (_count([v for v in verdicts if v.outcome == word], word) for word in _COUNTED)))
     by_scale: dict[str, list[str]] = {}
     for v in verdicts:
         if v.scale:
@@ -31,6 +30,14 @@ def state(verdicts: Sequence[Verdict]) -> str:
     ]
     at = f" Judged so far: {'; '.join(judged)}." if judged else ""
     return f"Of {len(verdicts)} claims that we took from the paper: {told}.{at}"
+
+
+def _count(of: Sequence[Verdict], word: str) -> str:
+    """How many came out so, and which, where that is an answer: "1 reproduced (C7: a truncated encoder)"; "" for none."""
+    if not of:
+        return ""
+    names = "; ".join(f"{v.claim}: {paper.CLAIMS[v.claim].short}" for v in of if not v.open)
+    return f"{len(of)} {word}" + f" ({names})" * bool(names)
 
 
 #: The paper's tables, each with the claim that rests on it.
@@ -53,16 +60,22 @@ def tables(verdicts: Sequence[Verdict]) -> list[dict[str, str]]:
 def how_sure(verdict: Verdict) -> str:
     """At which scale a verdict was reached, how the comparisons behind it came out, and how many seeds they rest on."""
     seeds = seeds_of(verdict)
-    return f"{verdict.scale}: {tally(verdict.comparisons)}; {seeds} each" if seeds else "nothing measured"
+    return f"{verdict.scale}: {tally(verdict.comparisons)}; {seeds}" if seeds else "nothing measured"
 
 
 def seeds_of(verdict: Verdict) -> str:
-    """How many seeds the comparisons behind a verdict rest on; "" where there are none."""
+    """How many seeds of either side the comparisons behind a verdict rest on: "3 seeds against 1 to 3"; "" for none."""
     known = [each.comparison for each in verdict.comparisons if each.comparison is not None]
-    seeds = sorted({min(c.trainings) for c in known})
-    if not seeds:
+    if not known:
         return ""
-    return f"{seeds[0]} seed{'s' * (seeds[0] != 1)}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
+    ours, theirs = (_range(counts) for counts in zip(*(c.trainings for c in known)))
+    text = f"{ours} seed{'s' * (ours != '1')}"
+    return text if ours == theirs else f"{text} against {theirs}"
+
+
+def _range(counts: Sequence[int]) -> str:
+    low, high = min(counts), max(counts)
+    return f"{low}" if low == high else f"{low} to {high}"
 
 
 def systems(records: Iterable[Record], profile: str) -> str:
@@ -78,7 +91,10 @@ def systems(records: Iterable[Record], profile: str) -> str:
         )
     best = min(measured, key=lambda name: measured[name])
     ours = measured[_OURS]
-    text = f"At {where} the paper's model comes to {ours:.0f}% of the error of a black frame (the paper: {printed:.0f}%)"
+    text = (
+        f"At {where} the paper's model comes to {ours:.0f}% of the error of a black frame (the paper's number to {printed:.0f}%"
+        " of one measured here, since it prints none)"
+    )
     if len(measured) == 1:
         return f"{text}. No other system of the paper has been trained there yet."
     if best == _OURS:
@@ -95,8 +111,8 @@ def windows(records: Iterable[Record], profile: str) -> str:
         return f"At {scales.words(profile)} no two windows have been trained yet"
     (low, least), (high, most) = shares[0], shares[-1]
     return (
-        f"At {scales.words(profile)}, trained on contexts of ten alone, the paper's network comes to {least:.0f}% of the error"
-        f" of a black frame with {low}, and to {most:.0f}% with {high}, the lowest and the highest of the {len(shares)} windows"
+        f"At {scales.words(profile)}, one seed each, trained on contexts of ten alone, the paper's network comes to"
+        f" {least:.0f}% of the error of a black frame with {low}, and to {most:.0f}% with {high}, the lowest and the highest of the {len(shares)} windows"
         " trained so far"
     )
 

@@ -1,6 +1,6 @@
 """What the latent losses ask for, in closed form: best widths, minima, infima, and where gradient descent leads.
 
-All of it holds for the family ``vrnn3d.losses.Weights``. Values and slopes come from ``vrnn3d.losses.latent_loss`` and
+All of it holds for the family ``vrnn3d.losses.Coefficients``. Values and slopes come from ``vrnn3d.losses.latent_loss`` and
 autograd, so that what is analysed is what is trained. sigma_p and sigma_q are the standard deviations of prior and
 posterior, and delta = mu_p - mu_q.
 """

@@ -110,26 +110,38 @@ class Claim:
 
     text: str
     where: str
+    short: str  #: what it is about, in a few words
 
 
 CLAIMS: dict[str, Claim] = {
-    "C1": Claim("The 3D VRNN beats every compared model on Moving MNIST.", "Table 1"),
-    "C2": Claim("It does so with fewer parameters: 12.9M against 15.4M, 38.7M and 62M.", "Table 1"),
+    "C1": Claim("The 3D VRNN beats every compared model on Moving MNIST.", "Table 1", "the best on Moving MNIST"),
+    "C2": Claim("It does so with fewer parameters: 12.9M against 15.4M, 38.7M and 62M.", "Table 1", "fewer parameters"),
     "C3": Claim(
         "Stochasticity lowers the MSE from 82.2 to 60.7, 3D convolutions to 41.8, the likelihood term to 39.4.",
         "Table 3",
+        "each part lowers the error",
     ),
-    "C4": Claim("The KL-LL loss puts more emphasis on sample diversity and raises the prior's variance.", "section 3.2"),
+    "C4": Claim(
+        "The KL-LL loss puts more emphasis on sample diversity and raises the prior's variance.",
+        "section 3.2",
+        "more diverse samples",
+    ),
     "C5": Claim(
         "It is better than E3D-LSTM further into the future and degrades more slowly on KTH at 40 and 60 frames.",
         "Table 2, Fig. 4",
+        "better further into the future",
     ),
     "C6": Claim(
         "A small window is better on Moving MNIST, without a clear difference on KTH; the decay over time is exponential on"
         " KTH and more linear on Moving MNIST.",
         "Fig. 6",
+        "a small window",
     ),
-    "C7": Claim("An encoder truncated to two blocks suffices and saves about 60 million parameters.", "sections 3.3 and 5"),
+    "C7": Claim(
+        "An encoder truncated to two blocks suffices and saves about 60 million parameters.",
+        "sections 3.3 and 5",
+        "a truncated encoder suffices",
+    ),
 }
 
 

@@ -26,7 +26,7 @@ def mixed_precision(records: Iterable[Record], experiments: Iterable[str], profi
     if not partly and (not half or not any("float32" in kinds for kinds in found.values())):
         return ""
     how = {"in bfloat16": half, "partly in bfloat16": partly}
-    told = "; ".join(f"{listed([title_of(name) for name in of])}: trained {words}" for words, of in how.items() if of)
+    told = "; ".join(f"{listed([title_of(name) for name in of])}: trained {manner}" for manner, of in how.items() if of)
     effect = "; ".join(controls(records, profile)) or "not measured"
     return f"{told}, the others in float32. What that does was {effect}."
 

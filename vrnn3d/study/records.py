@@ -215,8 +215,12 @@ def from_dict(values: Any, who: str = "the record") -> Record:
     return parse(Record, values, who)
 
 
+#: What is kept digit by digit: a configuration is known by its hash.
+_EXACT = "config"
+
+
 def _rounded(value: Any, where: str) -> Any:
-    """JSON types only, floats with 6 significant digits; NaN and infinity are refused."""
+    """JSON types only, floats with 6 significant digits, those of a configuration with all; NaN and infinity are refused."""
     if hasattr(value, "tolist"):  # numpy and torch, scalars and arrays
         value = value.tolist()
     if isinstance(value, Mapping):
@@ -226,7 +230,7 @@ def _rounded(value: Any, where: str) -> Any:
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError(f"{where} is {value}; a record holds finite numbers only, so look for where it came from")
-        return float(f"{value:.6g}")
+        return value if where.partition(".")[0] == _EXACT else float(f"{value:.6g}")
     if value is None or isinstance(value, (str, bool, int)):
         return value
     raise ValueError(f"{where} is a {type(value).__name__}, which JSON cannot hold; convert it to numbers or text")
@@ -242,7 +246,8 @@ def _dump(value: Any, indent: str = "") -> str:
 
 
 def write_json(values: Mapping, path: str | os.PathLike) -> Path:
-    """Write any mapping as JSON, whole or not at all: floats with 6 significant digits, arrays and tensors as lists.
+    """Write any mapping as JSON, whole or not at all: floats with 6 significant digits (below "config" with all of them),
+    arrays and tensors as lists.
 
     Raises ``ValueError`` for NaN, infinite numbers and what JSON cannot hold, naming their place.
     """

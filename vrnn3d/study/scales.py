@@ -127,8 +127,13 @@ def lowest_on_validation(records: Iterable[Record], experiments: Iterable[str], 
     nothing. None where none was run."""
     records = list(records)
     found = {name: runs_at(records, name, profile) for name in experiments}
-    validated = [name for name, runs in found.items() if any(len(run.curve("validation_mse")) for run in runs)]
+    validated = [name for name, runs in found.items() if was_validated(runs)]
     return min(validated, key=lambda name: validation_error(found[name]), default=None)
+
+
+def was_validated(runs: Iterable[Record]) -> bool:
+    """Whether any of some runs kept a validation error."""
+    return any(len(run.curve("validation_mse")) for run in runs)
 
 
 def validation_error(runs: Iterable[Record]) -> float:

@@ -58,13 +58,11 @@ def black_spread(runs: Iterable[Record], protocol: str = "10->10", pool: str = "
 
 def seed_interval(values: Iterable[float]) -> Interval | None:
     """Student's 95% interval of the mean of a few seeds' values; None for fewer than two."""
-    from scipy.stats import t
-
     values = np.asarray(list(values), float)
     n = len(values)
     if n < 2:
         return None
-    half = t.ppf(0.975, n - 1) * values.std(ddof=1) / math.sqrt(n)
+    half = student(n - 1) * values.std(ddof=1) / math.sqrt(n)
     return float(values.mean() - half), float(values.mean() + half)
 
 
@@ -103,7 +101,7 @@ class TrainingNoise:
 
     usual: Variance  #: of an experiment with one seed; infinite degrees of freedom where nothing sets experiments apart
     own: Mapping[str, Variance]  #: of each experiment with several, by the hash of its configuration
-    freedom: int  #: degrees of freedom of all together: seeds beyond the first of each experiment
+    freedom: float  #: degrees of freedom of all together: seeds beyond the first of each experiment
     relative: bool = False  #: whether variances are in proportion to the square of the level
 
     def of(self, experiment: str) -> Variance:
@@ -153,7 +151,7 @@ def training_noise(
     if not several:
         return None
     own = {name: Variance(float(np.var(each, ddof=1)), len(each) - 1) for name, each in several.items()}
-    return TrainingNoise(_usual(list(own.values())), own, sum(each.freedom for each in own.values()), relative)
+    return TrainingNoise(_usual(list(own.values())), own, sum((each.freedom for each in own.values()), 0.0), relative)
 
 
 def _usual(variances: Sequence[Variance]) -> Variance:
@@ -187,7 +185,7 @@ def level_of(score: Score, slopes: bool) -> float:
     return float(np.mean(score.per_sequence_slope or ())) if slopes else score.average
 
 
-def end_of(record: Record, curve: str) -> float:
-    """Mean of a training curve over its last tenth; NaN where it was not kept."""
+def end_of(record: Record, curve: str, points: int | None = None) -> float:
+    """The mean of a training curve's last points, a tenth of them by default; NaN where it was not kept."""
     values = record.curve(curve)
-    return float(values[-max(1, len(values) // 10) :].mean()) if len(values) else math.nan
+    return float(values[-(points or max(1, len(values) // 10)) :].mean()) if len(values) else math.nan

@@ -281,14 +281,14 @@ def encoders_table(records: Iterable[Record], experiments: Sequence[str], profil
     records, rows = list(records), {}
     for name in experiments:
         if runs := runs_at(records, name, profile):
-            stages, cells = _truncation(runs[0])
+            stages, cells = stages_and_cells(runs[0])
             row: dict[str, Any] = {"cells a side": cells, "parameters": runs[0].parameters["total"]}
             row |= {f"% of black {paper.arrow(p)}": _percent_of_black(runs, p, pool) for p in paper.PROTOCOLS}
             rows[stages] = row | {"TFLOP": teraflops_text(runs[0].teraflops)}
     return pandas.DataFrame.from_dict(rows, orient="index").rename_axis("stages")
 
 
-def _truncation(run: Record) -> tuple[str, int]:
+def stages_and_cells(run: Record) -> tuple[str, int]:
     """The stages of ResNet-18 that a run's model has, and the cells they leave to a frame's height: ("two (the paper)", 8)."""
     import torch
 

@@ -11,6 +11,7 @@ from vrnn3d.study.catalogue import trial_name
 from vrnn3d.study.paper import arrow
 from vrnn3d.study.records import Record, runs_of
 from vrnn3d.study.scales import words
+from vrnn3d.study.spread import end_of
 from vrnn3d.study.wording import with_minus
 
 PROFILE = "half_short"
@@ -88,18 +89,10 @@ def _trial(title: str, run: Record | None, base: float) -> Trial:
         mse,
         run.percent_of_black(_POOL, _PROTOCOL),
         100 * (mse / base - 1),
-        late_mean(run, "validation_mse", 1),
-        100 * late_mean(run, "clipped"),
-        late_mean(run, "gradient_norm"),
+        end_of(run, "validation_mse", 1),
+        100 * end_of(run, "clipped"),
+        end_of(run, "gradient_norm"),
         run.training.updates,
         run.training.seconds,
         run.teraflops,
     )
-
-
-def late_mean(run: Record, curve: str, points: int | None = None) -> float:
-    """The mean of a training curve's last points, a tenth of them by default; NaN where it was not kept."""
-    values = run.curve(curve)
-    if not len(values):
-        return math.nan
-    return float(values[-(points or max(1, len(values) // 10)) :].mean())

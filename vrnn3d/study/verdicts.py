@@ -8,9 +8,9 @@ scale whose runs answer all of them; where no scale does, at the one that answer
 - "undecided" where runs cannot tell, or part of the claim has no run,
 - "not run" where nothing was measured.
 
-A comparison of which nobody knows how far another training would be off decides nothing, and a rival that was trained on less
-is not beaten. What is contradicted at a larger scale is not made good at a smaller one. C2 is about the number of parameters
-alone, and is judged by counting.
+A comparison of which nobody knows how far another training would be off decides nothing, nor does one in which the side that
+came out ahead was trained on more. What is contradicted at a larger scale is not overridden by a smaller one. C2 is about the
+number of parameters alone, and is judged by counting.
 """
 
 from __future__ import annotations
@@ -78,12 +78,19 @@ class Judged:
 
     @property
     def outcome(self) -> str:
-        """ "better", "worse", "undecided" or "not run". Better than what was trained on less is not better."""
-        c = self.comparison
-        if c is None:
+        """ "better", "worse", "undecided" or "not run"; undecided where the side that came out ahead was trained on more."""
+        if self.comparison is None:
             return NOT_RUN
-        unfair = c.outcome == BETTER and c.trained is not None and c.trained[1] < c.trained[0]
-        return UNDECIDED if unfair else c.outcome
+        return UNDECIDED if self.unfair else self.comparison.outcome
+
+    @property
+    def unfair(self) -> bool:
+        """Whether the side that came out ahead was trained on more than the other, so that it is not said to be better."""
+        c = self.comparison
+        if c is None or c.trained is None or c.outcome == UNDECIDED:
+            return False
+        ours, theirs = c.trained
+        return ours > theirs if c.outcome == BETTER else theirs > ours
 
     @property
     def p_value(self) -> float:
@@ -211,14 +218,21 @@ def tally(judged: Sequence[Judged]) -> str:
     return f"{', '.join(parts)} of {len(judged)} comparisons"
 
 
-def _sentences(judged: Sequence[Judged]) -> str:
-    """What was measured, one sentence for each pair of systems."""
+def _sentences(judged: Sequence[Judged], against: str = "") -> str:
+    """What was measured, one sentence for each pair of systems; `against` follows what is worse."""
     pairs: dict[tuple[str, str], list[str]] = {}
     for each in judged:
         if each.comparison is not None:
             parts = pairs.setdefault((each.asked.ours, each.asked.theirs), [])
-            parts.append(f"{each.numbers()}, {each.outcome}")
+            parts.append(f"{each.numbers()}, {each.outcome}{against * (each.outcome == WORSE)}")
     return "\n".join(f"{_versus(*pair)}: {'; '.join(parts)}." for pair, parts in pairs.items())
+
+
+def _unfair(judged: Sequence[Judged]) -> str:
+    """Why comparisons with clear differences are undecided, behind a comma; "" where none is so."""
+    if not any(each.unfair for each in judged):
+        return ""
+    return ", since the side with the lower error was trained on more sequences, which is not counted for it"
 
 
 def _versus(ours: str, theirs: str) -> str:
@@ -242,7 +256,9 @@ def _beats_all(records: Sequence[Record]) -> Verdict:
             missing.append(rival)
             continue
         shown = next((e for e in mine if (e.asked.protocol, e.asked.metric) == ("10->10", "mse") and e.comparison), mine[0])
-        told.append(f"Against {title_of(rival)} {tally(mine)} (MSE and SSIM, four protocols); {shown.numbers()}.")
+        told.append(
+            f"Against {title_of(rival)} {tally(mine)} (MSE and SSIM, four protocols); {shown.numbers()}{_unfair(mine)}."
+        )
     if missing:
         told.append(f"Not run against: {_titles(missing)}.")
     told += [*_with_another_window(rivals, records), _own_contradictions()]
@@ -258,7 +274,9 @@ def _with_another_window(rivals: Sequence[str], records: Sequence[Record]) -> It
     ours = f"{paper.OURS}_by_frame"
     scale, judged = judge_claim(_against_all(ours, rivals), records)
     by_rival = ((rival, [each for each in judged if each.asked.theirs == rival]) for rival in rivals)
-    told = [f"against {title_of(rival)} {tally(mine)}" for rival, mine in by_rival if outcome_of(mine) != NOT_RUN]
+    told = [
+        f"against {title_of(rival)} {tally(mine)}{_unfair(mine)}" for rival, mine in by_rival if outcome_of(mine) != NOT_RUN
+    ]
     if told:
         shapes = [EXPERIMENTS[name].model for name in (ours, paper.OURS)]
         other, taken = (f"M = {shape.window}, H = {shape.horizon}" for shape in shapes)
@@ -387,7 +405,7 @@ def _diversity(records: Sequence[Record]) -> Verdict:
         " posterior is the same as under KL; what the term adds is a penalty on the posterior's entropy."
     )
     shown = [each for each in judged if each.asked.values == "curve" or each.asked.protocol == "10->10"]
-    measured = _sentences(shown)
+    measured = _sentences(shown, " for the claim, since it is lower")
     floor = f"The floor that this study sets under a log std is {number(math.log(SIGMA_MIN))}."
     lines = [f"Measured, by seeds: {measured}", floor, f"Altogether {tally(judged)}."] if measured else []
     why = "\n".join([derivation, *lines])
@@ -459,7 +477,7 @@ def _forms_of_decay(records: Sequence[Record]) -> Iterator[str]:
     ):
         for profile in SCALES:
             found = {run.name: run for name in dict.fromkeys(systems) for run in runs_at(records, name, profile)}
-            if runs := [run for run in found.values() if run.training.updates]:
+            if runs := [run for run in found.values() if run.training.updates and run.measured(POOL, protocol)]:
                 told = (f"{METRICS[m].label}, {forms_in_words(forms_of(runs, m, protocol, POOL))}" for m in metrics)
                 yield f"On {what}, {words(profile)}, {paper.arrow(protocol)}: {'; '.join(told)}."
                 break
@@ -481,8 +499,24 @@ def _truncation(records: Sequence[Record]) -> Verdict:
     at, other = judge_claim(_against_all(paper.OURS, [between]), records)
     if outcome_of(other) != NOT_RUN:
         told.append(_against_encoder(between, at, other))
-    told.append("A further stage also halves the height and width of the hidden state, so more than parameters differs.")
+    told.append(_cells_left(records, scale, full, between))
     return _verdict("C7", outcome_of(judged), scale, "\n".join([counted, *told]), judged)
+
+
+def _cells_left(records: Sequence[Record], scale: str, full: str, between: str) -> str:
+    """What else differs between the encoders, and whom it favours at a scale whose frames are smaller than the paper's."""
+    from vrnn3d.study.tables import stages_and_cells
+
+    text = "A further stage also halves the height and width of the hidden state, so more than parameters differs"
+    profile = next(p for p in SCALES if words(p) == scale)
+    found = [stages_and_cells(runs[0])[1] for name in (full, between) if (runs := runs_at(records, name, profile))]
+    usual = EXPERIMENTS[paper.OURS].data.height_width[0] // 16
+    if not found or found[0] >= usual:
+        return f"{text}."
+    text += f": at {scale} all four leave {found[0]} x {found[0]} cells, which favours two"
+    if found[1:] == [usual]:
+        text += f"; three leave the {usual} x {usual} that all four leave at full size"
+    return text.replace(" x ", " \N{MULTIPLICATION SIGN} ") + "."
 
 
 def _against_encoder(name: str, scale: str, judged: Sequence[Judged]) -> str:

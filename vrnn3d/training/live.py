@@ -53,6 +53,11 @@ class LiveCurves:
         if _EVENTS not in self._failed:  # a writer that failed once may be half made
             self._try(_EVENTS, lambda: self._add_points(table))
 
+    def close(self) -> None:
+        """Let go of TensorBoard's file and thread."""
+        if self._writer is not None:
+            self._writer.close()
+
     def _try(self, name: str, write: Callable[[], object]) -> None:
         try:
             write()

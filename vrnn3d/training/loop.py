@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -123,7 +123,12 @@ def train(
     title = f"{experiment.name} {experiment.profile} seed {seed}"
     bar = _bar(title, state.step * settings.batch, updates * settings.batch, shown=progress and team.leads)
     live = LiveCurves(folder, state.curves) if team.leads and updates else None
-    with bar, StopRule(max_minutes, max_steps) as rule, _told(experiment, state, folder):
+    with (
+        bar,
+        closing(live) if live else nullcontext(),
+        StopRule(max_minutes, max_steps) as rule,
+        _told(experiment, state, folder),
+    ):
         if not updates and team.leads:
             state.save(folder, experiment, seed, data)
         while state.step < updates:

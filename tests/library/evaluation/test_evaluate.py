@@ -106,11 +106,13 @@ def test_processes_share_the_batches_and_find_what_one_finds(monkeypatch):
     alone = evaluate(model, experiment, progress=False)
     second = OneOfTwo(1)
     first = OneOfTwo(0, second.measured)
-    for process in (second, first):
-        monkeypatch.setattr(Team, "current", staticmethod(lambda process=process: process))
-        set_noise_shard(process.rank, 2)  # as in a training
-        together = evaluate(model, experiment, progress=False)
-    set_noise_shard(0, 1)
+    try:
+        for process in (second, first):
+            monkeypatch.setattr(Team, "current", staticmethod(lambda process=process: process))
+            set_noise_shard(process.rank, 2)  # as in a training
+            together = evaluate(model, experiment, progress=False)
+    finally:
+        set_noise_shard(0, 1)
     assert [sorted(part[5, 5]) for part in second.measured] == [[2], [2]], "of three batches in each of two test sets"
     assert [sorted(part[5, 5]) for part in first.measured] == [[0, 4], [0, 4]]
     assert together == alone
@@ -177,6 +179,8 @@ def test_predictions_that_all_run_at_once_are_those_of_one_rollout():
 def test_no_prediction_at_all_is_told(wrong):
     with pytest.raises(ValueError, match=f"{wrong} is 0; ask for at least 1"):
         predict(model_of(tiny()), torch.rand(1, 6, 1, 16, 16), 6, 2, **{wrong: 0})
+    with pytest.raises(ValueError, match="there are no sequences to continue"):
+        predict(model_of(tiny()), torch.rand(0, 6, 1, 16, 16), 6, 2)
 
 
 @pytest.mark.parametrize("training", [True, False])

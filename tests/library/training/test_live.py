@@ -57,10 +57,14 @@ def test_the_file_holds_every_point_and_survives_a_cut(tmp_path):
 # ---- TensorBoard -----------------------------------------------------------------------------------------------------
 
 
+closed: list = []  #: writers that were closed
+
+
 @pytest.fixture
 def added(monkeypatch) -> list:
     """What a stand-in for TensorBoard was given: its folder and from where on it was to forget, then points."""
     found: list = []
+    closed.clear()
 
     class Writer:
         def __init__(self, folder, purge_step):
@@ -72,6 +76,9 @@ def added(monkeypatch) -> list:
 
         def flush(self):
             pass
+
+        def close(self):
+            closed.append(self)
 
     module = ModuleType("torch.utils.tensorboard")
     module.SummaryWriter = Writer  # type: ignore[attr-defined]
@@ -96,7 +103,7 @@ def test_a_training_that_goes_on_gives_tensorboard_no_point_twice(tmp_path, adde
     experiment = tiny("convlstm2d", **{"train.validate_every": 0.0})
     whole = train(experiment, 0, tmp_path / "whole", progress=False)
     points = sorted(added[1:])
-    assert len(points) == 6 * (len(whole.curves) - 1)
+    assert len(points) == 6 * (len(whole.curves) - 1) and len(closed) == 1
     added.clear()
     train(experiment, 0, tmp_path / "cut", max_steps=2, progress=False)
     train(experiment, 0, tmp_path / "cut", progress=False)

@@ -71,8 +71,10 @@ def test_a_signal_during_a_training_leaves_a_checkpoint_to_go_on_from(tmp_path, 
 
     monkeypatch.setattr(order, "seed_noise", interrupted)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
-    cut = train(tiny("convlstm2d"), 0, tmp_path, progress=False)
-    signal.signal(signal.SIGINT, before)
+    try:
+        cut = train(tiny("convlstm2d"), 0, tmp_path, progress=False)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert not cut.finished and cut.updates == 3
     monkeypatch.undo()
     done = train(tiny("convlstm2d"), 0, tmp_path, progress=False)

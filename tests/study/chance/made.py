@@ -10,7 +10,7 @@ from vrnn3d.evaluation.scores import Evaluation
 from vrnn3d.study.chance.calibration import Calibration
 from vrnn3d.study.chance.probe import Probe
 from vrnn3d.study.chance.record import BLACK, ORACLE, ORACLE_MEAN, ORACLE_SINGLE, Analysis
-from vrnn3d.study.chance.spread import Spread
+from vrnn3d.study.chance.spread import BounceSpread
 
 FLAT, STEEP = (0.25, 0.25, 0.25, 0.25), (0.4, 0.1, 0.1, 0.4)
 
@@ -26,8 +26,8 @@ def scores(mse: float, **changed: float) -> dict[str, Evaluation]:
     return found
 
 
-def spread(after: float = 10.0, before: float = 0.0) -> Spread:
-    return Spread(before, after, 1.0, after, 1.0, (10, 30), (-1, 0, 1), (before, after, after), (1.0, after, after))
+def spread(after: float = 10.0, before: float = 0.0) -> BounceSpread:
+    return BounceSpread(before, after, 1.0, after, 1.0, (10, 30), (-1, 0, 1), (before, after, after), (1.0, after, after))
 
 
 def analysis(name: str, seed: int = 0, *, after: float = 10.0, nats: float | None = 0.5, flat: bool = True) -> Analysis:

@@ -1,4 +1,4 @@
-"""The oracle: its futures, the first frame it does not know, and scores that theory foretells."""
+"""The oracle: its futures, the first frame it does not know, and scores that theory predicts."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def analyse_oracle(profile: str, digits: int | None = None, sequences: int | Non
     changes = {"data.digits": digits, "eval.sequences": sequences}
     experiment = override(experiment, {name: value for name, value in changes.items() if value is not None})
     found, shown = measure.measure_oracle(experiment)
-    path = record.oracle_path(profile, digits)
+    path = record.oracle_path(profile, digits, sequences=sequences)
     records.write_arrays(shown, path.with_suffix(".npz"))
     return record.write(found, path)
 
@@ -58,6 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--sequences", type=int, help="with --oracle: so many test sequences instead of the profile's")
     parser.add_argument("--record", action="store_true", help="also copy what was found about runs into results/")
     chosen = parser.parse_args(arguments)
+    if not (chosen.oracle or chosen.runs):
+        parser.error("name the folders of runs, or a profile with --oracle")
+    if not chosen.oracle and (chosen.digits or chosen.sequences):
+        parser.error("--digits and --sequences are for --oracle")
+    for folder in map(Path, chosen.runs):
+        if not (folder / RECORD).is_file():
+            parser.error(f"{folder} holds no {RECORD}: name the folder of a finished run")
     if chosen.oracle:
         print(f"wrote {analyse_oracle(chosen.oracle, chosen.digits, chosen.sequences)}")
     for folder in map(Path, chosen.runs):

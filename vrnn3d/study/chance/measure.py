@@ -14,9 +14,10 @@ from vrnn3d.config import Experiment, config_hash
 from vrnn3d.data.moving_mnist import MovingMNIST
 from vrnn3d.device import autocast, pick_device
 from vrnn3d.evaluation import metrics
-from vrnn3d.evaluation.evaluate import predict
+from vrnn3d.evaluation.evaluate import predict, seed_noise
 from vrnn3d.evaluation.protocols import name_of
 from vrnn3d.evaluation.scores import Evaluation
+from vrnn3d.layers.gaussian import noise_of_one_process
 from vrnn3d.models.base import VideoModel
 from vrnn3d.rollout import TEACHER, rollout, usable_length
 from vrnn3d.study.chance import calibration as cal
@@ -97,6 +98,7 @@ def _batches(experiment: Experiment) -> Iterator[Tensor]:
 # --- a model ----------------------------------------------------------------------------------------------------------
 
 
+@noise_of_one_process()
 def measure_model(
     model: VideoModel, experiment: Experiment, seed: int = 0, *, device: str | None = None
 ) -> tuple[Analysis, dict[str, np.ndarray]]:
@@ -118,7 +120,7 @@ def measure_model(
     for indices in _batches(experiment):
         frames = world.batch(indices)
         start = int(indices[0])
-        torch.manual_seed(experiment.eval.seed * 1_000_003 + start)
+        seed_noise(experiment.eval.seed * 1_000_003 + start)
         with autocast(experiment.train.precision, place):
             samples = predict(model, frames.to(place).float() / 255, context, ahead, count).cpu()
         samples = samples.expand(-1, count, *samples.shape[2:])
@@ -163,7 +165,7 @@ def probe_latents(model: VideoModel, experiment: Experiment, count: int, place: 
     """A probe on z of the posterior, which has seen the outcome, and one on z of the prior, which cannot know it."""
     world = world_of(experiment, experiment.data.length, count)
     bounces = _usable(find_bounces(_positions(world), world.free), model.window, usable_length(model, world.length))
-    torch.manual_seed(experiment.eval.seed)
+    seed_noise(experiment.eval.seed)
     found = latents_at(model, world.batch(torch.arange(count)), bounces, place)
     cell = world.size[0] // next(iter(found.values())).shape[-2]
     cut = {name: around(z, bounces.corner, world.digit_size[0], cell) for name, z in found.items()}

@@ -18,7 +18,7 @@ from vrnn3d.settings import parse, setting
 from vrnn3d.study import records
 from vrnn3d.study.chance.calibration import Calibration
 from vrnn3d.study.chance.probe import Probe
-from vrnn3d.study.chance.spread import Spread
+from vrnn3d.study.chance.spread import BounceSpread
 from vrnn3d.study.provenance import Provenance
 
 SCHEMA = 1
@@ -45,7 +45,7 @@ class Analysis:
     sequences: int = setting(..., low=1)
     samples: int = setting(..., low=1)
     calibration: dict[str, Calibration] = field(default_factory=dict)  #: "pixel", "position", of the oracle "known position"
-    spread: Spread | None = None
+    spread: BounceSpread | None = None
     probe: dict[str, Probe] = field(default_factory=dict)  #: "posterior", "prior"; with the oracle "frames", the target itself
     #: {forecaster: {protocol: scores}} of the oracle's rows; those of a run are in its record
     evaluation: dict[str, dict[str, Evaluation]] = field(default_factory=dict)
@@ -72,9 +72,14 @@ def read(path: str | os.PathLike) -> Analysis:
     return parse(Analysis, values, str(path))
 
 
-def oracle_path(profile: str, digits: int | None = None, root: str | os.PathLike | None = None) -> Path:
-    """Where the oracle's analysis at a profile lies; with `digits` that of the same world with so many digits."""
-    return records.folder(root) / profile / "chance" / f"oracle{f'_{digits}_digits' if digits else ''}.json"
+def oracle_path(
+    profile: str, digits: int | None = None, root: str | os.PathLike | None = None, sequences: int | None = None
+) -> Path:
+    """Where the oracle's analysis at a profile lies; with `digits` that of the same world with so many digits, with `sequences`
+    that on so many test sequences, which the study does not use.
+    """
+    parts = [f"_{count}_{what}" for count, what in ((digits, "digits"), (sequences, "sequences")) if count]
+    return records.folder(root) / profile / "chance" / f"oracle{''.join(parts)}.json"
 
 
 def read_oracle(profile: str, digits: int | None = None, root: str | os.PathLike | None = None) -> Analysis | None:

@@ -12,7 +12,7 @@ OFFSETS = range(-8, 13)
 
 
 @dataclass(frozen=True)
-class Spread:
+class BounceSpread:
     """Sample variance and error of the mean frame, both summed over the pixels of a frame.
 
     "Before" are predicted frames that the context decides, "after" those from the first on that depends on the outcome of a
@@ -38,7 +38,7 @@ class Spread:
         return float("nan") if samples < 2 else self.after / self.error_after * (samples + 1) / (samples - 1)
 
 
-def spread(variance: Tensor, error: Tensor, first: Tensor) -> Spread:
+def spread(variance: Tensor, error: Tensor, first: Tensor) -> BounceSpread:
     """Variance and error taken apart by what is known.
 
     Args:
@@ -56,7 +56,7 @@ def spread(variance: Tensor, error: Tensor, first: Tensor) -> Spread:
     if after.all() or not after.any():
         raise ValueError("all predicted frames lie on one side of the first bounce; take more test sequences")
     near = [(k, offset == k) for k in OFFSETS if (offset == k).any()]
-    return Spread(
+    return BounceSpread(
         before=float(values[~after].mean()),
         after=float(values[after].mean()),
         error_before=float(errors[~after].mean()),

@@ -85,7 +85,7 @@ def calibration(found: Mapping[tuple[str, str], Calibration], what: str) -> Figu
     return closed(figure)
 
 
-def spread(found: Mapping[tuple[str, str], spreads.Spread]) -> Figure:
+def spread(found: Mapping[tuple[str, str], spreads.BounceSpread]) -> Figure:
     """Sample variance, and squared error of the mean frame, around the first frame that shows a bounce's outcome."""
     import matplotlib.pyplot as plt
 
