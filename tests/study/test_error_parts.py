@@ -8,7 +8,7 @@ import pytest
 from synthetic import record, score
 
 from vrnn3d.evaluation.scores import Evaluation
-from vrnn3d.study.error_parts import error_parts
+from vrnn3d.study.error_parts import error_parts, shares_in_words
 
 
 def evaluated(seed: int, average: float, variance: float, samples: int = 5, **more):
@@ -30,6 +30,18 @@ def test_models_with_a_single_prediction_have_no_parts():
 def test_the_lowest_average_comes_first():
     found = error_parts([evaluated(0, 40.0, 10.0), evaluated(0, 30.0, 10.0, experiment="vrnn2d")], "10->3")
     assert [parts.average for parts in found] == [30.0, 40.0]
+
+
+def test_the_largest_share_of_the_variance_is_told_for_each_way_of_decoding():
+    runs = [
+        evaluated(0, 40.0, 10.0),
+        evaluated(0, 30.0, 10.0, experiment="loss_kl_pq_z_q"),
+        evaluated(0, 20.0, 1.0, experiment="improved_vrnn"),
+    ]
+    told = shares_in_words(error_parts(runs, "10->3"), {"loss_kl_pq_z_q": "ours"})
+    assert "at full size 25.0% where $z_p$ is decoded" in told
+    assert "33.3% where $z_q$ is (ours)" in told and "5.0% in other models" in told
+    assert shares_in_words([]) == ""
 
 
 def test_numbers_that_do_not_add_up_are_told():

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import mean
 
 from vrnn3d.study.records import Record
+from vrnn3d.study.scales import SCALES, words
 
 TOLERANCE = 1e-3  #: of the average; records hold six digits
 
@@ -24,6 +25,12 @@ class Parts:
     mean_frame: float  #: of the mean of the samples
     variance: float  #: of the samples, summed over the pixels of a frame
     best: float  #: of the best sample
+    decoded: str  #: whose sample the 3D or 2D VRNN decodes in training, "z_p" or "z_q"; "" for another model
+
+    @property
+    def share(self) -> float:
+        """The variance's part of the average, 0 to 1."""
+        return self.variance / self.average
 
 
 def error_parts(records: Iterable[Record], protocol: str = "10->10") -> list[Parts]:
@@ -67,4 +74,32 @@ def _parts(runs: list[Record], pool: str, protocol: str) -> Parts:
         mean_frame=over_seeds("mse", "mean_frame"),
         variance=over_seeds("sample_variance", "average"),
         best=over_seeds("mse", "best"),
+        decoded=runs[0].config.model.options.get("wiring", "z_p") if runs[0].config.model.name in _VRNNS else "",
     )
+
+
+#: Models of the registry whose decoder is given a sample of either Gaussian, as ``model.options.wiring`` says.
+_VRNNS = ("vrnn3d", "vrnn2d")
+
+
+def shares_in_words(parts: Iterable[Parts], titles: Mapping[str, str] | None = None, pool: str = "test") -> str:
+    """How much of the average the variance of the samples is at most, for each scale and by what is decoded, in a sentence.
+
+    `titles` says what experiments are called, where that is not their records' title.
+    """
+    titles = titles or {}
+    groups: dict[str, dict[str, list[Parts]]] = {}
+    for each in parts:
+        if each.pool == pool:
+            groups.setdefault(each.profile, {}).setdefault(each.decoded, []).append(each)
+    told = []
+    for profile in filter(groups.get, SCALES):
+        most = {decoded: max(of, key=lambda p: p.share) for decoded, of in groups[profile].items()}
+        named = {"z_p": "where $z_p$ is decoded", "z_q": "where $z_q$ is", "": "in other models"}
+        shares = [
+            f"{most[d].share:.1%} {where} ({titles.get(most[d].experiment, most[d].title)})"
+            for d, where in named.items()
+            if d in most
+        ]
+        told.append(f"at {words(profile)} {', '.join(shares)}")
+    return f"The variance of the samples is, of the average, at most: {'; '.join(told)}." if told else ""

@@ -229,7 +229,7 @@ def drift_animation(alt: str, variants: Sequence[str] = tuple(VARIANTS), until: 
     clock = figure.text(0.97, 0.06, "", ha="right", fontsize=11, **_plate())
     pictures = list(_pictures(figure, panels, clock, times, [drift(variant, times) for variant in variants]))
     pictures += [pictures[-1]] * 8  # rest at the end
-    return moving_picture(pictures, alt, 12, width=736, legend={PRIOR: "prior p (dashed)", POSTERIOR: "posterior q"})
+    return moving_picture(pictures, alt, 12, width=736, least=620, legend={PRIOR: "prior p (dashed)", POSTERIOR: "posterior q"})
 
 
 def _plate() -> dict[str, Any]:
