@@ -51,7 +51,8 @@ picture("vrnn3d")
 # *One step of the model. Dashed lines exist in training only.*
 #
 # The equations are the paper's 1 to 6 in the order of its section 3.3 and Figure 2, where the ConvLSTM comes first and the
-# prior is computed from its new state; equations 1 to 6 themselves write $h_{t-1}$ where $h_t$ stands here. $x_t$ is a clip
+# prior is computed from its new state. As printed, equations 1, 2 and 5 have $h_{t-1}$ for $h_t$, equations 2 and 5 have $x_t$ for
+# $x_{t+1}$, equation 2 has $f_\mathrm{enc}$ for $f'_\mathrm{enc}$, and equation 6 has $z_{p,t}$ for $z_{t-1}$. $x_t$ is a clip
 # of $M$ frames and $x_{t+1}$ the clip $H$ frames later; $f'_\mathrm{enc}$ is the posterior's own encoder:
 #
 # $$
@@ -72,7 +73,7 @@ picture("vrnn3d")
 # ## Shapes
 #
 # The table is read off a forward pass of the full-size network with $M = 4$, so that the depth of the latent clip can be
-# seen. Section 3.3 of the paper gives the same sizes, [M/2, H/4, W/4], for the encoder's output, the states and the latent. The
+# seen. Section 3.3 of the paper gives the same sizes, [M/2, H/4, W/4] (H and W are height and width there), for the encoder's output, the states and the latent. The
 # C/4 channels that it gives beside them cannot be meant: frames have one or three.
 
 # %%

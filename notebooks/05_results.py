@@ -18,7 +18,7 @@
 # - {glue:text}`results_state`
 # - {glue:text}`results_headline`
 # - {glue:text}`results_steps`
-# - Every number on this page is read from a committed record: a JSON file that names its configuration, commit, seed, device
+# - Every score of ours on this page is read from a committed record: a JSON file that names its configuration, commit, seed, device
 #   and library versions. What has no record says *not run*.
 # :::
 #
@@ -85,8 +85,9 @@ glue("results_headline", headlines.systems(records, SCALE), display=False)
 # One rule for all of them (`vrnn3d.study.verdicts`): a claim rests on comparisons, each under the protocols that it is about. One
 # side is better where the 95% interval of the paired difference leaves out zero, for other test sequences and other trainings
 # together: the two uncertainties add as variances. How far trainings are apart is told by all experiments of that scale that have
-# several seeds, pooled where these spread alike, else by three or more of the systems compared; where nothing tells it, nothing is
-# decided, and what was trained on less is not beaten. *Reproduced*: better in every comparison. *Contradicted*: worse in at least
+# several seeds: by the mean of their variances, which counts the less the more unlike they are, and by the seeds of the two systems
+# themselves. Where nothing tells it, nothing is decided, and a side that was trained on more is not called better. Better and worse
+# are meant as the claim means them: for C4 less spread is worse. *Reproduced*: better in every comparison. *Contradicted*: worse in at least
 # one, with a p-value that stays below 5% when it is multiplied by the number of comparisons (Bonferroni): among many, one would come
 # out worse by accident. *Undecided*: the runs cannot tell, or part of the claim has none. The scale is the largest whose runs answer
 # all of the claim, or contradict it; where none does, the one that answers most. A verdict is about which side is better; whether a
@@ -130,7 +131,8 @@ for name in BY_FRAME:
 # %% [markdown]
 # The rows *beyond the paper* are not held to its recipe: they are trained on digits that are drawn afresh for every sequence, not
 # on the 10,000 of the other rows, with another optimiser, other recurrent kernels and another norm, and without a latent unless
-# their title says otherwise. They show what the architecture can be brought to, and decide no claim. All but the one that is
+# their title says otherwise. They show how low the error gets at this cost without the paper's choices, and decide no claim; those
+# with a frame a step and without a latent are neither three-dimensional nor variational. All but the one that is
 # *twice as wide* have the channels of the other rows. *SimVP* {cite:p}`gao2022simvp` is a yardstick from outside.
 
 # %% tags=["hide-input"]
@@ -151,9 +153,9 @@ for run in (run for name in OUTSIDE for run in scales.runs_at(records, name, SCA
     size, window = run.parameters["total"], run.config.model.window
     words = (
         f"*{scales.title_of(run.experiment)}*: public code that is no part of this repository, as a yardstick, trained on the "
-        f"same sequences with the same settings. A network without recurrence, of {size:,} parameters, that takes {window} "
-        f"frames at once and puts out the next {run.config.model.horizon}; so it can say nothing after five, and was trained "
-        "on contexts of ten alone."
+        f"same sequences with the same settings but for the context. A network without recurrence, of {size:,} parameters, that takes "
+        f"{window} frames at once and puts out the next {run.config.model.horizon}. It needs that many given frames, so that it has "
+        "no columns of 5 and was trained on contexts of ten alone."
     )
     display(Markdown(words))
 
@@ -192,7 +194,8 @@ for x in ("sequences", "gigaflops", "cpu_hours") if trained else ():
         )
     )
 caption = (
-    "Half scale, seed 0: MSE of a frame of one free-running prediction of the validation sequences, both axes logarithmic."
+    "Half scale, seed 0: MSE of a frame of one free-running prediction, 10 → 10, of at most 200 validation sequences; both axes "
+    f"logarithmic. {learning.taken_up_in_words(trained)}"
 )
 display(Markdown(f"*{caption}*" if trained else "*Not run.*"))
 glue("results_slowest", f"{scales.slowest_by_fastest(records, SCALE):.1f}", display=False)
@@ -317,7 +320,7 @@ glue("results_first_frame", words, display=False)
 #
 # ## Table 3 at half scale: the ablation
 #
-# The paper's four steps, and the row that its table lacks: the 3D network without a latent.
+# The four rows of the paper's Table 3, and one that it lacks: the 3D network without a latent.
 
 # %% tags=["hide-input"]
 display(
@@ -401,7 +404,7 @@ LONGEST, DECAYING = paper.PROTOCOLS[-1], ("mse", "ssim")
 rows = dict.fromkeys((*paper.TABLE1, *paper.TABLE3, *windows))
 decaying = [scales.as_row(r, name) for name in rows for r in scales.runs_at(records, name, SCALE)]
 for one in scales.shown_at(records, [FOCUS], SCALE):
-    words = f"{one.title}, {paper.arrow(LONGEST)}: MSE and SSIM of each predicted frame, a line and an exponential through them"
+    words = f"{scales.words(SCALE).capitalize()}, {one.title}, seed {one.seed}, {paper.arrow(LONGEST)}: MSE and SSIM of each predicted frame, a line and an exponential through them"
     display(figure_html(drawn.extrapolations(one, DECAYING, LONGEST), f"{words}; the grey part is extrapolated."))
     display(Markdown(f"*{words}. Dots: measured on held-out digits. The grey part is extrapolated.*"))
 for metric in DECAYING:
@@ -443,7 +446,11 @@ if len(table) > 1:
     for number in (0, 1):
         pictures_of = curves.predictions(*zip(*pictured), number)
         alt = f"Test sequence {number}: the truth and one prediction with two stages and with more, every second frame."
-        display(figure_html(show.strip(pictures_of, context=int(pictured[0][1]["context"]), every=2), alt))
+        strip = show.strip(
+            pictures_of, context=int(pictured[0][1]["context"]), every=2, title=f"Test sequence {number}"
+        )
+        display(figure_html(strip, alt))
+    display(Markdown(f"*{scales.words(SCALE).capitalize()}, seed 0, held-out digits: one sample of each model, every second frame.*"))
 missing = [scales.title_of(name) for name in ENCODERS if not scales.runs_at(records, name, SCALE)]
 if missing:
     display(Markdown(f"*Not run: {'; '.join(missing)}.*"))
@@ -523,17 +530,18 @@ display(table_html(anchors.set_index("model"), caption=paper.ANCHOR_NOTE, decima
 listing = pd.DataFrame(scales.inventory(records))
 if len(listing):
     folded = table_html(listing.rename(columns={"sequences_per_second": "sequences / s"}).set_index("run")).data
-    summary = f"{len(records)} records of {len(listing)} experiments and profiles"
+    summary = f"{len(records)} records of {len(listing)} experiments (one counts once for each profile)"
     scrolled = f'<div style="max-height:32em;overflow:auto">{folded}</div>'
     display(HTML(f"<details><summary>{summary}</summary>{scrolled}</details>"))
 else:
     display(Markdown("*No records.*"))
-glue("queue_left", len(queue.unfinished("full", records)), display=False)
-glue("queue_all", len(queue.runs("full")), display=False)
+every = len(queue.runs("full"))
+done = every - len(queue.unfinished("full", records))
+glue("queue_all", every, display=False)
+glue("queue_done", "none has" if not done else f"{done} {'has' if done == 1 else 'have'}", display=False)
 
 # %% [markdown]
-# Of the {glue:text}`queue_all` full-size runs in the study's queue, {glue:text}`queue_left` are still to be done
-# (`vrnn3d list` names them).
+# Of the {glue:text}`queue_all` full-size runs in the study's queue, {glue:text}`queue_done` been made (`vrnn3d list full` names them).
 
 # %% [markdown]
 # :::{admonition} What to take away

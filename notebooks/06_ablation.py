@@ -23,7 +23,7 @@
 # - **The paper's step.** {glue:text}`ablation_rows`.
 # - **With the other wiring.** {glue:text}`ablation_posterior`.
 # - **In the grid of losses.** {glue:text}`ablation_headline`.
-# - **Better than KL beyond chance.** {glue:text}`ablation_best`.
+# - **Better than KL.** {glue:text}`ablation_best` (each comparison by itself at 95%, without a correction for their number).
 # - **Which sample is decoded.** {glue:text}`ablation_wiring`.
 # - **The standard deviations.** {glue:text}`ablation_floor`, as [the loss chapter](03_loss) derives for losses whose two log terms have different weights.
 # :::
@@ -34,7 +34,7 @@ from IPython.display import HTML, Markdown, display
 from myst_nb import glue
 
 from vrnn3d import show
-from vrnn3d.study import ablation, paper, queue, scales, spread
+from vrnn3d.study import ablation, paper, profiles, queue, scales, spread
 from vrnn3d.study.catalogue import EXPERIMENTS, WIRINGS
 from vrnn3d.study.figures import ablation as pictures
 from vrnn3d.study.figures.loss import NAMES, WIRING_NAMES
@@ -91,12 +91,13 @@ show_steps(rows_scale, rows)
 
 # %% [markdown]
 # *Dot: mean over seeds. Ticks: single seeds. Thick: 95% over test sequences. Thin: 95% over seeds, by the spread of all experiments
-# of the scale that have several, where these spread alike, else by Student's interval of the seeds compared. What is lower, higher
-# or ruled out lies outside of both together, which add as variances. The two scales differ in more than size, so this says what the
+# of the scale that have several, which counts the less the more unlike they are, and of those compared. What is lower, higher or
+# ruled out lies outside of both together, which add as variances. The two scales differ in more than size, so this says what the
 # step does here, not at full size.*
 #
 # The first three test sequences, of digits that no training saw; one sample each, seed 0. The network saw the first ten
-# frames. *KL, z_q* decoded the posterior's sample in training, all others with a latent the prior's, as the paper does.
+# frames. The network of the row *KL, z_q* was trained with the posterior's sample decoded; the others that have a latent, with the
+# prior's, as in the paper.
 
 # %% tags=["hide-input"]
 SHOWN = {
@@ -154,6 +155,8 @@ head = ":::{admonition} What these runs are\n:class: warning\n"
 small = (
     " These MSEs compare losses with each other; they do not stand beside the paper's." if scale in ("half", "small") else ""
 )
+if scale not in profiles.PROFILES:
+    small += f" The package no longer has this scale; commit {scales.commits([one])} does."
 display(Markdown(f"{head}{text}{small} At full size {len(waiting)} runs of this page are still to be done.\n:::"))
 
 # %% [markdown]
@@ -348,17 +351,18 @@ else:
 # :::{admonition} Solution
 # :class: dropdown
 # Student's interval over three seeds is wide: with two degrees of freedom it reaches 4.3 standard errors to either side. More test
-# sequences narrow the other interval only. More seeds would help, and so would other experiments that spread alike, whose seeds can
-# be pooled with these.
+# sequences narrow the other interval only. More seeds would help, and so would other experiments whose seeds are about as far
+# apart: they have a say in how far these are.
 # :::
 #
 # **2. Many comparisons.** Six losses, two wirings and four protocols make 48 comparisons with KL. How many would you expect
-# to be told apart by one 95% interval if all losses were equal? Why are there probably fewer here?
+# to be told apart by one 95% interval if all losses were equal? Why would this page's rule be likely to mark fewer by accident?
 #
 # :::{admonition} Solution
 # :class: dropdown
-# $48 \cdot 0.05 \approx 2.4$. Intervals over three seeds that are judged by Student's rule and widened by the uncertainty over test
-# sequences leave out zero more rarely than that; and the protocols share their runs, so the comparisons are not independent.
+# $48 \cdot 0.05 \approx 2.4$. Intervals over seeds that are widened by the uncertainty over test sequences, and by how unlike
+# experiments are, leave out zero more rarely than that. That the protocols share their runs does not change the expected number,
+# only how much it varies. The tables above mark more.
 # :::
 #
 # **3. Tuning.** Suppose that each loss is given the best of five weights by its error on the *test* set. Which side gains,

@@ -19,11 +19,11 @@
 #
 # :::{admonition} In short
 # :class: tip
-# - On {glue:text}`speed_device` a training step of our 3D VRNN is {glue:text}`speed_plain_over_fast:.2f` times as fast in the
+# - On {glue:text}`speed_device` a training step of our 3D VRNN is {glue:text}`speed_plain_over_fast:.1f` times as fast in the
 #   fast form as in the plain one, with the same results up to rounding; depth folding alone makes it
-#   {glue:text}`speed_folding:.2f` times as fast.
-# - Fast form against fast form, an E3D-LSTM with as many parameters takes {glue:text}`speed_e3d_fast:.2f` times as long as
-#   ours. (Its plain form against our fast one: {glue:text}`speed_e3d_plain:.2f` times.)
+#   {glue:text}`speed_folding:.1f` times as fast.
+# - Fast form against fast form, an E3D-LSTM with as many parameters takes {glue:text}`speed_e3d_fast:.1f` times as long as
+#   ours. (Its plain form against our fast one: {glue:text}`speed_e3d_plain:.1f` times.)
 # - Our training step reaches {glue:text}`speed_share:.0f`% of the rate of a matrix product on the same machine.
 # :::
 
@@ -66,6 +66,8 @@ glue("speed_plain_over_fast", ours[PLAIN].seconds / ours[FAST].seconds, display=
 glue("speed_e3d_plain", e3d[PLAIN].seconds / ours[FAST].seconds, display=False)
 glue("speed_e3d_fast", e3d[FAST].seconds / ours[FAST].seconds, display=False)
 glue("speed_folding", report.folding_gain(cpu), display=False)
+glue("speed_e3d_plain_gflop", e3d[PLAIN].useful_gflop_per_sequence, display=False)
+glue("speed_e3d_fast_gflop", e3d[FAST].useful_gflop_per_sequence, display=False)
 glue("speed_share", 100 * ours[FAST].share_of_matrix_product, display=False)
 glue("speed_device", f"{cpu.device}, {cpu.settings.threads} threads, batch {cpu.settings.batch},", display=False)
 
@@ -116,7 +118,8 @@ display(
 
 # %% [markdown]
 # On a processor the gain comes from folding. Batching over time and hoisting the input half of the gates out of the
-# recurrence save kernel launches, which cost little here; the 2D models have no depth to fold, and stay about where they were.
+# recurrence save kernel launches, which cost little here; the 2D models have no depth to fold, and stay about where they were at
+# this size.
 #
 # ## How far from the machine's limit
 #
@@ -132,7 +135,9 @@ figure_html(
 )
 
 # %% [markdown]
-# *Bars: fast form; marks: plain form of the same model.*
+# *Bars: fast form; marks: plain form of the same model. The two forms of E3D-LSTM do not count the same operations
+# ({glue:text}`speed_e3d_plain_gflop:.0f` GFLOP a sequence in the plain form, {glue:text}`speed_e3d_fast_gflop:.0f` in the fast one),
+# so its mark can lie to the right of its bar although the fast form takes less time.*
 #
 # ### Operations or memory?
 #
@@ -167,12 +172,22 @@ alt = "Panels of seconds per training sequence, one for each setting that is var
 figure_html(figure, alt) if figure else Markdown("*No sweep is recorded.*")
 
 # %% [markdown]
-# *Cost of a training sequence of the full-size model against one setting at a time; the others stay at batch 2,
-# M = H = 2, 64 × 64 pixels and 20 frames.*
-#
+# *Seconds per training sequence of the fast form of the full-size 3D VRNN against one setting at a time; the others stay at batch 2,
+# M = H = 2, 64 × 64 pixels and 20 frames. These are other runs than the table's, on machines as fast as they were then, so compare
+# the points of a panel with each other only.*
+
+# %% tags=["hide-input"]
+for name, bench in everything.items():
+    if name.endswith("_sweep"):
+        product = bench.matrix_product_tflops
+        rate = f" A matrix product ran at {1000 * product:,.0f} GFLOP/s there." if product else ""
+        display(Markdown(f"*{report.caption(bench)}.{rate}*"))
+
+# %% [markdown]
 # ## At 128 × 128
 #
-# KTH is learned at this size ([](09_kth)): four times the pixels, so four times the operations of a convolution.
+# The paper's KTH has this size; [the KTH runs of this book](09_kth) have 64 × 64. Four times the pixels are four times the operations
+# of a convolution. Whether time follows depends on the form and the model; each was timed once here.
 
 # %%
 for bench in large:
@@ -184,9 +199,10 @@ if not large:
 # %% [markdown]
 # ## Half precision on a processor
 #
-# Recent server processors multiply matrices of bfloat16 in tiles (AMX), several times as fast as matrices of float32. `vrnn3d
-# bench` then measures the fast form in both. A training takes it with `--set train.precision=bfloat16`; by default a processor
-# trains in float32, since on one without such tiles half precision is the slower of the two.
+# Recent server processors have instructions for bfloat16: some multiply whole tiles of matrices (AMX), several times as fast as in
+# float32, others take dot products (AVX-512 BF16). `vrnn3d bench` then measures the fast form in both. A training takes it with
+# `--set train.precision=bfloat16`; by default a processor trains in float32, since without such instructions half precision is the
+# slower of the two.
 
 # %% tags=["hide-input"]
 halves = {name: lines for name, bench in everything.items() if (lines := report.half_precision(bench, titles))}

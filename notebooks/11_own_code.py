@@ -83,8 +83,8 @@ for variant in ("kl_qp", "kl_pq", "kl_ll"):
     print(f"{variant:15} {latent_loss(posterior, prior, variant).sum(1).mean():.3f} nats")
 
 # %% [markdown]
-# A loss of your own is any function of the two, by name or as it is: here KL with *free bits*, of which the first half nat per
-# element costs nothing.
+# A loss of your own is any function of the two, by name or as it is: here KL with *free bits*. Below half a nat per element it is
+# constant, so that nothing pushes it lower; each element then counts at least 0.5.
 
 
 # %%
@@ -121,6 +121,7 @@ table.round(2)
 # %% [markdown]
 # :::{admonition} What to take away
 # :class: note
-# Models, losses, data sets and metrics can be used apart. `CONTRIBUTING.md` in the repository says how to add one of your own under a
-# name, so that `vrnn3d train` and the tables know it.
+# Models, losses, data sets and metrics can be used apart. `CONTRIBUTING.md` in the repository says how to give one of your own a
+# name, in a file of yours: `vrnn3d --import mine.py train --set model.name=my_network` then trains it, and evaluates it with all
+# metrics.
 # :::

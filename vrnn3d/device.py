@@ -69,12 +69,15 @@ def uses_bfloat16(precision: str, device: torch.device) -> bool:
     return precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
 
 
-def has_matrix_tiles() -> bool:
-    """Whether this processor multiplies matrices of bfloat16 in tiles (AMX), several times as fast as those of float32.
+def has_bfloat16_instructions() -> bool:
+    """Whether this processor has instructions for bfloat16: tiles of matrices (AMX), or dot products (AVX-512 BF16).
 
     On a processor without them bfloat16 is slower than float32. False where PyTorch is too old to tell.
     """
-    return hasattr(torch.cpu, "get_capabilities") and bool(torch.cpu.get_capabilities().get("amx_bf16"))
+    if not hasattr(torch.cpu, "get_capabilities"):
+        return False
+    there = torch.cpu.get_capabilities()
+    return bool(there.get("amx_bf16") or there.get("avx512_bf16"))
 
 
 def compiled(compute: Callable, setting: str, device: torch.device, alone: bool = True) -> Callable:

@@ -67,12 +67,14 @@ def test_precision(precision, place, half):
     assert device.uses_bfloat16(precision, torch.device(place)) == half
 
 
-@pytest.mark.parametrize("told, tiles", [({"amx_bf16": True}, True), ({"amx_bf16": False}, False), ({}, False)])
-def test_matrix_tiles(monkeypatch, told, tiles):
+@pytest.mark.parametrize(
+    "told, there", [({"amx_bf16": True}, True), ({"avx512_bf16": True}, True), ({"amx_bf16": False}, False), ({}, False)]
+)
+def test_instructions_for_bfloat16(monkeypatch, told, there):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: told, raising=False)
-    assert device.has_matrix_tiles() == tiles
+    assert device.has_bfloat16_instructions() == there
     monkeypatch.delattr(torch.cpu, "get_capabilities")
-    assert not device.has_matrix_tiles(), "an older PyTorch does not say"
+    assert not device.has_bfloat16_instructions(), "an older PyTorch does not say"
 
 
 def test_autocast_computes_in_what_was_asked_for():

@@ -255,7 +255,10 @@ def test_whether_the_term_takes_noise_away_follows_the_numbers(mse, others, vari
     evaluation = with_scores_of(mse, others, variance)
     with_term = [record("loss_kl_ll_z_q", profile="ablation", seed=seed, evaluation=evaluation) for seed in range(3)]
     found = ablation.runs([*three("loss_kl_pq_z_q", [16.0] * 3), *with_term], "ablation")
-    assert words in ablation.term_in_words(found, "z_q")
+    told = ablation.term_in_words(found, "z_q")
+    assert words in told
+    assert told.endswith(f"that of the mean frame goes from {ablation.mean_frames(found, 'loss_kl_pq_z_q', 'loss_kl_ll_z_q')}.")
+    assert ablation.mean_frames(found, "loss_kl_pq_z_q", "loss_kl_qp_z_q") == ""
 
 
 def test_answers_name_what_was_run():
@@ -292,7 +295,7 @@ def test_the_wirings_of_a_loss_are_compared():
     assert mse.estimate == pytest.approx(1.0, abs=0.01) and mse.outcome == "worse"
     change = f"{mse.theirs:.1f} to {mse.ours:.1f}, worse"
     assert f"the MSE from {change}" in ablation.wiring_in_words(found)
-    assert ablation.wiring_in_words(found).endswith("(3 seeds)")
+    assert "(3 seeds); the MSE of the mean frame goes from " in ablation.wiring_in_words(found)
     assert pictures.wiring_table(found).loc["KL(p‖q), eq. 9", "MSE"] == change
     assert ablation.changes({"sample_variance": mse}) == {"sample variance": f"{mse.theirs:.3f} to {mse.ours:.3f}"}
     assert ablation.wiring_in_words({}) == "no loss was trained in both wirings"

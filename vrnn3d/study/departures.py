@@ -13,7 +13,7 @@ from vrnn3d.data.settings import MovingMNISTData
 from vrnn3d.study.catalogue import EXPERIMENTS
 from vrnn3d.training.optimisers import TITLES
 
-SAME, DIFFERENT, LACKING, LEFT_OPEN = "as the paper", "different", "lacking", "left open"
+SAME, DIFFERENT, LACKING, LEFT_OPEN = "as the paper", "different", "not available", "left open"
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def _digits(e: Experiment) -> MovingMNISTData:
 STATEMENTS: tuple[_Statement, ...] = (
     _Statement(
         "3.3",
-        "The encoder turns a clip [M, H, W, C] into [M/2, H/4, W/4, C/4].",
+        "The encoder turns a clip [M, H, W, C] into [M/2, H/4, W/4, C/4] (H and W here are height and width).",
         lambda e: f"{_option(e, 'widths', (64, 128))[1]} channels in the last stage, M = {e.model.window}; odd M rounds up",  # type: ignore[index]
         _full_width,
         "C/4 cannot be meant: with one or three channels it is no whole number. The truncated 3D ResNet-18 ends in 128"
@@ -124,32 +124,28 @@ STATEMENTS: tuple[_Statement, ...] = (
         "M and H can be chosen; their default is not stated.",
         lambda e: f"M = {e.model.window}, H = {e.model.horizon}",
         _always(False),
-        "M = H = 2 is the smallest window that an encoder to depth M/2 halves, and the cheapest to train; M = H = 1 has rows"
-        " of its own.",
+        "M = H = 2 is the smallest window that an encoder to depth M/2 halves, and the one with the fewest operations;"
+        " M = H = 1 has rows of its own.",
         LEFT_OPEN,
     ),
     _Statement(
         "Fig. 3",
-        "Each filter output but the decoder's is followed by a 3D batch norm and ReLU.",
+        "Each filter output, with the exception of the decoder, is followed by a 3D batch norm and ReLU.",
         lambda e: (
-            f"{_option(e, 'norm', 'batch')} norm; running statistics are updated once a training step from all time steps"
+            f"{_option(e, 'norm', 'batch')} norm and ReLU in the decoder's blocks too, none after its last convolution; running"
+            " statistics are updated once a training step from all time steps"
         ),
-        lambda e: _option(e, "norm", "batch") == "batch",
-        "Group norm is an option.",
-    ),
-    _Statement(
-        "Fig. 3",
-        "The decoder's output has no batch norm and no ReLU.",
-        lambda e: "linear output, clipped only by the metrics",
-        _always(True),
+        _always(False),
+        "The sentence can mean the whole decoder or its output. Group norm is an option.",
+        LEFT_OPEN,
     ),
     _Statement(
         "4.1",
         "Encoder and decoder start from weights pre-trained on Kinetics-400.",
         lambda e: e.train.start or "random weights",
         lambda e: bool(e.train.start) and e.train.start not in EXPERIMENTS,  # an experiment's own weights are not Kinetics'
-        "The weights cannot be had on the machines of this study. Who has torchvision's r3d_18 can start from its state dict:"
-        " train.start=FILE.",
+        "The weights cannot be had on the machines of this study. Anyone who has torchvision's r3d_18 can start from its state"
+        " dict: train.start=FILE.",
         LACKING,
     ),
     _Statement(
@@ -185,7 +181,7 @@ STATEMENTS: tuple[_Statement, ...] = (
             " the known ones too"
         ),
         lambda e: e.loss.l1 == e.loss.l2 == 1,
-        "Under L1 the best single guess is the median of a pixel, which is black.",
+        "Under L1 the best single guess is the median of a pixel, which is black where a digit's place is uncertain.",
     ),
     _Statement(
         "4.1",
@@ -209,8 +205,8 @@ STATEMENTS: tuple[_Statement, ...] = (
         "Gradient clipping is not mentioned.",
         lambda e: f"norm bounded by {e.train.clip:g}" if e.train.clip else "none",
         lambda e: e.train.clip == 0,
-        "Single steps early in a training can have far larger gradients than the others; every record has the share of bounded"
-        " updates as a curve.",
+        "Early steps have far larger gradients; at this bound more than half of the late updates are bounded too. Every record"
+        " has the share as a curve.",
         LEFT_OPEN,
     ),
     _Statement(
@@ -250,7 +246,7 @@ STATEMENTS: tuple[_Statement, ...] = (
         "50 predictions per test sequence, metrics averaged.",
         lambda e: f"{e.eval.samples} predictions, {e.eval.sequences:,} test sequences; average, best, mean frame and CRPS",
         lambda e: e.eval.samples == 50,
-        "Fewer samples, so that a run is measured within minutes; the average does not depend on their number.",
+        "Fewer samples, so that a run is measured within minutes; the expected average does not depend on their number.",
     ),
     _Statement(
         "4.1",

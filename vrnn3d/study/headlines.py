@@ -112,8 +112,8 @@ def windows(records: Iterable[Record], profile: str) -> str:
     (low, least), (high, most) = shares[0], shares[-1]
     return (
         f"At {scales.words(profile)}, one seed each, trained on contexts of ten alone, the paper's network comes to"
-        f" {least:.0f}% of the error of a black frame with {low}, and to {most:.0f}% with {high}, the lowest and the highest of the"
-        f" {len(shares)} windows trained so far"
+        f" {least:.0f}% of the error of a black frame with {low}, and to {most:.0f}% with {high}, the lowest and the highest"
+        f" of the {len(shares)} windows trained so far"
     )
 
 

@@ -177,8 +177,15 @@ def settings_table(experiments: Sequence[str], reference: str, profile: str) -> 
 
     first, *others = chosen = [get(name, profile) for name in (reference, *experiments)]
     keys = sorted({key for other in others for key in differing_settings(first, other) if not key.startswith("eval.")})
-    columns = {title_of(e.name): [str(setting_of(e, key)) for key in keys] for e in chosen}
+    columns = {title_of(e.name): [_setting_text(e, key) for key in keys] for e in chosen}
     return pandas.DataFrame(columns, index=pandas.Index(keys, name="setting"))
+
+
+def _setting_text(experiment: Experiment, key: str) -> str:
+    """A setting as text; a latent loss that has no latent to act on is none."""
+    if key == "loss.variant" and experiment.model.options.get("latent") == 0:
+        return "none (no latent)"
+    return str(setting_of(experiment, key))
 
 
 def differing_settings(a: Experiment, b: Experiment) -> set[str]:

@@ -65,7 +65,7 @@ def test_a_process_that_dies_has_failed(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def plain_processor(monkeypatch):
     """The same rows on every machine: those of a processor without matrix tiles."""
-    monkeypatch.setattr(jobs, "has_matrix_tiles", lambda: False)
+    monkeypatch.setattr(jobs, "has_bfloat16_instructions", lambda: False)
 
 
 @pytest.fixture
@@ -204,14 +204,14 @@ def test_a_gpu_has_rows_for_compiling_and_for_graphs():
     assert not any(form.startswith("compiled") for form in forms_on("cpu"))
 
 
-def test_half_precision_is_measured_where_the_processor_has_tiles_for_it(monkeypatch):
-    monkeypatch.setattr(jobs, "has_matrix_tiles", lambda: True)
+def test_half_precision_is_measured_where_the_processor_has_instructions_for_it(monkeypatch):
+    monkeypatch.setattr(jobs, "has_bfloat16_instructions", lambda: True)
     found = forms_on("cpu")
     assert dataclasses.replace(found[jobs.HALF], precision="auto") == found[jobs.FAST]
     assert found[jobs.HALF].precision == "bfloat16" and jobs.HALF not in report.FAST_FORMS
     assert jobs.HALF not in forms_on("cpu", precision="bfloat16"), "the fast form is in half precision there"
     assert jobs.HALF not in forms_on("cuda:0"), "a GPU's rows all are"
-    monkeypatch.setattr(jobs, "has_matrix_tiles", lambda: False)
+    monkeypatch.setattr(jobs, "has_bfloat16_instructions", lambda: False)
     assert jobs.HALF not in forms_on("cpu")
 
 

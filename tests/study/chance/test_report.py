@@ -30,6 +30,7 @@ def test_the_three_ways_in_which_a_score_places_the_oracle():
     behind, level = found["average MSE"], found["average SSIM"]
     assert not behind.oracle_first and behind.outcome == f"behind {record.TITLES[record.ORACLE_MEAN]}"
     assert not level.oracle_first and level.outcome == f"level with {record.TITLES[record.ORACLE_SINGLE]}"
+    assert found["MSE of the best sample"].outcome.endswith(" (without an interval)")
     assert report.finding(list(found.values())).endswith("; it is first by the CRPS")
 
 
@@ -79,12 +80,18 @@ def test_models_with_a_latent_are_told_in_a_sentence():
     }
     assert report.variance_told(found, oracle()).endswith("in percent of the true one: KL-LL, z_q decoded 75%.")
     assert list(report.nats_told(found)) == ["chance_kl_ll_z_q"]
-    told = report.latents_told(found)
+    seeing = replace(oracle(), probe={"frames": replace(found["chance_kl_ll_z_q"][0].probe["posterior"], nats=0.88)})
+    told = report.latents_told(found, seeing)
+    assert f"There are {CEILING:.2f} nats to be known" in told and "no latent" not in told
     assert (
-        f"could tell {CEILING:.2f} nats" in told and "probe finds: KL-LL, z_q decoded 0.6" in told and "no latent" not in told
+        "a linear probe finds 0.88 of them in the frames themselves, and in the posterior's z: KL-LL, z_q decoded 0.6" in told
     )
+    assert "probe finds in the posterior's z" in report.latents_told(found, replace(oracle(), probe={}))
+    alone = {"chance_kl_ll_z_q": found["chance_kl_ll_z_q"][:1]}
+    assert "z_q decoded 0.50 (one seed)" in report.latents_told(alone, seeing)
+    assert report.variance_told(alone, oracle()).endswith("z_q decoded 100% (one seed).")
     assert report.variance_told({}, oracle()) == "No model was run."
-    assert report.latents_told({}).startswith("No model has been trained here yet")
+    assert report.latents_told({}, oracle()).startswith("No model has been trained here yet")
 
 
 def test_tables_have_a_line_for_every_forecaster_and_say_what_was_not_run():

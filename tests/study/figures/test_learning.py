@@ -23,6 +23,14 @@ def clean():
     plt.close("all")
 
 
+def test_where_a_training_was_taken_up_again_is_told():
+    one = learned("beyond_by_frame_400k", profile="half", title="the longest")
+    assert learning.taken_up_in_words([learned(), one]) == (
+        "the longest jumps where its training was taken up again, at 100,000 and 200,000 sequences."
+    )
+    assert learning.taken_up_in_words([learned()]) == ""
+
+
 def learned(experiment="vrnn3d_kl", seed=0, end=12.0, black=30.0, first=25.0, **more):
     curves = {"validation_sequences": (500.0, 1000.0), "validation_mse": (first, end)}
     return record(experiment, seed, curves=curves, black=black, **more)

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
-from vrnn3d.device import has_matrix_tiles
+from vrnn3d.device import has_bfloat16_instructions
 from vrnn3d.settings import Settings, setting
 
 #: Forms of a row. A GPU's row is the fast form as it is, compiled, or replayed as CUDA graphs.
 PLAIN, FAST, COMPILED, GRAPHS = "plain", "fast", "compiled", "compiled, CUDA graphs"
-#: On a processor with matrix tiles also the fast form in half precision.
+#: On a processor with instructions for bfloat16 also the fast form in half precision.
 HALF = "fast, bfloat16"
 PLAIN_PREDICTION, FAST_PREDICTION = "plain, prediction", "fast, prediction"
 SLIDING = "plain, sliding (H = 1)"
@@ -150,7 +150,7 @@ def _of_a_model(plan: Plan, name: str, stochastic: Callable[[Job], bool]) -> Ite
     job = _job(plan, name)
     yield Request(name, PLAIN, replace(job, **_PLAIN))
     yield Request(name, FAST, replace(job, **_FAST))
-    if plan.device.startswith("cpu") and plan.precision != "bfloat16" and has_matrix_tiles():
+    if plan.device.startswith("cpu") and plan.precision != "bfloat16" and has_bfloat16_instructions():
         yield Request(name, HALF, replace(job, **_FAST, precision="bfloat16"))
     if not plan.device.startswith("cpu"):
         yield Request(name, COMPILED, replace(job, **_FAST, compile="yes"))

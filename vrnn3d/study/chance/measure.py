@@ -23,7 +23,7 @@ from vrnn3d.rollout import TEACHER, rollout, usable_length
 from vrnn3d.study.chance import calibration as cal
 from vrnn3d.study.chance.oracle import Futures, draw_futures, first_unknown, world_of
 from vrnn3d.study.chance.probe import Bounces, Probe, around, find_bounces, probe
-from vrnn3d.study.chance.record import BLACK, ORACLE, ORACLE_MEAN, ORACLE_SINGLE, Analysis
+from vrnn3d.study.chance.record import BLACK, FRAMES, ORACLE, ORACLE_MEAN, ORACLE_SINGLE, Analysis
 from vrnn3d.study.chance.spread import spread
 from vrnn3d.study.provenance import provenance
 
@@ -217,7 +217,7 @@ def measure_oracle(experiment: Experiment) -> tuple[Analysis, dict[str, np.ndarr
     evaluation = {name: _summaries(table, name, experiment.eval.samples) for name, table in values.items()}
     probes = {}
     if world.num_digits == 1:
-        probes["frames"] = probe_frames(experiment, PROBED * experiment.eval.sequences)
+        probes[FRAMES] = probe_frames(experiment, PROBED * experiment.eval.sequences)
     seconds = round(time.monotonic() - started, 1)
     return replace(analysis, evaluation=evaluation, probe=probes, seconds=seconds, provenance=origin), shown
 

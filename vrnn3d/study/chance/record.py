@@ -25,6 +25,8 @@ SCHEMA = 1
 #: Forecasters of the generator itself: samples of the future; the mean of many, as a single forecast; one sample, repeated.
 #: And one that knows nothing.
 ORACLE, ORACLE_MEAN, ORACLE_SINGLE, BLACK = "oracle", "oracle_mean", "oracle_single", "black"
+#: The probe on the target frames themselves.
+FRAMES = "frames"
 TITLES = {
     ORACLE: "the oracle",
     ORACLE_MEAN: "the oracle's mean frame",

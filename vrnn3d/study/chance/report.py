@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vrnn3d.evaluation.metrics import METRICS
+from vrnn3d.evaluation.metrics import METRICS, bootstrap
 from vrnn3d.evaluation.scores import Evaluation
 from vrnn3d.study.catalogue import names
 from vrnn3d.study.chance.calibration import Calibration, index_of
 from vrnn3d.study.chance.probe import CEILING
-from vrnn3d.study.chance.record import ORACLE, TITLES, Analysis, read_runs
+from vrnn3d.study.chance.record import FRAMES, ORACLE, TITLES, Analysis, read_runs
 from vrnn3d.study.records import Record
 from vrnn3d.study.scales import runs_at, title_of
 from vrnn3d.study.spread import Spread, spread
@@ -59,6 +59,7 @@ class Row:
     samples: int
     scores: dict[tuple[str, str], Spread | None]
     interval: dict[str, tuple[float, float]]  #: 95% over test sequences of each metric's average, seed 0 or the oracle
+    of_sequences: dict[str, np.ndarray]  #: each metric's average of every test sequence, mean over seeds, where it was kept
 
     def mean(self, question: Question) -> float:
         """A score, averaged over seeds; NaN where it was not measured."""
@@ -74,7 +75,9 @@ def _row(name: str, title: str, entries: Mapping[int, Evaluation]) -> Row:
         for metric, statistic in wanted
     }
     intervals = {metric: score.interval for metric, score in first.scores.items()}
-    return Row(name, title, tuple(entries), first.samples, values, intervals)
+    kept = {metric: [entry.scores[metric].per_sequence for entry in entries.values()] for metric in first.scores}
+    sequences = {metric: np.mean(each, 0) for metric, each in kept.items() if all(one is not None for one in each)}
+    return Row(name, title, tuple(entries), first.samples, values, intervals, sequences)
 
 
 def _value(entry: Evaluation, metric: str, statistic: str) -> float:
@@ -105,7 +108,8 @@ class Placing:
     oracle: float
     best: Row  #: of the other forecasters
     other: float  #: its score
-    tied: bool  #: whether the best of the others lies within the oracle's 95% interval over test sequences
+    tied: bool  #: whether the two are level within the 95% interval over test sequences
+    measured: bool  #: whether there is such an interval
 
     @property
     def oracle_first(self) -> bool:
@@ -115,16 +119,18 @@ class Placing:
 
     @property
     def outcome(self) -> str:
-        """ "first", "level with ..." or "behind ...", in words."""
+        """ "first", "level with ..." or "behind ...", in words, and where no interval tells how surely."""
+        unsure = "" if self.measured else " (without an interval)"
         if self.oracle_first:
-            return "first"
-        return f"{'level with' if self.tied else 'behind'} {self.best.title}"
+            return f"first{unsure}"
+        return f"{'level with' if self.tied else 'behind'} {self.best.title}{unsure}"
 
 
 def placings(rows: Sequence[Row]) -> list[Placing]:
     """For each question the best forecaster besides the oracle; rows without a score are left out.
 
-    Only averages over samples have an interval; of other statistics a tie is an equal number.
+    Where both kept the score of every test sequence, these are paired; else the other's average must lie outside the oracle's
+    interval. Only averages over samples have one; of other statistics a tie is an equal number.
     """
     oracle = next(row for row in rows if row.name == ORACLE)
     found = []
@@ -135,9 +141,20 @@ def placings(rows: Sequence[Row]) -> list[Placing]:
         choose = max if question.larger_is_better else min
         best = choose(others, key=lambda row: row.mean(question))  # noqa: B023 (called at once)
         mine, other = oracle.mean(question), best.mean(question)
-        low, high = oracle.interval[question.metric] if question.statistic == "average" else (mine, mine)
-        found.append(Placing(question, mine, best, other, low <= other <= high))
+        measured = question.statistic == "average"
+        tied = _level(oracle, best, question.metric, other) if measured else mine == other
+        found.append(Placing(question, mine, best, other, tied, measured))
     return found
+
+
+def _level(oracle: Row, other: Row, metric: str, average: float) -> bool:
+    """Whether other test sequences could turn round who is ahead by the average over samples."""
+    pair = [row.of_sequences.get(metric) for row in (oracle, other)]
+    if pair[0] is None or pair[1] is None:
+        low, high = oracle.interval[metric]
+        return low <= average <= high
+    low, high = bootstrap(pair[0] - pair[1])
+    return bool(low <= 0 <= high)
 
 
 # --- analyses of runs, over seeds -------------------------------------------------------------------------------------
@@ -177,14 +194,14 @@ def share_of_oracle(each: Sequence[Analysis], oracle: Analysis) -> Spread | None
 def finding(placed: Sequence[Placing]) -> str:
     """Where the scores that the paper reports put the oracle, and which scores put it first, in words."""
     parts = [f"by the {p.question.label} it is {p.outcome}" for p in placed if p.question.in_the_paper]
-    firsts = [f"the {p.question.label}" for p in placed if p.oracle_first]
+    firsts = [f"the {p.question.label}" + " (no interval)" * (not p.measured) for p in placed if p.oracle_first]
     return f"{', and '.join(parts)}; it is first by {' and '.join(firsts) or 'none of them'}"
 
 
 def variance_told(found: Mapping[str, Sequence[Analysis]], oracle: Analysis) -> str:
     """How much of the oracle's variance the samples of models with a latent have after a bounce, in a sentence."""
     shares = {name: share_of_oracle(each, oracle) for name, each in found.items() if "posterior" in each[0].probe}
-    told = [f"{title_of(name)} {share.mean:.0%}" for name, share in shares.items() if share]
+    told = [f"{title_of(name)} {share.mean:.0%}{_of_one_seed(share)}" for name, share in shares.items() if share]
     if not told:
         return "No model was run."
     return f"The variance of the samples after a bounce, in percent of the true one: {'; '.join(told)}."
@@ -193,15 +210,20 @@ def variance_told(found: Mapping[str, Sequence[Analysis]], oracle: Analysis) -> 
 def nats_told(found: Mapping[str, Sequence[Analysis]]) -> dict[str, str]:
     """{experiment: its title and the nats found in the posterior's z}, of the models with a latent."""
     spreads = {name: probe_spread(each, "posterior") for name, each in found.items()}
-    return {name: f"{title_of(name)} {each.text()}" for name, each in spreads.items() if each}
+    return {name: f"{title_of(name)} {each.text()}{_of_one_seed(each)}" for name, each in spreads.items() if each}
 
 
-def latents_told(found: Mapping[str, Sequence[Analysis]]) -> str:
-    """What the posterior's z says of the direction after a bounce, model by model, in a sentence."""
+def _of_one_seed(spread: Spread) -> str:
+    return " (one seed)" * (len(spread.seeds) == 1)
+
+
+def latents_told(found: Mapping[str, Sequence[Analysis]], oracle: Analysis) -> str:
+    """What the posterior's z says of the direction after a bounce, beside what the frames say, in a sentence."""
     told = nats_told(found).values()
     if not told:
         return "No model has been trained here yet: what can be said of models is marked “not run”."
+    seen = f" {oracle.probe[FRAMES].nats:.2f} of them in the frames themselves, and" if FRAMES in oracle.probe else ""
     return (
-        f"The posterior's z could tell {CEILING:.2f} nats about the direction after a bounce; a linear probe finds:"
-        f" {'; '.join(told)}."
+        f"There are {CEILING:.2f} nats to be known of the direction after a bounce; a linear probe finds{seen} in the"
+        f" posterior's z: {'; '.join(told)}."
     )

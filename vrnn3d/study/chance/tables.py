@@ -14,12 +14,12 @@ Line = dict[str, str]
 
 _SCORES = {
     ("mse", "average"): "MSE",
+    ("crps", "average"): "CRPS",
     ("mse", "best"): "MSE, best",
     ("mse", "mean_frame"): "MSE of the mean",
     ("ssim", "average"): "SSIM",
     ("ssim", "best"): "SSIM, best",
     ("sample_variance", "average"): "sample variance",
-    ("crps", "average"): "CRPS",
 }
 _SPREAD = ("variance before", "variance after", "of the oracle's", "over error", "order")
 #: Of a variance, what is shown as zero: in which order frames have it is rounding's doing.

@@ -19,6 +19,7 @@ from vrnn3d.study.ablation import (
     against_reference,
     changes,
     loss_name,
+    mean_frames,
     sweep,
     told_apart,
     wirings,
@@ -289,7 +290,8 @@ def wiring_table(found: Runs, pool: str = "test") -> pandas.DataFrame:
     lines = []
     for variant, compared in wirings(found, pool).items():
         seeds = min(next(iter(compared.values())).trainings)
-        lines.append({"loss": NAMES[variant], "seeds": seeds} | changes(compared))
+        of_mean = mean_frames(found, *(loss_name(variant, wiring) for wiring in WIRINGS), pool=pool)
+        lines.append({"loss": NAMES[variant], "seeds": seeds} | changes(compared) | {"MSE of the mean frame": of_mean})
     return pandas.DataFrame(lines).set_index("loss")
 
 

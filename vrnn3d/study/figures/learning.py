@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vrnn3d.show import closed
+from vrnn3d.study.catalogue import TRAINED_ON
 from vrnn3d.study.figures.curves import as_list, legend_names
 from vrnn3d.study.figures.style import colour, seaborn_dashes
+from vrnn3d.study.profiles import get
 from vrnn3d.study.records import Record
+from vrnn3d.study.wording import listed
 
 if TYPE_CHECKING:
     import pandas
@@ -93,6 +96,20 @@ def learning_curves(
         _percent_axis(axes, black)
     seaborn.move_legend(axes, "upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, title="", handlelength=2.6)
     return closed(figure)
+
+
+def taken_up_in_words(records: Iterable[Record]) -> str:
+    """Where curves jump because a training was taken up again from its weights, in a sentence; "" where none was."""
+    told = []
+    for record in records:
+        name, lengths = record.experiment, []
+        while name in TRAINED_ON:
+            name = TRAINED_ON[name][0]
+            lengths.append(TRAINED_ON[name][1] if name in TRAINED_ON else get(name, record.profile).train.sequences)
+        if lengths:
+            at = listed([f"{length:,}" for length in lengths[::-1]])
+            told.append(f"{record.title} jumps where its training was taken up again, at {at}")
+    return f"{'; '.join(told)} sequences." if told else ""
 
 
 def _validation(records: Sequence[Record], names: Sequence[str], x: str) -> pandas.DataFrame:

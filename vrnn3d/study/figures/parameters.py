@@ -6,10 +6,13 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from vrnn3d.show import GREY
-from vrnn3d.study.figures.canvas import CONV, LATENT, MEMORY
+from vrnn3d.study.figures.canvas import LATENT
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+#: Of neighbouring parts: they mean nothing, unlike the colours of the diagrams. White words can be read on either.
+_SHADES = ("#545c67", "#6b7480")
 
 
 def parameter_bars(counted: Mapping[str, Mapping[str, int]], aside: Collection[str], printed: Mapping[str, float]) -> Figure:
@@ -30,7 +33,7 @@ def parameter_bars(counted: Mapping[str, Mapping[str, int]], aside: Collection[s
         left = 0
         for index, name in enumerate(sorted(parts, key=lambda name: (title, name) in aside)):
             hollow = (title, name) in aside
-            look: dict[str, Any] = dict(fc="none", ec=GREY, ls=":") if hollow else dict(fc=(CONV, MEMORY)[index % 2], ec="none")
+            look: dict[str, Any] = dict(fc="none", ec=GREY, ls=":") if hollow else dict(fc=_SHADES[index % 2], ec="none")
             axes.barh(row, parts[name], 0.55, left, **look)
             if parts[name] > 0.014 * longest * len(name):
                 words: dict[str, Any] = dict(ha="center", va="center", size=8, color=GREY if hollow else "white")
@@ -40,7 +43,7 @@ def parameter_bars(counted: Mapping[str, Mapping[str, int]], aside: Collection[s
     axes.set(yticks=range(len(counted)), yticklabels=list(counted), ylim=(len(counted) - 0.5, -0.7))
     axes.set_xlim(0, 1.03 * longest)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1e6:g}")
-    axes.set_xlabel("million parameters   (orange: printed in the paper;  dotted: in training only, not counted)")
+    axes.set_xlabel("million parameters   (orange: printed in the paper;  dotted: not counted)")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(GREY)
     axes.tick_params(colors=GREY, left=False)
