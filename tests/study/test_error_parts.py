@@ -36,7 +36,7 @@ def test_the_largest_share_of_the_variance_is_told_for_each_way_of_decoding():
     runs = [
         evaluated(0, 40.0, 10.0),
         evaluated(0, 30.0, 10.0, experiment="loss_kl_pq_z_q"),
-        evaluated(0, 20.0, 1.0, experiment="improved_vrnn"),
+        evaluated(0, 200.0, 10.0, experiment="improved_vrnn"),
     ]
     told = shares_in_words(error_parts(runs, "10->3"), {"loss_kl_pq_z_q": "ours"})
     assert "at full size 25.0% where $z_p$ is decoded" in told

@@ -24,7 +24,7 @@ def clean():
 
 
 def test_where_a_training_was_taken_up_again_is_told():
-    one = learned("beyond_by_frame_400k", profile="half", title="the longest")
+    one = dataclasses.replace(learned(title="the longest"), experiment="beyond_by_frame_400k", profile="half")
     assert learning.taken_up_in_words([learned(), one]) == (
         "the longest jumps where its training was taken up again, at 100,000 and 200,000 sequences."
     )
