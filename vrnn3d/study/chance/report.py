@@ -75,8 +75,11 @@ def _row(name: str, title: str, entries: Mapping[int, Evaluation]) -> Row:
         for metric, statistic in wanted
     }
     intervals = {metric: score.interval for metric, score in first.scores.items()}
-    kept = {metric: [entry.scores[metric].per_sequence for entry in entries.values()] for metric in first.scores}
-    sequences = {metric: np.mean(each, 0) for metric, each in kept.items() if all(one is not None for one in each)}
+    kept = {
+        metric: [one for entry in entries.values() if (one := entry.scores[metric].per_sequence) is not None]
+        for metric in first.scores
+    }
+    sequences = {metric: np.mean(each, 0) for metric, each in kept.items() if len(each) == len(entries)}
     return Row(name, title, tuple(entries), first.samples, values, intervals, sequences)
 
 

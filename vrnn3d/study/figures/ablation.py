@@ -290,7 +290,8 @@ def wiring_table(found: Runs, pool: str = "test") -> pandas.DataFrame:
     lines = []
     for variant, compared in wirings(found, pool).items():
         seeds = min(next(iter(compared.values())).trainings)
-        of_mean = mean_frames(found, *(loss_name(variant, wiring) for wiring in WIRINGS), pool=pool)
+        prior, posterior = (loss_name(variant, wiring) for wiring in WIRINGS)
+        of_mean = mean_frames(found, prior, posterior, pool)
         lines.append({"loss": NAMES[variant], "seeds": seeds} | changes(compared) | {"MSE of the mean frame": of_mean})
     return pandas.DataFrame(lines).set_index("loss")
 
