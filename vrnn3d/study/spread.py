@@ -95,8 +95,8 @@ class TrainingNoise:
     counts too. How much it counts is said by its degrees of freedom, which are the fewer the more unlike the experiments are:
     those of the scaled chi-square with the mean and the variance of their variances (Satterthwaite's moments). With one seed an
     experiment has that mean; with several its own variance is averaged in, each by its degrees of freedom.
-    ``tests/study/test_spread_over_seeds.py`` holds how often trainings that do not differ are told apart, where experiments are alike and
-    where they are not.
+    ``tests/study/test_spread_over_seeds.py`` holds how often trainings that do not differ are told apart, where experiments are
+    alike and where they are not.
     """
 
     usual: Variance  #: of an experiment with one seed; infinite degrees of freedom where nothing sets experiments apart
