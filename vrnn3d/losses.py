@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vrnn3d.frames import require_floats
 from vrnn3d.layers.gaussian import Gaussian, widened
 
 #: (posterior, prior) -> nats of each latent element, of their broadcast shape.
@@ -107,9 +108,8 @@ def reconstruction_loss(prediction: Tensor, target: Tensor, l1: float = 1.0, l2:
         raise ValueError(f"prediction is {tuple(prediction.shape)}; it must be (batch, time, channel, height, width)")
     if prediction.shape != target.shape:
         raise ValueError(f"prediction {tuple(prediction.shape)} and target {tuple(target.shape)} differ in shape")
-    if not (prediction.is_floating_point() and target.is_floating_point()):
-        told = f"prediction is {prediction.dtype} and target {target.dtype}"
-        raise ValueError(f"{told}; losses take floats, frames in [0, 1] (divide 8-bit frames by 255)")
+    require_floats("prediction is", prediction, "losses")
+    require_floats("target is", target, "losses")
     difference = widened(prediction) - widened(target)
     terms = {"l1": difference.abs().sum((2, 3, 4)).mean(1), "l2": difference.square().sum((2, 3, 4)).mean(1)}
     return l1 * terms["l1"] + l2 * terms["l2"], terms

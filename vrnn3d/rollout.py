@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from vrnn3d.frames import require_floats, require_range
 from vrnn3d.layers.depth_folding import joint_statistics, shared_kernels
 from vrnn3d.models.base import Latents, VideoModel
 
@@ -36,8 +37,7 @@ def usable_length(model: VideoModel, length: int) -> int:
 
 def _check_range(model: VideoModel, frames: Tensor) -> None:
     """Refuse frames that are not floats in [0, 1], or of another precision than the model."""
-    if not frames.is_floating_point():
-        raise ValueError(f"frames are {frames.dtype}; models take floats in [0, 1] (divide 8-bit frames by 255)")
+    require_floats("frames are", frames, "models")
     own = next((parameter.dtype for parameter in model.parameters()), frames.dtype)
     if frames.dtype != own and not torch.is_autocast_enabled(frames.device.type):
         raise ValueError(f"frames are {frames.dtype} and the model {own}: call frames.to({own})")
@@ -48,10 +48,7 @@ def _check_range(model: VideoModel, frames: Tensor) -> None:
     low, high = frames.amin().item(), frames.amax().item()
     if low != low or high != high:
         raise ValueError("frames hold NaN; models take numbers in [0, 1]")
-    if not (-_BEYOND <= low and high <= 1 + _BEYOND):
-        raise ValueError(
-            f"frames have values from {low:.3g} to {high:.3g}; models take floats in [0, 1] (divide 8-bit frames by 255)"
-        )
+    require_range("frames have", low, high, _BEYOND, "models")
     _LOOKED_AT.add(model)
 
 

@@ -18,7 +18,7 @@ PACKAGE = Path(vrnn3d.__file__).parent
 
 #: The parts of the package, lower ones first: a part imports from parts of its own line and of those above it.
 ORDER = [
-    ["settings", "files", "layers", "device"],
+    ["settings", "files", "frames", "layers", "device"],
     ["data", "show", "models", "losses"],
     ["config", "rollout"],
     ["published", "checkpoint", "export"],
@@ -67,7 +67,7 @@ def test_imports_go_one_way():
 
 
 def test_networks_and_data_know_nothing_of_each_other():
-    networks, data = {"layers", "models", "losses", "rollout"}, {"data", "config"}
+    networks, data = {"frames", "layers", "models", "losses", "rollout"}, {"data", "config"}
     for one, other in ((networks, data), (data, networks)):
         for path in (path for path in FILES if part(path) in one):
             assert not {name.partition(".")[0] for name in imported(path)} & other, path

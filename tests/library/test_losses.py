@@ -254,7 +254,7 @@ def test_reconstruction_refuses_shapes_that_would_broadcast():
         reconstruction_loss(torch.zeros(2, 1, 4, 4), torch.zeros(2, 1, 4, 4))
     with pytest.raises(ValueError, match=r"prediction \(2, 1, 1, 4, 4\) and target \(2, 3, 1, 4, 4\)"):
         reconstruction_loss(torch.zeros(2, 1, 1, 4, 4), torch.zeros(2, 3, 1, 4, 4))
-    with pytest.raises(ValueError, match="target torch.uint8; losses take floats"):
+    with pytest.raises(ValueError, match="target is torch.uint8; losses take floats"):
         reconstruction_loss(torch.zeros(2, 1, 1, 4, 4), torch.zeros(2, 1, 1, 4, 4, dtype=torch.uint8))
 
 

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vrnn3d.evaluation.scores import Evaluation, Score
+from vrnn3d.frames import require_floats, require_range
 
 WINDOW = 7  # pixels: scikit-image's default uniform window, used by PredRNN and E3D-LSTM
 PSNR_MAX = 100.0  # dB; a perfect frame's PSNR is infinite, which no record can hold
@@ -33,8 +34,7 @@ def _check(prediction: Tensor, truth: Tensor) -> None:
             " (batch, time, channel, height, width)"
         )
     for name, video in (("prediction", prediction), ("truth", truth)):
-        if not video.is_floating_point():
-            raise ValueError(f"the {name} is {video.dtype}; metrics take floats in [0, 1] (divide 8-bit frames by 255)")
+        require_floats(f"the {name} is", video, "metrics")
         _check_range(name, video)
 
 
@@ -42,11 +42,7 @@ def _check_range(name: str, video: Tensor) -> None:
     """Refuse what is not scaled to [0, 1]; NaN is told elsewhere, and on a GPU looking would cost a wait."""
     if video.device.type != "cpu" or not video.numel():
         return
-    low, high = video.amin().item(), video.amax().item()
-    if low < -_BEYOND[name] or high > 1 + _BEYOND[name]:
-        raise ValueError(
-            f"the {name} has values from {low:.3g} to {high:.3g}; metrics take floats in [0, 1] (divide 8-bit frames by 255)"
-        )
+    require_range(f"the {name} has", video.amin().item(), video.amax().item(), _BEYOND[name], "metrics")
 
 
 def _check_samples(samples: Tensor, truth: Tensor) -> None:

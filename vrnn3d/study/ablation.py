@@ -368,10 +368,16 @@ def gaussians_in_words(found: Runs) -> str:
 
 def _latent_dimensions(run: Record) -> float:
     """How many dimensions the latent of a 3D VRNN has for each frame that is predicted."""
-    model, (height, width) = run.config.model, run.config.data.height_width
-    cell = model.options.get("cell", 4)
-    depth = -(-model.window // 2)  # the encoder halves it
-    return model.options.get("latent", 16) * depth * (height // cell) * (width // cell) / model.horizon
+    import torch
+
+    from vrnn3d.checkpoint import model_of
+    from vrnn3d.models.vrnn import VRNN
+
+    with torch.device("meta"):
+        model = model_of(run.config)
+    assert isinstance(model, VRNN)
+    height, width = run.config.data.height_width
+    return model.latent * model.latent_depth * (height // model.cell) * (width // model.cell) / model.horizon
 
 
 def nats_in_words(nats: float) -> str:
