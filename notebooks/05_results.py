@@ -241,9 +241,10 @@ best = min(pictured, key=lambda pair: places.index(pair[0].experiment), default=
 if best is not None:
     run, clip = best
     device = run.provenance.machine.device
+    size = " × ".join(map(str, run.config.data.height_width))
     took = f"{run.processor_hours:.1f} hours of {'a CPU core' if device.startswith('CPU') else device}"
     whose = "" if run.experiment in SYSTEMS else " That model is not the paper's: the page of results tells in what it differs."
-    words = f"Test sequences 0 and 1, and what “{run.title}” predicts of them, trained at {scales.words(SCALE)} in {took}; over all "
+    words = f"Test sequences 0 and 1, and what “{run.title}” predicts of them, trained at {scales.words(SCALE)} ({size} pixels) in {took}; over all "
     words += (
         f"test sequences it has {run.percent_of_black('test', '10->10'):.0f}% of the error of a black frame (10 → 10).{whose}"
     )
