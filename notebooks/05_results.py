@@ -82,17 +82,22 @@ glue("results_steps", f"At {scales.words(SCALE)}, {ablation.paper_steps(steps)}.
 glue("results_headline", headlines.systems(records, SCALE), display=False)
 
 # %% [markdown]
-# One rule for all of them (`vrnn3d.study.verdicts`): a claim rests on comparisons, each under the protocols that it is about. One
-# side is better where the 95% interval of the paired difference leaves out zero, for other test sequences and other trainings
-# together: the two uncertainties add as variances. How far trainings are apart is told by all experiments of that scale that have
-# several seeds: by the mean of their variances, which counts the less the more unlike they are, and by the seeds of the two systems
-# themselves. Where nothing tells it, nothing is decided, and a side that was trained on more is not called better. Better and worse
-# are meant as the claim means them: for C4 less spread is worse. *Reproduced*: better in every comparison. *Contradicted*: worse in at least
-# one, with a p-value that stays below 5% when it is multiplied by the number of comparisons (Bonferroni): among many, one would come
-# out worse by accident. *Undecided*: the runs cannot tell, or part of the claim has none. The scale is the largest whose runs answer
-# all of the claim, or contradict it; where none does, the one that answers most. A verdict is about which side is better; whether a
-# step can be as large as the paper's is a question of its own, answered beside Table 3 below. C2 is counted instead. Test digits are
-# ones that no training saw.
+# One rule for all of them (`vrnn3d.study.verdicts`). A claim rests on comparisons, each under the protocols that it is about, on
+# digits that no training saw.
+#
+# - *Better or worse*: the 95% interval of the paired difference leaves out zero, for other test sequences and other trainings
+#   together; the two uncertainties add as variances. How far trainings are apart is told by all experiments of that scale that have
+#   several seeds: by the mean of their variances, which counts the less the more unlike they are, and by the seeds of the two systems
+#   themselves. Where nothing tells it, nothing is decided, and a side that was trained on more is not called better. Both words are
+#   meant as the claim means them: for C4 less spread is worse.
+# - *Reproduced*: better in every comparison.
+# - *Contradicted*: worse in at least one, with a p-value that stays below 5% when it is multiplied by the number of comparisons
+#   (Bonferroni): among many, one would come out worse by accident.
+# - *Undecided*: the runs cannot tell, or part of the claim has none.
+#
+# The scale is the largest whose runs answer all of the claim, or contradict it; where none does, the one that answers most. A verdict
+# is about which side is better; whether a step can be as large as the paper's is a question of its own, answered beside Table 3 below.
+# C2 is counted instead.
 #
 # ## Table 1 at half scale
 #
