@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from test_packaging import tracked
 
+import extended
 from vrnn3d.cli import parser
 from vrnn3d.show import save_animation
 
@@ -72,7 +73,7 @@ def test_the_command_line_understands_what_is_not_run(document):
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-    """A copy of the repository as git has it, with clips of a user in it, and the environment to run commands in.
+    """A copy of the repository as git has it, with clips and a model of a user in it, and the environment to run commands in.
 
     Both documents share it, so that what both train is trained once.
     """
@@ -89,6 +90,7 @@ def clone(tmp_path_factory):
     (folder / "my_clips").mkdir()
     for number in range(3):
         np.save(folder / "my_clips" / f"{number}.npy", np.roll(square, number, axis=1))
+    (folder / "mine.py").write_text(extended.block("A model"))
     scripts = tmp_path / "bin"
     scripts.mkdir()
     (scripts / "vrnn3d").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m vrnn3d "$@"\n')

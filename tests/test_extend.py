@@ -107,8 +107,8 @@ def test_a_file_of_one_s_own_by_command(tmp_path):
     folder = str(record.parent.relative_to(tmp_path))
     assert said("evaluate", folder, "--import", "mine").returncode == 0, "a module found from here, and anywhere in the line"
     without = said("evaluate", folder)
-    assert without.returncode == 1 and "no data set named 'bars'" in without.stderr, without.stderr
-    assert "was not imported" in without.stderr
+    assert without.returncode == 1 and "data.name is 'bars', but must be one of" in without.stderr, without.stderr
+    assert "of parts of your own that were not imported?" in without.stderr
 
 
 @pytest.mark.parametrize("name", ["nowhere.py", "nowhere", "nowhere.part"])

@@ -189,7 +189,7 @@ def fitting(path: str | os.PathLike) -> Iterator[None]:
             raise
         raise ValueError(
             f"the weights in {path} do not fit a model of this program ({one_line(error)}); are they another version's,"
-            " or of a model of your own that was not imported?"
+            " or of parts of your own that were not imported?"
         ) from None
 
 
