@@ -21,7 +21,7 @@ from torch import Tensor
 from vrnn3d import config
 from vrnn3d.files import Damaged, check_writable, temporary_folder, told
 
-DEFAULT = "beyond_by_frame_400k"  # the published weights that are taken where none are named: those of the lowest error
+DEFAULT = "beyond_by_frame_550k"  # the published weights that are taken where none are named: those of the lowest error
 CONFIG, WEIGHTS, INDEX, CARD = "config.json", "model.safetensors", "model.safetensors.index.json", "README.md"
 PART_BYTES = 15_000_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
