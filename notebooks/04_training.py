@@ -265,7 +265,10 @@ settings = pd.DataFrame(
     if title == "the recipe" or settings.batch > recipe.train.batch
 )
 display(
-    table_html(settings.set_index("training"), caption="Half scale: trainings whose batch two processes share, beside the recipe of all others")
+    table_html(
+        settings.set_index("training"),
+        caption="Half scale: trainings whose batch two processes share, beside the recipe of all others",
+    )
 )
 
 # %% [markdown]

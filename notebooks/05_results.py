@@ -452,11 +452,13 @@ if len(table) > 1:
     for number in (0, 1):
         pictures_of = curves.predictions(*zip(*pictured), number)
         alt = f"Test sequence {number}: the truth and one prediction with two stages and with more, every second frame."
-        strip = show.strip(
-            pictures_of, context=int(pictured[0][1]["context"]), every=2, title=f"Test sequence {number}"
-        )
+        strip = show.strip(pictures_of, context=int(pictured[0][1]["context"]), every=2, title=f"Test sequence {number}")
         display(figure_html(strip, alt))
-    display(Markdown(f"*{scales.words(SCALE).capitalize()}, seed 0, held-out digits: one sample of each model, every second frame.*"))
+    display(
+        Markdown(
+            f"*{scales.words(SCALE).capitalize()}, seed 0, held-out digits: one sample of each model, every second frame.*"
+        )
+    )
 missing = [scales.title_of(name) for name in ENCODERS if not scales.runs_at(records, name, SCALE)]
 if missing:
     display(Markdown(f"*Not run: {'; '.join(missing)}.*"))

@@ -508,7 +508,8 @@ LONG = {
               "data.size=16", "data.digit_size=8", "data.length=12", "train.context=[5]"],
     "evaluate": ["evaluate", "RUN", "--out", "out/e.json", "--sequences", "4", "--samples", "100000", "--at-once", "20",
                  "--quiet"],
-    "predict": ["predict", "clip.npy", "--model", "RUN", "--out", "out/x.npy", "--frames", "1000", "--samples", "10000"],
+    "predict": ["predict", "clip.npy", "--model", "RUN", "--out", "out/x.npy", "--frames", "1000", "--samples", "10000",
+                "--quiet"],
 }  # fmt: skip
 
 

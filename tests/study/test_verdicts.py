@@ -344,7 +344,7 @@ def test_whether_a_truncated_encoder_suffices(full, outcome, words):
     assert len(more.comparisons) == 8, "the claim is about the full network"
     at_half_scale = "at half scale all four leave 2 \N{MULTIPLICATION SIGN} 2 cells, which favours two"
     assert at_half_scale in found.why and "three leave the 4" not in found.why
-    assert more.why.endswith("; three leave the 4 \N{MULTIPLICATION SIGN} 4 that all four leave at full size.")
+    assert "; three leave the 4 \N{MULTIPLICATION SIGN} 4 that all four leave at full size." in more.why
 
 
 def test_a_scale_is_in_words_and_empty_where_nothing_was_run():

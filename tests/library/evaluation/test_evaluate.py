@@ -151,9 +151,9 @@ def test_no_more_predictions_run_side_by_side_than_asked_for(monkeypatch, model,
     network, frames, sizes = model_of(tiny(model)), torch.rand(batch, 6, 1, 16, 16), []
     rollout = module.rollout
 
-    def watched(model, frames, *lengths, samples):
+    def watched(model, frames, *lengths, samples, **others):
         sizes.append(len(frames) * samples)
-        return rollout(model, frames, *lengths, samples=samples)
+        return rollout(model, frames, *lengths, samples=samples, **others)
 
     monkeypatch.setattr(module, "rollout", watched)
     found = predict(network, frames, 6, 2, samples=3, at_once=at_once)
